@@ -1,0 +1,37 @@
+"""A table is to be exported: see its pair of files made, sealed and announced."""
+
+import os
+from datetime import timedelta
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from shared import events, exporting, messages
+from shared.clock import SystemClock
+from shared.gcp.bigquery import BigQuery
+from shared.gcp.cloudsql import CloudSql
+from shared.gcp.pubsub import PubSub
+from shared.gcp.storage import Storage
+from shared.handler import handler
+from shared.outcome import Outcome
+from shared.settings import Settings
+
+settings = Settings.from_env(os.environ, "TABLE_EXPORTED_TOPIC")
+topics = PubSub(settings)
+services = exporting.Services(
+    cloudsql=CloudSql(settings.cloudsql_admin_endpoint),
+    storage=Storage(settings.project),
+    announcements=topics,
+    shards=BigQuery(settings.project),
+    clock=SystemClock(),
+    wait_budget=timedelta(seconds=settings.wait_budget_seconds),
+)
+
+
+@functions_framework.cloud_event
+@handler(topics)
+def export_table(event: CloudEvent) -> Outcome:
+    message = events.message(event)
+    return exporting.export_table(
+        messages.table_export(message.data, settings.pipelines), message.published_at, services
+    )

@@ -1,0 +1,23 @@
+"""A shard is complete, or somebody asks: move views to the newest shard."""
+
+import os
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from shared import refreshing
+from shared.clock import SystemClock
+from shared.gcp.bigquery import BigQuery
+from shared.gcp.pubsub import PubSub
+from shared.handler import handler
+from shared.outcome import Outcome
+from shared.settings import Settings
+
+settings = Settings.from_env(os.environ)
+services = refreshing.Services(warehouse=BigQuery(settings.project), clock=SystemClock())
+
+
+@functions_framework.cloud_event
+@handler(PubSub(settings))
+def refresh_views(event: CloudEvent) -> Outcome:
+    return refreshing.refresh_views(refreshing.read(event, settings.pipelines), settings.pipelines, services)

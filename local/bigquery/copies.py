@@ -1,0 +1,63 @@
+"""Copy jobs: the rows of one or several tables, whole, into another."""
+
+from typing import Any
+
+from local.bigquery.catalog import Catalog, Table, TableRef
+from local.bigquery.errors import BigQueryError, refuse_others, unhonoured
+from local.bigquery.jobs import Job, Outcome
+from local.bigquery.schemas import same_shape
+from local.bigquery.writes import check_writable, written
+
+_HONOURED = frozenset(
+    {"createDisposition", "destinationTable", "operationType", "sourceTable", "sourceTables", "writeDisposition"}
+)
+
+
+class Copies:
+    """Runs copy jobs."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def location(self, configuration: dict[str, Any], _given: str | None) -> str:
+        """Of the destination's dataset. Raises BigQueryError for options that nothing here reads."""
+        copy = configuration["copy"]
+        refuse_others(copy, _HONOURED, "copy")
+        if copy.get("operationType", "COPY") != "COPY":
+            raise unhonoured(f"copy.operationType {copy['operationType']}")
+        ref = TableRef.of(copy["destinationTable"])
+        return self._catalog.dataset(ref.project, ref.dataset).location
+
+    def dry_run(self, job: Job) -> dict[str, Any]:
+        """Copies have none."""
+        raise unhonoured(f"a dry run of {job.kind}")
+
+    def run(self, job: Job) -> Outcome:
+        """Copy while nothing else changes."""
+        copy = job.configuration["copy"]
+        ref = TableRef.of(copy["destinationTable"])
+        with self._catalog.lock:
+            existing = self._catalog.find(ref)
+            check_writable(existing, ref, copy, "WRITE_EMPTY")
+            sources = [self._source(each, job.location) for each in _sources(copy)]
+            if not all(same_shape(source.fields, sources[0].fields) for source in sources):
+                raise BigQueryError("invalid", "Source tables have schemas that differ")
+            names = [source.rows for source in sources]
+            _, rows = written(self._catalog, ref, sources[0].fields, names, copy, "WRITE_EMPTY")
+        return Outcome({"copy": {"copiedRows": str(rows)}}, existing is None, rows)
+
+    def _source(self, reference: dict[str, str], location: str) -> Table:
+        table = self._catalog.table(TableRef.of(reference))
+        where = self._catalog.dataset(table.ref.project, table.ref.dataset).location
+        if table.query is not None:
+            raise BigQueryError(
+                "invalid", f"{table.ref} is not allowed for this operation because it is currently a VIEW."
+            )
+        if where != location:
+            raise unhonoured(f"a copy from {where} to {location}")
+        return table
+
+
+def _sources(copy: dict[str, Any]) -> list[dict[str, str]]:
+    sources: list[dict[str, str]] = copy.get("sourceTables") or [copy["sourceTable"]]
+    return sources

@@ -1,0 +1,61 @@
+"""JSON values as BigQuery keeps them: no blanks, members in order of their names, the first of equal names.
+
+https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#json_type
+"""
+
+import json
+from decimal import Decimal
+from typing import Any, NoReturn
+
+_DEPTH = 500
+_INTEGERS = range(-(2**63), 2**64)
+
+
+def parse(text: str) -> Any:
+    """A value of Python's; ValueError where the text is no JSON, or nested too deep to say."""
+    try:
+        return json.loads(text, object_pairs_hook=_members, parse_float=_exact, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def canonical(value: Any) -> str:
+    """The text that BigQuery returns; ValueError for what its JSON cannot hold exactly."""
+    _check(value, 0)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    text.encode()  # half a surrogate pair is no Unicode
+    return text
+
+
+def normalized(text: str) -> str | None:
+    """The canonical text, or none where BigQuery could not hold it."""
+    try:
+        return canonical(parse(text))
+    except ValueError:
+        return None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return dict(reversed(pairs))
+
+
+def _exact(text: str) -> float:
+    """PARSE_JSON refuses by default what FLOAT64 would round; what a load does is not published."""
+    number = float(text)
+    if Decimal(text) != Decimal(repr(number)):
+        raise ValueError(f"{text} is no FLOAT64")
+    return number
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth > _DEPTH:
+        raise ValueError(f"nested more than {_DEPTH} deep")
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise ValueError(f"{value} is no INT64 or UINT64")
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        _check(child, depth + 1)

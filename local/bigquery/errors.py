@@ -1,0 +1,55 @@
+"""What goes wrong here, in BigQuery's own reasons, whether it ends a call or a job."""
+
+from typing import Any
+
+from local.rest import ApiError
+
+# https://cloud.google.com/bigquery/docs/error-messages
+_STATUS = {
+    "backendError": 503,
+    "conditionNotMet": 412,
+    "duplicate": 409,
+    "internalError": 500,
+    "invalid": 400,
+    "invalidQuery": 400,
+    "notFound": 404,
+    "notImplemented": 501,
+    "rateLimitExceeded": 403,
+    "stopped": 499,
+}
+
+
+class BigQueryError(Exception):
+    """A refusal with BigQuery's `reason`; `location` says where: a file, or "query"."""
+
+    def __init__(self, reason: str, message: str, location: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.location = location
+
+    def proto(self) -> dict[str, Any]:
+        """The ErrorProto that a failed job carries."""
+        proto = {"reason": self.reason, "message": self.message}
+        return proto | ({"location": self.location} if self.location else {})
+
+    def answer(self) -> ApiError:
+        """The error that a failed call is answered with."""
+        return ApiError(_STATUS[self.reason], self.reason, self.message)
+
+
+def error_of(proto: dict[str, Any]) -> BigQueryError:
+    """The failure that a job ended with."""
+    return BigQueryError(proto["reason"], proto["message"], proto.get("location", ""))
+
+
+def unhonoured(what: str) -> BigQueryError:
+    """The refusal of what BigQuery may well do, and this stand-in does not."""
+    return BigQueryError("invalid", f"This stand-in does not honour {what}")
+
+
+def refuse_others(given: dict[str, Any], honoured: frozenset[str], where: str) -> None:
+    """Raise BigQueryError where a field is set that nothing here reads, rather than ignore it."""
+    for name, value in given.items():
+        if name not in honoured and value not in (None, False, 0, "0", "", [], {}):
+            raise unhonoured(f"{where}.{name} = {value!r}")

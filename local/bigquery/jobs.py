@@ -1,0 +1,206 @@
+"""Jobs: started at once, run in a thread, looked up by id and location, each told of once when it is done."""
+
+import copy
+import hashlib
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any, Protocol
+
+from local.bigquery.catalog import now
+from local.bigquery.errors import BigQueryError, error_of, refuse_others
+
+_KINDS = ("load", "copy", "query")
+_HONOURED = frozenset({"copy", "dryRun", "jobTimeoutMs", "jobType", "labels", "load", "query"})
+_NUMBERS = frozenset({"maxBadRecords", "skipLeadingRows"})
+_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
+_AT_ONCE = 16
+# Looked up without a location: https://cloud.google.com/bigquery/docs/locations#specify_locations
+_MULTI_REGIONS = ("US", "EU")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job did: statistics of its kind, whether it created its destination table, how many rows it wrote."""
+
+    statistics: dict[str, Any]
+    created_table: bool = False
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class JobDone:
+    """A finished job, failed or not, and what the audit log says of it beside.
+
+    `job` is the resource that jobs.get answers; `method` is the one that started it, jobs.insert or jobs.query.
+    """
+
+    job: dict[str, Any]
+    method: str
+    created_table: bool
+    rows: int
+
+
+@dataclass
+class Job:
+    """One job. Only the thread that runs it changes it, and `done` is set when nothing changes any more."""
+
+    project: str
+    location: str
+    id: str
+    configuration: dict[str, Any]
+    method: str
+    created: int = field(default_factory=now)
+    started: int | None = None
+    ended: int | None = None
+    outcome: Outcome = field(default_factory=lambda: Outcome({}))
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    done: Event = field(default_factory=Event)
+
+    @property
+    def state(self) -> str:
+        return "DONE" if self.done.is_set() else "RUNNING" if self.started else "PENDING"
+
+    @property
+    def kind(self) -> str:
+        return next(kind for kind in _KINDS if kind in self.configuration)
+
+    def reference(self) -> dict[str, str]:
+        """As a JobReference."""
+        return {"projectId": self.project, "jobId": self.id, "location": self.location}
+
+    def raise_error(self) -> None:
+        """Raise the BigQueryError that the job ended with, if it did."""
+        if self.errors:
+            raise error_of(self.errors[0])
+
+    def resource(self) -> dict[str, Any]:
+        """As a Job."""
+        times = {"creationTime": self.created, "startTime": self.started, "endTime": self.ended}
+        state = self.state
+        outcome = self.outcome.statistics if state == "DONE" else {}
+        failed = {"errorResult": self.errors[0], "errors": self.errors} if state == "DONE" and self.errors else {}
+        resource = {
+            "kind": "bigquery#job",
+            "id": f"{self.project}:{self.location}.{self.id}",
+            "jobReference": self.reference(),
+            "user_email": f"local@{self.project}.iam.gserviceaccount.com",
+            "configuration": self.configuration,
+            "statistics": {name: str(value) for name, value in times.items() if value} | outcome,
+            "status": {"state": state} | failed,
+        }
+        return copy.deepcopy(resource) | {"etag": hashlib.md5(repr(resource).encode()).hexdigest()}
+
+
+class Kind(Protocol):
+    """One kind of job."""
+
+    def location(self, configuration: dict[str, Any], given: str | None, /) -> str:
+        """Where it runs. Raises BigQueryError for what is refused before there is a job."""
+
+    def run(self, job: Job) -> Outcome:
+        """Do it, whole or not at all. Raises BigQueryError, and nothing has changed."""
+
+    def dry_run(self, job: Job) -> dict[str, Any]:
+        """Statistics of a job that does nothing."""
+
+
+class Jobs:
+    """Every job since the start. A job stays RUNNING for at least so many seconds."""
+
+    def __init__(
+        self, project: str, kinds: Mapping[str, Kind], on_job: Callable[[JobDone], None] | None, seconds: float
+    ) -> None:
+        self._project = project
+        self._kinds = kinds
+        self._on_job = on_job or (lambda _: None)
+        self._seconds = seconds
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._lock = Lock()
+        self._stopping = Event()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "bigquery-job")
+        self._futures: list[Future[None]] = []
+        self.next_failures: list[BigQueryError] = []
+
+    def stop(self) -> None:
+        """Run no more; what runs ends first. Raises what a thread did not expect: a bug of the stand-in."""
+        self._stopping.set()
+        self._threads.shutdown(cancel_futures=True)
+        futures, self._futures = self._futures, []
+        for future in futures:
+            if not future.cancelled():
+                future.result()
+
+    def insert(self, configuration: dict[str, Any], reference: dict[str, str], method: str) -> Job:
+        """Start a job. Raises BigQueryError for what is refused at once, such as an id that another job has."""
+        configuration = _checked(configuration)
+        kind = self._kinds[next(kind for kind in _KINDS if kind in configuration)]
+        location = _same(kind.location(configuration, reference.get("location")), reference.get("location"))
+        job_id = reference.get("jobId") or f"job_{uuid.uuid4().hex}"
+        if not _ID.fullmatch(job_id):
+            raise BigQueryError("invalid", f'Invalid job ID "{job_id}"')
+        job = Job(self._project, location, job_id, configuration, method)
+        if configuration.get("dryRun"):
+            job.outcome = Outcome(kind.dry_run(job))
+            job.done.set()
+            return job
+        self._start(job)
+        return job
+
+    def get(self, job_id: str, location: str | None) -> Job:
+        """By its id, and its location unless that is US or EU. Raises BigQueryError where there is none."""
+        for where in [location.upper()] if location else _MULTI_REGIONS:
+            for job in self.all():
+                if (job.id, job.location.upper()) == (job_id, where):
+                    return job
+        where = f"{location}." if location else ""
+        raise BigQueryError("notFound", f"Not found: Job {self._project}:{where}{job_id}")
+
+    def all(self) -> list[Job]:
+        """The newest first."""
+        with self._lock:
+            return list(reversed(self._jobs.values()))
+
+    def _start(self, job: Job) -> None:
+        key = job.location.upper(), job.id
+        with self._lock:
+            if key in self._jobs:
+                raise BigQueryError("duplicate", f"Already Exists: Job {job.project}:{job.location}.{job.id}")
+            self._jobs[key] = job
+            failure = self.next_failures.pop(0) if self.next_failures else None
+            self._futures.append(self._threads.submit(self._run, job, failure))
+
+    def _run(self, job: Job, failure: BigQueryError | None) -> None:
+        job.started = now()
+        self._stopping.wait(self._seconds)
+        try:
+            if failure:
+                raise failure
+            job.outcome = self._kinds[job.kind].run(job)
+        except BigQueryError as error:
+            job.errors = [error.proto(), *getattr(error, "more", [])]
+        finally:
+            job.ended = now()
+            job.done.set()
+        outcome = job.outcome
+        self._on_job(JobDone(job.resource(), job.method, outcome.created_table, outcome.rows))
+
+
+def _checked(configuration: dict[str, Any]) -> dict[str, Any]:
+    refuse_others(configuration, _HONOURED, "configuration")
+    kinds = [kind for kind in _KINDS if kind in configuration]
+    if len(kinds) != 1:
+        raise BigQueryError("invalid", "A job has exactly one of load, copy and query")
+    checked = copy.deepcopy(configuration) | {"jobType": kinds[0].upper()}
+    # google-cloud-bigquery sends them as strings; the service answers with numbers.
+    checked[kinds[0]] |= {name: int(checked[kinds[0]][name]) for name in _NUMBERS & checked[kinds[0]].keys()}
+    return checked
+
+
+def _same(location: str, given: str | None) -> str:
+    if given and given.upper() != location.upper():
+        raise BigQueryError("notFound", f"Not found: the job's datasets were not found in location {given}")
+    return location

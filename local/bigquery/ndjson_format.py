@@ -1,0 +1,92 @@
+"""Newline-delimited JSON as BigQuery loads read it.
+
+https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json
+
+Stricter than the service: keys match columns in their case; integers beyond 2^53 and fractions for NUMERIC must be
+strings, because the service promises nothing for the bare numbers; a STRING must be a string.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from local.bigquery import documents
+from local.bigquery.csv_format import RecordError, Row
+from local.bigquery.errors import refuse_others
+from local.bigquery.schemas import Field
+
+_CSV_ONLY = frozenset(
+    {
+        "allowJaggedRows",
+        "allowQuotedNewlines",
+        "fieldDelimiter",
+        "nullMarker",
+        "nullMarkers",
+        "preserveAsciiControlCharacters",
+        "quote",
+        "skipLeadingRows",
+    }
+)
+_SAFE = range(-(2**53) + 1, 2**53)
+
+
+@dataclass(frozen=True)
+class Ndjson:
+    """How the text of a file becomes rows of the schema's columns."""
+
+    fields: list[Field]
+    ignores_extra: bool
+
+    name = "JSON"
+    skipped = 0
+    empty_is_null = False
+
+    @classmethod
+    def of(cls, load: dict[str, Any], fields: list[Field]) -> "Ndjson":
+        """By a load's configuration; raises BigQueryError for options that are CSV's."""
+        refuse_others({key: load[key] for key in load.keys() & _CSV_ONLY}, frozenset(), "load")
+        return cls(fields, bool(load.get("ignoreUnknownValues")))
+
+    def records(self, lines: Iterator[str]) -> Iterator[str]:
+        """A line each."""
+        return lines
+
+    def row(self, record: str) -> Row:
+        """The text of each column's value, as a CSV file would have it, or NULL. Raises RecordError."""
+        try:
+            members = documents.parse(record)
+        except ValueError as error:
+            raise RecordError(f"Parser terminated before end of string: {error}") from error
+        if not isinstance(members, dict):
+            raise RecordError("A row is no JSON object.")
+        if not self.ignores_extra and (unknown := members.keys() - self._types.keys()):
+            raise RecordError(f"No such field: {min(unknown)}.")
+        return [_text(members.get(name), kind, name) for name, kind in self._types.items()]
+
+    @cached_property
+    def _types(self) -> dict[str, str]:
+        return {field["name"]: field["type"] for field in self.fields}
+
+
+def _text(value: Any, kind: str, name: str) -> str | None:
+    if value is None:
+        return None
+    if kind == "JSON":
+        try:
+            return documents.canonical(value)
+        except ValueError as error:
+            raise RecordError(f"Field: {name}; {error}") from error
+    if isinstance(value, str):
+        return value
+    if _fits(value, kind):
+        return str(value).lower() if kind == "BOOLEAN" else repr(value)
+    raise RecordError(f"Could not convert value to {kind}. Field: {name}; Value: {value}")
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if kind == "BOOLEAN" or isinstance(value, bool):
+        return kind == "BOOLEAN" and isinstance(value, bool)
+    if kind == "FLOAT":
+        return isinstance(value, int | float)
+    return kind in ("INTEGER", "NUMERIC", "BIGNUMERIC") and isinstance(value, int) and value in _SAFE

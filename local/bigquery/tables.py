@@ -1,0 +1,193 @@
+"""The REST methods of tables and views.
+
+A view's columns are its query's, found anew with each patch of the query, which forgets what they were described as.
+"""
+
+from collections import defaultdict, deque
+from typing import Any
+
+from local.bigquery.catalog import Catalog, Table, TableRef, now
+from local.bigquery.errors import BigQueryError, refuse_others, unhonoured
+from local.bigquery.pages import etag, numbered_page, rows_page
+from local.bigquery.queries import Queries
+from local.bigquery.schemas import Field, checked, same_shape
+from local.rest import Request
+
+_PROPERTIES = frozenset({"description", "expirationTime", "friendlyName", "labels"})
+_IDENTITY = frozenset({"etag", "id", "kind", "selfLink", "tableReference", "type"})
+_HONOURED = _PROPERTIES | _IDENTITY | {"schema", "view"}
+_PAGE = 50
+# https://cloud.google.com/bigquery/quotas#standard_tables
+_UPDATES = 5
+_PER_MS = 10_000
+
+
+class Tables:
+    """Answers bigquery.tables.* and bigquery.tabledata.list."""
+
+    def __init__(self, catalog: Catalog, queries: Queries, *, rate_limits: bool) -> None:
+        self._catalog = catalog
+        self._queries = queries
+        self._rate_limits = rate_limits
+        self._updates: dict[TableRef, deque[int]] = defaultdict(lambda: deque(maxlen=_UPDATES))
+
+    def get(self, request: Request) -> dict[str, Any]:
+        """The whole of it, whatever view is asked for."""
+        if "selectedFields" in request.query:
+            raise unhonoured("selectedFields")
+        return self._resource(self._catalog.table(_ref(request)))
+
+    def insert(self, request: Request) -> dict[str, Any]:
+        """A view where the body has one, else a table of no rows."""
+        body = request.body
+        refuse_others(body, _HONOURED, "table")
+        ref = TableRef(
+            request.path["projectId"], request.path["datasetId"], body.get("tableReference", {}).get("tableId", "")
+        )
+        with self._catalog.lock:
+            if self._catalog.find(ref):
+                raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
+            self._count_update(ref)
+            properties = {name: body[name] for name in body.keys() & _PROPERTIES}
+            new = self._view(ref, properties, body) if body.get("view") else self._table(ref, properties, body)
+            self._catalog.put(new)
+        return self._resource(new)
+
+    def patch(self, request: Request) -> dict[str, Any]:
+        """A JSON merge patch (RFC 7396), of the version that If-Match names where it does."""
+        patch = request.body
+        refuse_others({key: value for key, value in patch.items() if value is not None}, _HONOURED, "table")
+        with self._catalog.lock:
+            table = self._catalog.table(_ref(request))
+            wanted = request.headers.get("If-Match", "*").strip('"')
+            if wanted not in ("*", _etag(table)):
+                raise BigQueryError("conditionNotMet", "Precondition check failed.")
+            changed = table.changed(
+                fields=self._patched_fields(table, patch),
+                properties=_merged(table.properties, {name: patch[name] for name in patch.keys() & _PROPERTIES}),
+                query=_patched_query(table, patch),
+            )
+            self._count_update(table.ref)
+            self._catalog.put(changed)
+        return self._resource(changed)
+
+    def delete(self, request: Request) -> None:
+        """With its rows."""
+        with self._catalog.lock:
+            self._catalog.remove(self._catalog.table(_ref(request)))
+
+    def listed(self, request: Request) -> dict[str, Any]:
+        """By name, with neither etag, schema nor number of rows."""
+        self._catalog.dataset(request.path["projectId"], request.path["datasetId"])
+        tables = self._catalog.tables(request.path["datasetId"])
+        page, token = numbered_page(tables, request.query, _PAGE)
+        items = {"kind": "bigquery#tableList", "tables": [_item(each) for each in page], "totalItems": len(tables)}
+        return items | token
+
+    def rows(self, request: Request) -> dict[str, Any]:
+        """A page of a table's rows; a view has none of its own."""
+        with self._catalog.lock:
+            table = self._catalog.table(_ref(request))
+            if table.query is not None:
+                raise BigQueryError("invalid", "Cannot list a table of type VIEW.")
+            return {"kind": "bigquery#tableDataList", "etag": _etag(table)} | rows_page(
+                self._catalog, table, request.query
+            )
+
+    def _table(self, ref: TableRef, properties: dict[str, Any], body: dict[str, Any]) -> Table:
+        if not body.get("schema"):
+            raise unhonoured("a table without a schema")
+        fields = checked(body["schema"])
+        return self._catalog.new_table(ref, fields, properties).changed(rows=self._catalog.rows.create(fields))
+
+    def _view(self, ref: TableRef, properties: dict[str, Any], body: dict[str, Any]) -> Table:
+        if body.get("schema"):
+            raise BigQueryError("invalid", "Schema field shouldn't be used as input with a view.")
+        query = _view_query(body["view"], {"useLegacySql": True})
+        fields = self._queries.answer(query).fields
+        return self._catalog.new_table(ref, fields, properties).changed(query=query)
+
+    def _patched_fields(self, table: Table, patch: dict[str, Any]) -> list[Field]:
+        if query := _patched_query(table, patch) if patch.get("view") else None:
+            if patch.get("schema"):
+                raise unhonoured("a patch of a view's schema and query at once")
+            return self._queries.answer(query).fields
+        if not patch.get("schema"):
+            return table.fields
+        fields = checked(patch["schema"])
+        if not same_shape(fields, table.fields):
+            raise unhonoured("a patch of columns but for their descriptions")
+        return fields
+
+    def _count_update(self, ref: TableRef) -> None:
+        updates = self._updates[ref]
+        if self._rate_limits and len(updates) == _UPDATES and now() - updates[0] < _PER_MS:
+            message = "Exceeded rate limits: too many table update operations for this table."
+            raise BigQueryError("rateLimitExceeded", message)
+        updates.append(now())
+
+    def _resource(self, table: Table) -> dict[str, Any]:
+        location = self._catalog.dataset(table.ref.project, table.ref.dataset).location
+        resource = (
+            _item(table)
+            | table.properties
+            | {
+                "etag": _etag(table),
+                "lastModifiedTime": str(table.modified),
+                "location": location,
+                "schema": {"fields": table.fields},
+                "numRows": str(table.size.rows),
+                "numBytes": str(table.size.logical_bytes),
+            }
+        )
+        if table.query is not None:
+            resource["view"] = {"query": table.query, "useLegacySql": False}
+        return resource
+
+
+def _ref(request: Request) -> TableRef:
+    return TableRef.of(dict(request.path))
+
+
+def _etag(table: Table) -> str:
+    return etag(table.ref, table.version)
+
+
+def _item(table: Table) -> dict[str, Any]:
+    shown = ("expirationTime", "friendlyName", "labels")
+    item = {
+        "kind": "bigquery#table",
+        "id": str(table.ref),
+        "tableReference": table.ref.resource(),
+        "type": table.kind,
+        "creationTime": str(table.created),
+    }
+    if table.query is not None:
+        item["view"] = {"useLegacySql": False}
+    return item | {name: table.properties[name] for name in shown if name in table.properties}
+
+
+def _patched_query(table: Table, patch: dict[str, Any]) -> str | None:
+    if not patch.get("view"):
+        return table.query
+    if table.query is None:
+        raise BigQueryError("invalid", f"Cannot add a view to {table.ref}, which is a TABLE")
+    return _view_query(patch["view"], {"query": table.query, "useLegacySql": False})
+
+
+def _view_query(given: dict[str, Any], default: dict[str, Any]) -> str:
+    view = default | given
+    refuse_others(view, frozenset({"query", "useLegacySql"}), "view")
+    if view["useLegacySql"]:
+        raise BigQueryError("invalid", "This stand-in has GoogleSQL views alone: set view.useLegacySql to false")
+    if not view.get("query"):
+        raise BigQueryError("invalid", "A view must have a query")
+    return str(view["query"])
+
+
+def _merged(old: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    for name, value in patch.items():
+        new = _merged(old.get(name, {}), value) if isinstance(value, dict) else value
+        merged[name] = new
+    return {name: value for name, value in merged.items() if value not in (None, {})}

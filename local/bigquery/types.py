@@ -1,0 +1,135 @@
+"""BigQuery's types: how each is kept in DuckDB, read from a file's text, and printed in an answer.
+
+Text is read as https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#data_types says. Refused, because
+the page leaves open what they mean: blanks around a value, Unix epochs, numbers with an exponent in NUMERIC and
+BIGNUMERIC, offsets of one digit. In `parse`, `text` and `size`, `{c}` stands for a column; what `parse` cannot read is
+NULL.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local.bigquery.decimals import KEY_DIGITS, packed
+from local.bigquery.documents import normalized
+
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_MINUTES = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_SECONDS = ":[0-5][0-9]([.][0-9]{1,6})?"
+_ZONE = " ?(Z|UTC|[+-][0-9]{2}(:[0-9]{2})?)"
+_STAMP = f"[0-9]{{4}}[-/][0-9]{{2}}[-/][0-9]{{2}}[ T]{_MINUTES}({_SECONDS})?"
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
+_LAST_MICROSECOND = 253402300799999999
+_FIRST_MICROSECOND = -62135596800000000
+_BIGNUMERIC = 'STRUCT(bignumeric VARCHAR, "text" VARCHAR)'
+
+
+def _matching(pattern: str, cast: str) -> str:
+    return f"CASE WHEN regexp_full_match({{c}}, '{pattern}') THEN {cast} END"
+
+
+# DuckDB reads a timestamp without an offset in the machine's time zone; BigQuery in UTC.
+_WITH_OFFSET = f"{{c}} || CASE WHEN regexp_full_match({{c}}, '{_STAMP}') THEN 'Z' ELSE '' END"
+_RESPELLED = (("/", "-"), ("UTC", "Z"), ("Z", "+00"), (" +", "+"), (" -", "-"))
+_FRACTION = "CASE WHEN {c}::VARCHAR LIKE '%.%' THEN rpad({c}::VARCHAR, {width}, '0') ELSE {c}::VARCHAR END"
+
+
+@dataclass(frozen=True)
+class Type:
+    """One type, by the name that tables.get gives it. `prepare` turns text into text before `parse` sees it."""
+
+    name: str
+    column: str
+    parse: str
+    text: str = "{c}::VARCHAR"
+    size: str = "8 * count({c})"
+    prepare: Callable[[str], str | None] | None = None
+
+
+def _instant() -> str:
+    text = _WITH_OFFSET
+    for found, written in _RESPELLED:
+        text = f"replace({text}, '{found}', '{written}')"
+    value = f"try_cast({text} AS TIMESTAMPTZ)"
+    inside = f"epoch_us({value}) BETWEEN {_FIRST_MICROSECOND} AND {_LAST_MICROSECOND}"
+    return _matching(f"{_STAMP}({_ZONE})?", f"CASE WHEN {inside} THEN {value} END")
+
+
+_FLOAT_TEXT = (
+    "CASE WHEN isnan({c}) THEN 'NaN' WHEN isinf({c}) THEN CASE WHEN {c} > 0 THEN 'Infinity' ELSE '-Infinity' END"
+    " ELSE {c}::VARCHAR END"
+)
+_FLOAT_PARSE = (
+    f"CASE WHEN regexp_full_match({{c}}, '{_NUMBER}([eE][+-]?[0-9]+)?')"
+    " THEN CASE WHEN isfinite(try_cast({c} AS DOUBLE)) THEN try_cast({c} AS DOUBLE) END"
+    " WHEN regexp_full_match({c}, '(?i)nan|[+-]?inf(inity)?') THEN try_cast({c} AS DOUBLE) END"
+)
+
+TYPES = {
+    each.name: each
+    for each in (
+        Type("STRING", "VARCHAR", "{c}", "{c}", "coalesce(sum(2 + strlen({c})), 0)"),
+        Type(
+            "BYTES",
+            "BLOB",
+            _matching("[A-Za-z0-9+/]*={0,2}", "CASE WHEN length({c}) % 4 = 0 THEN from_base64({c}) END"),
+            "base64({c})",
+            "coalesce(sum(2 + octet_length({c})), 0)",
+        ),
+        Type("INTEGER", "BIGINT", _matching("[+-]?[0-9]+", "try_cast({c} AS BIGINT)")),
+        Type("FLOAT", "DOUBLE", _FLOAT_PARSE, _FLOAT_TEXT),
+        Type(
+            "BOOLEAN",
+            "BOOLEAN",
+            "CASE WHEN lower({c}) IN ('1', 'true', 't', 'yes', 'y') THEN true"
+            " WHEN lower({c}) IN ('0', 'false', 'f', 'no', 'n') THEN false END",
+            size="count({c})",
+        ),
+        Type(
+            "NUMERIC",
+            "DECIMAL(38,9)",
+            _matching(r"[+-]?(0*[0-9]{1,29}(\.[0-9]{0,9}0*)?|0*\.[0-9]{1,9}0*)", "try_cast({c} AS DECIMAL(38,9))"),
+            "rtrim(rtrim({c}::VARCHAR, '0'), '.')",
+            "16 * count({c})",
+        ),
+        Type(
+            "BIGNUMERIC",
+            _BIGNUMERIC,
+            f"CASE WHEN {{c}} IS NOT NULL THEN struct_pack(bignumeric := left({{c}}, {KEY_DIGITS}),"
+            f' "text" := substr({{c}}, {KEY_DIGITS + 1})) END',
+            '({c})."text"',
+            "32 * count({c})",
+            packed,
+        ),
+        Type("DATE", "DATE", _matching(_DATE, "CASE WHEN {c} >= '0001' THEN try_cast({c} AS DATE) END")),
+        Type(
+            "TIME",
+            "TIME",
+            _matching(_MINUTES + _SECONDS, "try_cast({c} AS TIME)"),
+            _FRACTION.replace("{width}", "15"),
+        ),
+        Type(
+            "DATETIME",
+            "TIMESTAMP",
+            _matching(
+                f"{_DATE}[ T]{_MINUTES}{_SECONDS}", "CASE WHEN {c} >= '0001' THEN try_cast({c} AS TIMESTAMP) END"
+            ),
+            f"replace({_FRACTION}, ' ', 'T')".replace("{width}", "26"),
+        ),
+        Type("TIMESTAMP", "TIMESTAMPTZ", _instant(), "epoch_us({c})::VARCHAR"),
+        Type("JSON", "JSON", "{c}::JSON", "{c}::VARCHAR", "coalesce(sum(2 + strlen({c}::VARCHAR)), 0)", normalized),
+    )
+}
+
+# https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#integer_types and the others' aliases
+STANDARD = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC"}
+
+# What DuckDB calls the types of a query's result.
+OF_DUCKDB = {each.column: each.name for each in TYPES.values()} | {
+    '"NULL"': "INTEGER",  # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#null
+    "HUGEINT": "INTEGER",
+    "INTEGER": "INTEGER",
+    "SMALLINT": "INTEGER",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    "TINYINT": "INTEGER",
+    "UTINYINT": "INTEGER",
+}

@@ -1,0 +1,200 @@
+"""
+The mirror's whole cloud on one machine: the services, the topics and subscriptions, and the four functions.
+
+It is laid out as Terraform lays out the real one. The functions are processes of their own, in an environment of the
+deployed packages alone, and only their settings tell them where the services are.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import google.cloud.pubsub_v1 as pubsub_v1
+import google.cloud.storage as storage
+import grpc
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from local import audit_log
+from local.bigquery import BigQuery, JobDone
+from local.cloudsql import CloudSqlAdmin
+from local.cloudsql.csv_export import Connect
+from local.eventarc import Eventarc
+from local.functions import Function, lay_out
+from local.metadata import Metadata
+from local.pubsub import PubSub
+from local.storage import Storage
+
+PROJECT = "demo-project"
+REPOSITORY = Path(__file__).parent.parent
+DEPLOYED = REPOSITORY / ".venv-deployed" / "bin" / "python"
+
+_INPUTS = {
+    "list_tables": "mirror-requests",
+    "export_table": "table-exports",
+    "load_shard": "table-exported",
+    "refresh_views": "view-refreshes",
+}
+"""The topic that each function listens to."""
+
+_BACKOFF = (timedelta(seconds=0.5), timedelta(seconds=5))
+"""The least and the most time between two deliveries of a message; 10 and 60 s in production."""
+
+
+class Cloud:
+    """
+    A cloud for some pipelines (a name and settings each, as PIPELINES has them), from construction until it is stopped.
+
+    `databases`: for each instance that a pipeline names, how its databases are connected to. `work`: a folder for the
+    functions' archive and their logs.
+    """
+
+    def __init__(
+        self, pipelines: Mapping[str, Mapping[str, Any]], databases: Mapping[str, Connect], work: Path
+    ) -> None:
+        self._functions: dict[str, Function] = {}
+        self._eventarc: Eventarc | None = None
+        self._work = work
+        with ExitStack() as undo:
+            self.storage = undo.enter_context(Storage())
+            self.admin = undo.enter_context(CloudSqlAdmin(databases, self.storage.url))
+            self.bigquery = undo.enter_context(BigQuery(PROJECT, self.storage.url, on_job=self._tell))
+            self.pubsub = undo.enter_context(PubSub())
+            self.metadata = undo.enter_context(Metadata(PROJECT))
+            self._prepare(pipelines)
+            self.environ = self._environment(pipelines)
+            self._start_functions(undo)
+            self._subscribe()
+            self._undo = undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End every process and server."""
+        self._undo.close()
+
+    def publish(self, topic: str, message: Mapping[str, Any] | bytes, **attributes: str) -> str:
+        """Publish as people do, and give the message's id."""
+        data = message if isinstance(message, bytes) else json.dumps(message).encode()
+        with self._publisher() as publisher:
+            message_id: str = publisher.publish(_topic(topic), data, **attributes).result(timeout=30)
+            return message_id
+
+    def dead_letters(self) -> list[dict[str, str]]:
+        """The attributes of what has come to the dead letters since the last call."""
+        with self._subscriber() as subscriber:
+            name = subscriber.subscription_path(PROJECT, "dead-letters")
+            received = subscriber.pull(subscription=name, max_messages=100, return_immediately=True).received_messages
+            if received:
+                subscriber.acknowledge(subscription=name, ack_ids=[each.ack_id for each in received])
+            return [dict(each.message.attributes) for each in received]
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines that the functions have logged so far, function by function."""
+        return [line for name in _INPUTS for line in _json_lines(self._log_file(name))]
+
+    def function(self, name: str) -> Function:
+        """A function's process."""
+        return self._functions[name]
+
+    def warehouse(self) -> bigquery.Client:
+        """A client of the local BigQuery."""
+        return bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": self.bigquery.url})
+
+    def objects(self) -> storage.Client:
+        """A client of the local Cloud Storage."""
+        return storage.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": self.storage.url})
+
+    def _prepare(self, pipelines: Mapping[str, Mapping[str, Any]]) -> None:
+        with self.warehouse() as client:
+            for pipeline in pipelines.values():
+                self.storage.create_bucket(pipeline["bucket"])
+                for dataset in (pipeline["shards_dataset"], pipeline["views_dataset"]):
+                    made = bigquery.Dataset(f"{PROJECT}.{dataset}")
+                    made.location = "EU"
+                    client.create_dataset(made)
+
+    def _environment(self, pipelines: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        return {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "PIPELINES": json.dumps(pipelines),
+            "TABLE_EXPORTS_TOPIC": _topic("table-exports"),
+            "TABLE_EXPORTED_TOPIC": _topic("table-exported"),
+            "DEAD_LETTERS_TOPIC": _topic("dead-letters"),
+            "CLOUDSQL_ADMIN_ENDPOINT": self.admin.url,
+            "PUBSUB_EMULATOR_HOST": self.pubsub.host,
+            "BIGQUERY_EMULATOR_HOST": self.bigquery.url,
+            "STORAGE_EMULATOR_HOST": self.storage.url,
+            **self.metadata.environ,
+        }
+
+    def _start_functions(self, undo: ExitStack) -> None:
+        archive = self._work / "archive"
+        lay_out(REPOSITORY, archive)
+        for name in _INPUTS:
+            function = Function(name, archive, self.environ, DEPLOYED, self._log_file(name))
+            self._functions[name] = undo.enter_context(function)
+        self._eventarc = undo.enter_context(Eventarc(self._functions["refresh_views"].url))
+
+    def _subscribe(self) -> None:
+        with self._publisher() as publisher, self._subscriber() as subscriber:
+            for topic in (*_INPUTS.values(), "dead-letters"):
+                publisher.create_topic(name=_topic(topic))
+            subscriber.create_subscription(name=_subscription("dead-letters"), topic=_topic("dead-letters"))
+            for function, topic in _INPUTS.items():
+                subscriber.create_subscription(
+                    request={
+                        "name": _subscription(function.replace("_", "-")),
+                        "topic": _topic(topic),
+                        "push_config": {"push_endpoint": f"{self._functions[function].url}/{_topic(topic)}"},
+                        "ack_deadline_seconds": 600,
+                        "enable_message_ordering": topic == "table-exports",
+                        "retry_policy": {"minimum_backoff": _BACKOFF[0], "maximum_backoff": _BACKOFF[1]},
+                        "dead_letter_policy": {
+                            "dead_letter_topic": _topic("dead-letters"),
+                            "max_delivery_attempts": 100,
+                        },
+                    }
+                )
+
+    def _tell(self, done: JobDone) -> None:
+        """Have Eventarc deliver what BigQuery's audit log says of a job."""
+        for entry in audit_log.entries(done):
+            if self._eventarc:
+                self._eventarc.deliver(*audit_log.cloud_event(entry))
+
+    def _log_file(self, function: str) -> Path:
+        return self._work / f"{function}.log"
+
+    def _publisher(self) -> pubsub_v1.PublisherClient:
+        return pubsub_v1.PublisherClient(
+            transport=PublisherGrpcTransport(channel=grpc.insecure_channel(self.pubsub.host))
+        )
+
+    def _subscriber(self) -> pubsub_v1.SubscriberClient:
+        return pubsub_v1.SubscriberClient(
+            transport=SubscriberGrpcTransport(channel=grpc.insecure_channel(self.pubsub.host))
+        )
+
+
+def _topic(name: str) -> str:
+    return f"projects/{PROJECT}/topics/{name}"
+
+
+def _subscription(name: str) -> str:
+    return f"projects/{PROJECT}/subscriptions/{name}"
+
+
+def _json_lines(log: Path) -> Sequence[dict[str, Any]]:
+    """The lines of JSON among all that a function has printed."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [json.loads(line) for line in lines if line.startswith("{")]

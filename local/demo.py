@@ -1,0 +1,197 @@
+"""`make demo`: the whole mirror on this machine, from a PostgreSQL database to views, shown as it works and then checked."""
+
+import argparse
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import pg8000.exceptions
+from google.cloud import bigquery
+
+from local import source
+from local.cloud import PROJECT, REPOSITORY, Cloud
+from local.progress import WORKING, Progress
+from local.run import MirroredTable, Run
+from local.source import Source
+
+WORK = REPOSITORY / "build" / "demo"
+PIPELINE = "demo"
+SHARDS = "mirror_shards"
+VIEWS = "mirror"
+_SILENCE = 120.0
+"""Seconds without any progress after which the demo gives up; an export or a load that goes on counts as progress."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One table at the end: its rows everywhere, its newest shard and the one that its view names; or why there is none."""
+
+    table: str
+    at_source: int = 0
+    in_shard: int = 0
+    through_view: int = 0
+    newest: str = ""
+    shown: str = ""
+    failure: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the view names the newest shard, and nothing was lost or added on the way."""
+        same_rows = self.at_source == self.in_shard == self.through_view
+        return not self.failure and same_rows and self.newest == self.shown
+
+
+def main() -> int:
+    """Run the demo; 0 where everything agrees, 1 where it does not, 130 after Ctrl-C."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        return _demo(arguments.source, keep=arguments.keep)
+    except KeyboardInterrupt:
+        print("\nStopped, and everything that was started with it.")
+        return 130
+    except (ValueError, RuntimeError, OSError, pg8000.exceptions.Error) as error:
+        print(f"The demo failed: {error}", file=sys.stderr)
+        return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument(
+        "--source",
+        metavar="URL",
+        help="mirror postgresql://user@host/database (password from PGPASSWORD), which is only read",
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the cloud up until Ctrl-C, to be queried with make query"
+    )
+    return parser.parse_args()
+
+
+def _demo(address: str | None, *, keep: bool) -> int:
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True, mode=0o700)
+    began = time.monotonic()
+    print("Starting PostgreSQL and filling it …" if not address else "Looking at the source …", flush=True)
+    with source.at(address, WORK) if address else source.our_own() as database:
+        tables, size = database.size()
+        print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
+        print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the four functions …", flush=True)
+        with _cloud(database) as cloud:
+            checks = _mirror(cloud, database)
+            good = _report(checks)
+            print(
+                f"\n{'All tables agree' if good else 'NOT ALL TABLES AGREE'} after {time.monotonic() - began:.1f} s.",
+                flush=True,
+            )
+            if keep:
+                _keep(cloud)
+            return 0 if good else 1
+
+
+@contextmanager
+def _cloud(database: Source) -> Iterator[Cloud]:
+    pipeline = database.settings | {
+        "instance": source.INSTANCE,
+        "database": database.database,
+        "bucket": "demo-mirror",
+        "shards_dataset": SHARDS,
+        "views_dataset": VIEWS,
+    }
+    with Cloud({PIPELINE: pipeline}, {source.INSTANCE: database.connect}, WORK) as cloud:
+        yield cloud
+
+
+def _mirror(cloud: Cloud, database: Source) -> list[Check]:
+    today = datetime.now(UTC).date()
+    if database.ours:
+        yesterday = today - timedelta(days=1)
+        print(f"\nA backfill of {yesterday}, asked for by hand:", flush=True)
+        _follow(cloud, yesterday)
+        print("\nA day passes at the source: rows come, change and go, and a table gets another column.", flush=True)
+        database.let_a_day_pass()
+    print(f"\nThe mirror of {today}:", flush=True)
+    run = _follow(cloud, today)
+    failures = run.failures()
+    return [_check(cloud, database, table) for table in run.tables() if str(table) not in failures] + [
+        Check(table, failure=failure) for table, failure in failures.items()
+    ]
+
+
+def _follow(cloud: Cloud, day: date) -> Run:
+    """Ask for a day and show how its run goes; RuntimeError where the request fails, or nothing happens for long."""
+    request = {"pipeline": PIPELINE, "shard_date": day.isoformat()}
+    run = Run(cloud, PIPELINE, cloud.publish("mirror-requests", request), day)
+    progress, last, changed = Progress(), None, time.monotonic()
+    while not run.is_over():
+        states = run.states()
+        progress.show(states)
+        if states != last or WORKING & set(states.values()):
+            last, changed = states, time.monotonic()
+        if time.monotonic() - changed > _SILENCE:
+            raise RuntimeError(
+                f"nothing has happened for {_SILENCE:.0f} s; the functions' logs are in {WORK.relative_to(REPOSITORY)}"
+            )
+        time.sleep(0.1)
+    progress.show(run.states())
+    if failure := run.failures().get(""):
+        raise RuntimeError(failure)
+    return run
+
+
+def _check(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
+    with cloud.warehouse() as client:
+        query = client.get_table(f"{PROJECT}.{VIEWS}.{table.table_id}").view_query
+        newest = max(
+            each.table_id
+            for each in client.list_tables(f"{PROJECT}.{SHARDS}")
+            if re.fullmatch(rf"{re.escape(table.table_id)}_\d{{8}}", each.table_id)
+        )
+        return Check(
+            table=str(table),
+            at_source=database.rows(table.schema, table.name),
+            in_shard=_count(client, SHARDS, newest),
+            through_view=_count(client, VIEWS, table.table_id),
+            newest=newest,
+            shown=query.rpartition(".")[2].rstrip("`"),
+        )
+
+
+def _count(client: bigquery.Client, dataset: str, table: str) -> int:
+    (row,) = client.query_and_wait(f"SELECT COUNT(*) AS n FROM `{PROJECT}.{dataset}.{table}`")
+    return int(row.n)
+
+
+def _report(checks: list[Check]) -> bool:
+    """Print what was compared; whether all of it agrees."""
+    print(f"\n  {'table':28} {'rows at source':>14} {'newest shard':>14} {'through view':>14}   the view names")
+    for check in sorted(checks, key=lambda each: each.table):
+        if check.failure:
+            print(f"  {check.table:28} failed: {check.failure}")
+        else:
+            numbers = f"{check.at_source:14,} {check.in_shard:14,} {check.through_view:14,}"
+            print(f"  {check.table:28} {numbers}   {check.shown}{'' if check.agrees else '   <- differs'}")
+    return all(check.agrees for check in checks)
+
+
+def _keep(cloud: Cloud) -> None:
+    """Leave everything up until Ctrl-C."""
+    (WORK / "bigquery").write_text(cloud.bigquery.url, encoding="utf-8")
+    print("\nThe cloud stays up until Ctrl-C. Ask it, in another terminal:")
+    print(f"  make query SQL='SELECT * FROM {VIEWS}.airlines LIMIT 5'")
+    for name, value in sorted(cloud.environ.items()):
+        if name.endswith(("_HOST", "_ENDPOINT")):
+            print(f"  {name}={value}")
+    sys.stdout.flush()
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Cloud Functions on one machine: the archive that is deployed, and each function served from it as in production."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+_START = 30.0  # seconds for a function to answer; production allows minutes
+_GRACE = 5.0  # seconds between SIGTERM and SIGKILL; Cloud Run gives ten
+_TAIL = 20  # lines of the log that an error quotes
+_ALLOWED = ("functions/*.py", "shared/**/*.py", "requirements.txt")
+
+
+def lay_out(root: Path, target: Path) -> None:
+    """
+    Lay the functions out in `target` as they are deployed: the entry files beside `shared` and `requirements.txt`.
+
+    Nothing else of `root` gets there.
+    """
+    for pattern in _ALLOWED:
+        for file in root.glob(pattern):
+            placed = target / file.relative_to(root / "functions" if pattern.startswith("functions") else root)
+            placed.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, placed)
+
+
+class Function:
+    """
+    One function in its own processes, by functions-framework and gunicorn as the buildpack starts it.
+
+    It sees `environ` and nothing of ours, and writes to the end of `log`. Should this process die, even by SIGKILL, all
+    of its processes are killed. Raises RuntimeError, with what it wrote, if it ends or does not answer when started.
+    """
+
+    def __init__(self, name: str, archive: Path, environ: Mapping[str, str], python: Path, log: Path) -> None:
+        self._port = _free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        written = log.stat().st_size if log.exists() else 0
+        self._process = _start(name, archive, environ, python, log, self._port)
+        self._guard = _guard(self._process.pid)
+        if failure := self._failure():
+            self.kill()
+            raise RuntimeError(f"The function {name} {failure}. It wrote:\n{_tail(log, written)}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Of gunicorn's master, and of the group that its worker is in too."""
+        return self._process.pid
+
+    def stop(self) -> None:
+        """Let calls in progress end for a few seconds, then kill what is left."""
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        self.kill()
+
+    def kill(self) -> None:
+        """End every process at once, as when an instance is lost."""
+        if self._guard.returncode is not None:
+            return  # It is over, and its number may be another group's by now.
+        _kill_group(self.pid)
+        self._process.wait()
+        self._guard.kill()
+        self._guard.communicate()
+
+    def memory(self) -> int:
+        """Bytes resident in all of its processes; what they share is counted in each."""
+        master = psutil.Process(self.pid)
+        return sum(process.memory_info().rss for process in [master, *master.children(recursive=True)])
+
+    def _failure(self) -> str | None:
+        """Wait until the function answers, and say why it never will."""
+        until = time.monotonic() + _START
+        while not _answers(self._port):
+            if self._process.poll() is not None:
+                return f"ended with {self._process.returncode} when it was started"
+            if time.monotonic() > until:
+                return f"did not answer within {_START} s"
+            time.sleep(0.01)
+        return None
+
+
+def _start(
+    name: str, archive: Path, environ: Mapping[str, str], python: Path, log: Path, port: int
+) -> subprocess.Popen[bytes]:
+    # -P keeps the working directory off sys.path, where the buildpack's console script does not have it either;
+    # functions-framework itself puts the entry file's directory there, at the end, and so finds `shared`.
+    command = [str(python.absolute()), "-P", "-m", "functions_framework", "--target", name, "--source", f"{name}.py"]
+    options = ["--signature-type", "cloudevent", "--host", "127.0.0.1", "--port", str(port)]
+    # The buildpack too leaves output unbuffered.
+    seen = {"PATH": os.defpath, "PYTHONUNBUFFERED": "TRUE", **environ}
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*command, *options],
+            cwd=archive,
+            env=seen,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _guard(group: int) -> subprocess.Popen[bytes]:
+    """
+    Kill the group when the pipe from this process closes, however this process ends.
+
+    PR_SET_PDEATHSIG would follow the thread that starts a function instead, and not reach a worker that is busy.
+    """
+    script = f"read -r _; kill -KILL -{group}"
+    return subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError):  # when every process of it has ended
+        os.killpg(group, signal.SIGKILL)
+
+
+def _free_port() -> int:
+    """Another process may take the port before it is used: the start fails then."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=_START)
+    try:
+        connection.request("GET", "/")
+        with connection.getresponse():
+            return True
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _tail(log: Path, start: int) -> str:
+    written = log.read_bytes()[start:].decode(errors="replace")
+    return "\n".join(written.splitlines()[-_TAIL:])

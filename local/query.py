@@ -1,0 +1,31 @@
+"""`make query`: ask the BigQuery of a demo that was left up."""
+
+import sys
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.exceptions import GoogleCloudError
+
+from local.cloud import PROJECT
+from local.demo import WORK
+
+
+def main() -> int:
+    """Print the rows of the query in the first argument."""
+    address = WORK / "bigquery"
+    if not address.exists() or not sys.argv[1:]:
+        print("Say `make demo KEEP=1` in another terminal first, then make query SQL='SELECT …'.", file=sys.stderr)
+        return 2
+    options = {"api_endpoint": address.read_text(encoding="utf-8")}
+    with bigquery.Client(PROJECT, AnonymousCredentials(), client_options=options) as client:
+        try:
+            for row in client.query_and_wait(sys.argv[1]):
+                print(dict(row))
+        except GoogleCloudError as error:
+            print(error.message, file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

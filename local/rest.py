@@ -1,0 +1,163 @@
+"""
+A stand-in for one of Google's REST APIs, held to the discovery document that google-api-python-client ships.
+
+Where it differs from the real service: what the document does not allow is refused on the way in and on the way out,
+a method that has no handler here is 501, and so is media download; upload is 404; a parameter given twice is 400.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from local import fields
+from local.discovery import Document, Method
+from local.schemas import Schemas
+from local.server import Answer, Call, Server
+
+
+class ApiError(Exception):
+    """An error answer, in the JSON body that Google APIs send."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {
+            "error": {
+                "code": status,
+                "message": message,
+                "errors": [{"message": message, "domain": "global", "reason": reason}],
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call that the document allows. Parameters are decoded; header names are looked up in any case."""
+
+    method: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: dict[str, Any]
+    headers: Message
+
+
+Handler = Callable[[Request], dict[str, Any] | None]
+"""Answers one method: a resource, or none for a method without an answer. Raises ApiError, or server.HangUp."""
+
+
+class Api:
+    """
+    One REST API, served on loopback from construction until it is stopped.
+
+    Handlers are keyed by the document's method ids and run in several threads at once. `faults` says which answers did
+    not fit the document, each of which is a bug of the stand-in: tests assert that it is empty.
+    """
+
+    def __init__(self, name: str, version: str, handlers: Mapping[str, Handler]) -> None:
+        self._document = Document(name, version)
+        self._handlers = handlers
+        if unknown := handlers.keys() - self._document.methods.keys():
+            raise ValueError(f"{name} {version} has no {', '.join(sorted(unknown))}")
+        self._requests = Schemas(self._document.schemas, lenient=True)
+        self._answers = Schemas(self._document.schemas, lenient=False)
+        self.faults: list[str] = []
+        self._server = Server(self._answer)
+
+    @property
+    def url(self) -> str:
+        """Without a trailing slash."""
+        return self._server.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Serve no more, and close every connection."""
+        self._server.stop()
+
+    def _answer(self, call: Call) -> Answer:
+        try:
+            body = self._respond(call)
+        except ApiError as error:
+            return _json(error.status, error.body)
+        return Answer(204) if body is None else _json(200, body)
+
+    def _respond(self, call: Call) -> dict[str, Any] | None:
+        target = urlsplit(call.target)
+        found = self._document.find(call.verb, target.path)
+        if found is None:
+            raise ApiError(404, "notFound", f"{call.verb} {target.path} is no method of this API")
+        method, path = found
+        query = self._query(method, target.query)
+        mask = self._mask(method, query)
+        request = Request(method.id, path, query, self._body(method, call.body), call.headers)
+        if method.id not in self._handlers:
+            raise ApiError(501, "notImplemented", f"The stand-in has no {method.id}")
+        answer: dict[str, Any] | None = fields.select(mask, self._checked(method, self._handlers[method.id](request)))
+        return answer
+
+    def _query(self, method: Method, text: str) -> dict[str, str]:
+        pairs = parse_qsl(text, keep_blank_values=True)
+        query = dict(pairs)
+        if len(query) != len(pairs):
+            raise _bad("A parameter is given twice, which the stand-in does not read")
+        for name, value in query.items():
+            parameter = method.parameters.get(name)
+            if parameter is None or parameter["location"] != "query":
+                raise _bad(f'Unknown name "{name}": Cannot bind query parameter')
+            for fault in self._requests.faults(parameter, value, name):
+                raise _bad(fault)
+        for name, parameter in method.parameters.items():
+            if parameter.get("required") and parameter["location"] == "query" and name not in query:
+                raise ApiError(400, "required", f"Required parameter: {name}")
+        if query.get("alt", "json") != "json":
+            raise ApiError(501, "notImplemented", "The stand-in answers in JSON alone")
+        return query
+
+    def _body(self, method: Method, text: bytes) -> dict[str, Any]:
+        if not text:
+            return {}
+        if method.request is None:
+            raise _bad(f"{method.id} takes no body")
+        try:
+            body: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise ApiError(400, "parseError", "Parse Error") from error
+        for fault in self._requests.faults(method.request, body):
+            raise _bad(fault)
+        return body or {}  # it may be null
+
+    def _mask(self, method: Method, query: Mapping[str, str]) -> fields.Mask:
+        if "fields" not in query or method.response is None:
+            return {}
+        try:
+            mask = fields.parse(query["fields"])
+        except ValueError as error:
+            raise ApiError(400, "invalidParameter", str(error)) from error
+        for fault in fields.faults(self._answers, method.response, mask):
+            raise ApiError(400, "invalidParameter", fault)
+        return mask
+
+    def _checked(self, method: Method, answer: dict[str, Any] | None) -> dict[str, Any] | None:
+        if answer is None and method.response is None:
+            return None
+        schema = method.response or {"type": "object"}
+        found = [f"{method.id}: {fault}" for fault in self._answers.faults(schema, answer)]
+        if found:
+            self.faults += found
+            raise ApiError(500, "unfitAnswer", f"The stand-in's answer is not what the document says: {found[0]}")
+        return answer
+
+
+def _bad(message: str) -> ApiError:
+    return ApiError(400, "badRequest", message)
+
+
+def _json(status: int, body: Any) -> Answer:
+    return Answer(status, json.dumps(body).encode(), {"Content-Type": "application/json; charset=UTF-8"})

@@ -1,0 +1,114 @@
+"""One run of the mirror, followed from outside: its manifest, the functions' log lines, and what the services are at."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from google.cloud.exceptions import NotFound
+
+from local.cloud import Cloud
+from local.progress import STATES
+from shared import names, runs, times
+
+FAILED = "failed"
+VIEW = STATES[-1]
+_PLACES = {state: place for place, state in enumerate((*STATES, FAILED))}
+_OUTCOMES = {
+    "exported": "exported",
+    "loaded": "loaded",
+    "moved": VIEW,
+    "ignored": VIEW,
+    "skipped": FAILED,
+    "dead": FAILED,
+}
+"""What a log line's outcome says of its table's state; `ignored` is a view that showed the shard already."""
+
+
+@dataclass(frozen=True)
+class MirroredTable:
+    """A table of a run: its name at the source, and its id in BigQuery."""
+
+    schema: str
+    name: str
+    table_id: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+class Run:
+    """The run that a request began; its id is the request's message id."""
+
+    def __init__(self, cloud: Cloud, pipeline: str, run_id: str, day: date) -> None:
+        settings = json.loads(cloud.environ["PIPELINES"])[pipeline]
+        self._cloud = cloud
+        self._run_id = run_id
+        self._day = day
+        self._first_schema = settings.get("schemas", ["public"])[0]
+        self._manifest = cloud.objects().bucket(settings["bucket"]).blob(runs.manifest_file(pipeline, run_id))
+        self._tables: tuple[MirroredTable, ...] | None = None
+        self._states: dict[str, str] = {}
+
+    def tables(self) -> tuple[MirroredTable, ...]:
+        """What the run's manifest lists, nothing before it is written."""
+        if self._tables is None:
+            try:
+                listed = json.loads(self._manifest.download_as_bytes())["tables"]
+            except NotFound:
+                return ()
+            self._tables = tuple(self._table(entry["schema"], entry["table"]) for entry in listed)
+        return self._tables
+
+    def states(self) -> dict[str, str]:
+        """How far each table has come, by its name at the source. A table never goes back."""
+        tables = self.tables()
+        by_id = {table.table_id: str(table) for table in tables}
+        seen = [(str(table), "listed") for table in tables]
+        seen += [(by_id.get(table_id, table_id), "exporting") for table_id in self._exporting()]
+        seen += [(by_id.get(table_id, table_id), "loading") for table_id in self._loading()]
+        for line in self._lines():
+            table, state = line.get("table"), _OUTCOMES.get(line["outcome"])
+            seen += [(by_id.get(table, table), state)] if table and state else []
+        for table, state in seen:
+            if _PLACES[state] > _PLACES.get(self._states.get(table, ""), -1):
+                self._states[table] = state
+        return dict(self._states)
+
+    def failures(self) -> dict[str, str]:
+        """Why tables of the run have no shard, by their names; by an empty name, why the request itself failed."""
+        return {
+            line.get("table", ""): line["message"] for line in self._lines() if _OUTCOMES.get(line["outcome"]) == FAILED
+        }
+
+    def is_over(self) -> bool:
+        """Whether nothing more is to come."""
+        settled = all(state in {VIEW, FAILED} for state in self.states().values())
+        return "" in self.failures() or (self._tables is not None and settled)
+
+    def _table(self, schema: str, name: str) -> MirroredTable:
+        return MirroredTable(schema, name, names.table_id(schema, name, self._first_schema))
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """The log lines about this run, in the order of the functions; a view's line knows its day and not its run."""
+        return [
+            line
+            for line in self._cloud.log()
+            if self._run_id in {line.get("run_id"), line.get("message_id")}
+            or (line["function"] == "refresh_views" and line.get("shard_date") == self._day.isoformat())
+        ]
+
+    def _exporting(self) -> set[str]:
+        """The tables whose operation runs, by their ids."""
+        suffix = f"_{times.stamp(self._day)}."
+        running = (operation for operation in self._cloud.admin.operations if operation["status"] != "DONE")
+        uris = (operation.get("exportContext", {}).get("uri", "") for operation in running)
+        return {uri.rpartition("/")[2].rpartition(suffix)[0] for uri in uris if f"/{self._run_id}/" in uri}
+
+    def _loading(self) -> set[str]:
+        """The tables whose load job runs, by their ids."""
+        suffix = f"_{times.stamp(self._day)}"
+        with self._cloud.warehouse() as client:
+            jobs = [job for job in client.list_jobs(max_results=20) if job.job_type == "load" and job.state != "DONE"]
+        targets = [job.destination.table_id for job in jobs]
+        return {target.removesuffix(suffix) for target in targets if target.endswith(suffix)}

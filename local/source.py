@@ -1,0 +1,113 @@
+"""The database that a demo mirrors: the flights of our own PostgreSQL, or the reader's by its address."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pg8000.native
+from pg8000.native import identifier, literal
+
+from local import flights
+from local.cloudsql.csv_export import Connect
+from local.postgres import Postgres
+
+INSTANCE = "demo-project:europe-west1:demo-db"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A database, how the mirror is told of it, and how the local Cloud SQL reaches it. `ours`: its rows may be changed."""
+
+    database: str
+    settings: dict[str, Any]
+    connect: Connect = field(repr=False)
+    ours: bool = False
+
+    def size(self) -> tuple[int, int]:
+        """How many tables there are to mirror, and how many bytes they take at the source."""
+        with closing(self.connect(self.database)) as connection:
+            names = ", ".join(literal(schema) for schema in self.settings["schemas"])
+            (row,) = connection.run(
+                "SELECT count(*), coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n "
+                f"ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname IN ({names})"
+            )
+            return int(row[0]), int(row[1])
+
+    def rows(self, schema: str, table: str) -> int:
+        """How many rows a table has now."""
+        with closing(self.connect(self.database)) as connection:
+            (row,) = connection.run(f"SELECT count(*) FROM {identifier(schema)}.{identifier(table)}")
+            return int(row[0])
+
+    def let_a_day_pass(self) -> None:
+        """Change rows, where they are ours to change."""
+        with closing(self.connect(self.database)) as connection:
+            flights.change(connection)
+
+
+@contextmanager
+def our_own() -> Iterator[Source]:
+    """The flights of 2013 in a PostgreSQL of ours, for as long as the context lasts."""
+    with Postgres() as server:
+        with closing(server.connect()) as connection:
+            flights.fill(connection)
+        settings = {"user": server.user, "host": server.host, "schemas": ["public"]}
+        yield Source("postgres", settings, server.connect, ours=True)
+
+
+@contextmanager
+def at(address: str, work: Path) -> Iterator[Source]:
+    """
+    The reader's database at `postgresql://user@host:port/database`, its password in PGPASSWORD. It is only read.
+
+    Raises ValueError where the address is of another form, and what the driver raises where nobody answers.
+    """
+    parts = urlsplit(address)
+    if (
+        parts.scheme not in ("postgresql", "postgres")
+        or not parts.hostname
+        or not parts.username
+        or len(parts.path) < 2
+    ):
+        raise ValueError(
+            f"SOURCE must be of the form postgresql://user@host:port/database, not {_without_password(address)}"
+        )
+    password = os.environ.get("PGPASSWORD") or (unquote(parts.password) if parts.password else None)
+    user, host, port = unquote(parts.username), parts.hostname, parts.port or 5432
+    database = unquote(parts.path[1:])
+
+    def connect(name: str) -> pg8000.native.Connection:
+        connection = pg8000.native.Connection(user, host=host, port=port, database=name, password=password)
+        connection.run("SET default_transaction_read_only = on")
+        return connection
+
+    with closing(connect(database)) as connection:
+        schemas = _schemas(connection)
+    settings = {"user": user, "host": f"{host}:{port}", "schemas": schemas}
+    if password:
+        settings["password_file"] = str(_secret(work / "password", password))
+    yield Source(database, settings, connect)
+
+
+def _schemas(connection: pg8000.native.Connection) -> Sequence[str]:
+    """The schemas that have tables, `public` before the others."""
+    found = connection.run(
+        "SELECT DISTINCT schemaname FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
+    )
+    names = [str(name) for (name,) in found]
+    return sorted(names, key=lambda name: (name != "public", name)) or ["public"]
+
+
+def _secret(path: Path, password: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(password, encoding="utf-8")
+    return path
+
+
+def _without_password(address: str) -> str:
+    password = urlsplit(address).password
+    return address.replace(f":{password}@", ":…@") if password else address

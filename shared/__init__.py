@@ -1,0 +1,1 @@
+"""The mirror's rules, and below `gcp` the services that they are applied to."""

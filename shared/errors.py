@@ -1,0 +1,54 @@
+"""
+What this project raises on purpose.
+
+    Permanent   the same event would fail again: dead-lettered with its reason, and acknowledged
+    NotYet      an invocation's time is spent: handed back, and delivered again
+    NotNow      a service cannot answer at this moment: wait, look again
+    Outrun      somebody else wrote first: look again
+
+Whatever else is raised, here or in a library, is handed back and delivered again.
+"""
+
+import re
+
+_LONGEST = 1024
+"""Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""
+
+# PostgreSQL ends `invalid input syntax for type integer: "12,50"` with the value; BigQuery writes `Could not parse '12,50' as INT64`.
+_VALUES = re.compile(r""": ".*"|(?<!\w)'[^']*'""")
+
+
+class Permanent(Exception):  # noqa: N818 - it says what the failure is, not that it is one
+    """The same event would fail again: it is reported and acknowledged."""
+
+    def __init__(self, reason: str, operation: str | None = None) -> None:
+        super().__init__(reason)
+        self.operation = operation
+
+
+class NotYet(Exception):  # noqa: N818
+    """This invocation's time is spent on something that goes on: the next delivery takes it up again."""
+
+    def __init__(self, reason: str, operation: str | None = None) -> None:
+        super().__init__(reason)
+        self.operation = operation
+
+
+class NotNow(Exception):  # noqa: N818
+    """A service is busy, overloaded or out of reach: the same call may succeed a moment later."""
+
+
+class Outrun(Exception):  # noqa: N818
+    """What was to be written has changed since it was read: look again before writing."""
+
+
+def without_values(message: str) -> str:
+    """The first line of a service's message, without the quoted values that may come from a row, safe to log."""
+    lines = message.strip().splitlines()
+    return _VALUES.sub("", lines[0]) if lines else ""
+
+
+def one_line(message: str) -> str:
+    """The message as the value of an attribute: one line of at most 1,024 bytes."""
+    line = " ".join(message.split())
+    return line.encode()[:_LONGEST].decode(errors="ignore")

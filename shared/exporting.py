@@ -1,0 +1,274 @@
+"""Export one table: take its lane to the end, whatever an earlier delivery left behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from shared import lane, names, outcome, runs, schema_file, select, times, typemap
+from shared.clock import Clock
+from shared.errors import NotNow, NotYet, Outrun, Permanent
+from shared.lane import File, Operation, Seen
+from shared.messages import TableExport, TableExported
+from shared.outcome import Outcome
+from shared.schema_file import Data, Seal
+from shared.select import Extraction
+from shared.shards import Shard
+
+
+class CloudSql(Protocol):
+    """The Admin API. Its methods raise NotNow where a later call may succeed, Permanent where none will."""
+
+    def start_export(
+        self, instance: str, database: str, uri: str, extraction: Extraction, *, offload: bool
+    ) -> Operation:
+        """Start an export into a file that does not exist. NotNow, too, while another operation has the instance's slot."""
+
+    def operation(self, instance: str, name: str) -> Operation:
+        """The operation as it stands."""
+
+    def operations(self, instance: str, since: datetime) -> list[Operation]:
+        """The instance's operations, newest first: the recent ones, and at least those begun after `since`."""
+
+
+class Bucket(runs.Bucket, Protocol):
+    """The bucket of a pipeline. Its methods raise NotNow where a later call may succeed, Permanent where none will."""
+
+    def stat(self, name: str) -> File | None:
+        """An object; None where there is none."""
+
+    def move(self, file: File, name: str, onto: int, marks: dict[str, str]) -> File:
+        """Give a file its name and its marks, over that name's generation `onto` (0: none); raises Outrun where it is another."""
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+
+
+class Storage(Protocol):
+    """Cloud Storage."""
+
+    def bucket(self, name: str) -> Bucket:
+        """The bucket of that name."""
+
+
+class Announcements(Protocol):
+    """The topic that loaders listen to."""
+
+    def announce(self, exported: TableExported) -> None:
+        """Publish, and return when it is confirmed."""
+
+
+class Shards(Protocol):
+    """The datasets of shards."""
+
+    def has_shard(self, dataset: str, shard: Shard) -> bool:
+        """Whether the shard is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What an export works with."""
+
+    cloudsql: CloudSql
+    storage: Storage
+    announcements: Announcements
+    shards: Shards
+    clock: Clock
+    wait_budget: timedelta
+
+
+def export_table(export: TableExport, published_at: datetime, services: Services) -> Outcome:
+    """
+    See a table's pair of files made, sealed and announced; a redelivery takes up the work where it stands.
+
+    `published_at` is when the message was published. Raises NotYet when the wait budget is spent while the export goes on,
+    and Permanent, once that is written down and cleared up, when it cannot succeed.
+    """
+    work = _Export(export, published_at, services)
+    try:
+        return work.settle()
+    except Permanent as failure:
+        work.record_failure(failure)
+        raise
+
+
+class _Export:
+    """One delivery's work on one table."""
+
+    def __init__(self, export: TableExport, published_at: datetime, services: Services) -> None:
+        pipeline, day = export.pipeline, export.shard_date
+        self._export = export
+        self._pipeline = pipeline
+        self._published_at = published_at
+        self._services = services
+        self._bucket = services.storage.bucket(pipeline.bucket)
+        self._deadline = services.clock.now() + services.wait_budget
+        self._columns = typemap.mapped(export.columns, pipeline.unrepresentable)
+        self._format = select.file_format(export, self._columns)
+        self._schema_file = names.schema_file(pipeline.name, export.table_id, day)
+        self._data_file = names.data_file(pipeline.name, export.table_id, day, self._format)
+        self._staged_file = names.staged_file(pipeline.name, export.run_id, export.table_id, day, self._format)
+        self._recent: Sequence[Operation] = ()
+
+    def settle(self) -> Outcome:
+        """Take step after step, and look again whenever a service was busy or somebody else was faster."""
+        began = self._services.clock.now()
+        while True:
+            try:
+                return self._take_steps(self._look())
+            except (NotNow, Outrun) as reason:
+                self._pause(lane.pause(self._services.clock.now() - began), str(reason))
+
+    def record_failure(self, failure: Permanent) -> None:
+        """Leave nothing half done behind, and write down why the table has no export in this run."""
+        self._bucket.delete(self._staged_file)
+        content = {"function": "export_table", "error": str(failure)}
+        runs.record(self._bucket, self._export, self._export.table_id, "failed", content)
+
+    def _look(self) -> Seen:
+        export = self._export
+        found = self._bucket.read(self._schema_file)
+        seal = schema_file.read(found[0]) if found else None
+        if seal and seal.run_id == export.run_id:
+            return Seen(seal)
+        return Seen(
+            seal=seal,
+            seal_generation=found[1] if found else 0,
+            data=self._bucket.stat(self._data_file),
+            staged=self._bucket.stat(self._staged_file),
+            shard_exists=not export.replace and self._has_shard(),
+        )
+
+    def _has_shard(self) -> bool:
+        shard = Shard(self._export.table_id, self._export.shard_date)
+        return self._services.shards.has_shard(self._pipeline.shards_dataset, shard)
+
+    def _take_steps(self, seen: Seen) -> Outcome:
+        while True:
+            step = lane.next_step(self._export, seen, self._published_at)
+            match step:
+                case lane.Announce(seal):
+                    return self._announce(seal)
+                case lane.Skip(reason):
+                    return self._skip(reason)
+                case lane.GiveUp(reason, operation):
+                    raise Permanent(reason, operation)
+                case _:
+                    seen = self._advance(step, seen)
+
+    def _advance(self, step: lane.Advance, seen: Seen) -> Seen:
+        """Take a step, and tell what is known after it."""
+        operations = seen.operations or ()
+        match step:
+            case lane.AskOperations():
+                return replace(seen, operations=self._operations())
+            case lane.Clear():
+                self._bucket.delete(self._staged_file)
+                return replace(seen, staged=None)
+            case lane.Start():
+                return replace(seen, operations=(self._start(), *operations))
+            case lane.Wait(operation):
+                ended = self._wait(operation)
+                return replace(seen, operations=(ended, *operations[1:]), staged=self._bucket.stat(self._staged_file))
+            case lane.Move(operation, staged):
+                return replace(seen, data=self._move(operation, staged, seen.data), staged=None)
+            case lane.SealPair(data):
+                return replace(seen, seal=self._seal(data, seen.seal_generation))
+
+    def _operations(self) -> tuple[Operation, ...]:
+        self._recent = self._services.cloudsql.operations(self._pipeline.instance, self._export.requested_at)
+        return lane.of_file(self._recent, self._uri(self._staged_file))
+
+    def _start(self) -> Operation:
+        return self._services.cloudsql.start_export(
+            self._pipeline.instance,
+            self._pipeline.database,
+            self._uri(self._staged_file),
+            select.extraction(self._export, self._columns),
+            offload=self._pipeline.offload,
+        )
+
+    def _wait(self, operation: Operation) -> Operation:
+        """The operation when it has ended."""
+        expected = lane.first_pause(self._recent, self._uri(self._staged_file))
+        pause = max(expected - self._age(operation).total_seconds(), 0)
+        while not operation.done:
+            self._pause(pause, f"the operation {operation.name} goes on", operation.name)
+            operation = self._services.cloudsql.operation(self._pipeline.instance, operation.name)
+            pause = lane.pause(self._age(operation))
+        return operation
+
+    def _age(self, operation: Operation) -> timedelta:
+        return self._services.clock.now() - operation.inserted_at
+
+    def _pause(self, seconds: float, reason: str, operation: str | None = None) -> None:
+        left = (self._deadline - self._services.clock.now()).total_seconds()
+        if left <= 0:
+            raise NotYet(
+                f"the wait budget of {self._services.wait_budget.total_seconds():g} s is spent: {reason}", operation
+            )
+        self._services.clock.sleep(min(seconds, left))
+
+    def _move(self, operation: Operation, staged: File, replaced: File | None) -> File:
+        """The data under its own name, marked so that a crash before the seal costs no second export."""
+        marks = {
+            "run_id": self._export.run_id,
+            "exported_at": times.rfc3339(operation.inserted_at),
+            "seconds": str(operation.seconds or 0),
+            "operation": operation.name,
+        }
+        return self._bucket.move(staged, self._data_file, replaced.generation if replaced else 0, marks)
+
+    def _seal(self, data: File, onto: int) -> Seal:
+        described = Data(
+            uri=self._uri(self._data_file),
+            generation=data.generation,
+            exported_at=times.moment(data.marks["exported_at"]),
+            format=self._format,
+        )
+        content = schema_file.write(self._export, self._columns, described)
+        self._bucket.write(self._schema_file, content, onto)
+        return schema_file.read(content)
+
+    def _announce(self, seal: Seal) -> Outcome:
+        export = self._export
+        self._services.announcements.announce(
+            TableExported(
+                run_id=export.run_id,
+                requested_at=export.requested_at,
+                pipeline=export.pipeline,
+                schema=export.schema,
+                table=export.table,
+                shard_date=export.shard_date,
+                replace=export.replace,
+                table_id=export.table_id,
+                schema_uri=self._uri(self._schema_file),
+                data_uri=seal.data_uri,
+                format=seal.format,
+            )
+        )
+        data = self._bucket.stat(seal.data_uri.removeprefix(self._uri("")))
+        marks = data.marks if data else {}
+        runs.record(
+            self._bucket,
+            export,
+            export.table_id,
+            "exported",
+            {
+                "schema_uri": self._uri(self._schema_file),
+                "data_uri": seal.data_uri,
+                "bytes": data.size if data else None,
+                "seconds": float(marks.get("seconds", 0)),
+            },
+        )
+        return outcome.of_table("exported", f"exported to {seal.data_uri}", export, operation=marks.get("operation"))
+
+    def _skip(self, reason: str) -> Outcome:
+        self._bucket.delete(self._staged_file)
+        runs.record(
+            self._bucket, self._export, self._export.table_id, "skipped", {"function": "export_table", "error": reason}
+        )
+        return outcome.of_table("skipped", f"not exported: {reason}", self._export, severity="WARNING")
+
+    def _uri(self, name: str) -> str:
+        return names.uri(self._pipeline.bucket, name)

@@ -1,0 +1,94 @@
+"""The fields of a JSON object that came from outside; whatever is missing or wrong raises Permanent, naming the value."""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from shared import times
+from shared.errors import Permanent
+from shared.pipelines import Pipeline
+
+
+class Fields:
+    """Typed reading of one object; `what` is what messages call it. A null field is an absent one."""
+
+    def __init__(self, fields: Mapping[str, Any], what: str) -> None:
+        self._fields = fields
+        self._what = what
+
+    @classmethod
+    def read(cls, data: bytes, what: str, known: Collection[str] | None = None) -> "Fields":
+        """The fields of the object that `data` holds as JSON, none beside the `known` ones."""
+        try:
+            parsed = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise Permanent(f"the {what} is not JSON: {error}") from error
+        if not isinstance(parsed, dict):
+            raise Permanent(f"the {what} is not a JSON object but {_shown(parsed)}")
+        unknown = [key for key in parsed if known is not None and key not in known]
+        if known is not None and unknown:
+            raise Permanent(f"the {what} has unknown keys: {', '.join(unknown)}; it may have {', '.join(known)}")
+        return cls(parsed, what)
+
+    def get(self, name: str) -> Any:
+        return self._fields.get(name)
+
+    def has(self, name: str) -> bool:
+        return self.get(name) is not None
+
+    def text(self, name: str) -> str:
+        value = self.get(name)
+        if not isinstance(value, str) or not value:
+            raise self._wrong(name, "a text")
+        return value
+
+    def text_or_none(self, name: str) -> str | None:
+        return self.text(name) if self.has(name) else None
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.get(name) if self.has(name) else default
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
+        return value
+
+    def day(self, name: str) -> date:
+        try:
+            return times.day(self.text(name))
+        except ValueError as error:
+            raise Permanent(f"{name} of the {self._what} is no day: {error}") from error
+
+    def moment(self, name: str) -> datetime:
+        try:
+            return times.moment(self.text(name))
+        except ValueError as error:
+            raise Permanent(f"{name} of the {self._what} is no moment: {error}") from error
+
+    def names(self, name: str) -> tuple[str, ...] | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+            raise self._wrong(name, "a list of at least one name")
+        return tuple(value)
+
+    def objects(self, name: str, what: str) -> list["Fields"]:
+        value = self.get(name)
+        if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):
+            raise self._wrong(name, "a list of at least one object")
+        return [Fields(item, what) for item in value]
+
+    def pipeline(self, pipelines: Mapping[str, Pipeline]) -> Pipeline:
+        name = self.text("pipeline")
+        if name not in pipelines:
+            raise Permanent(f"there is no pipeline {name!r}; PIPELINES has {', '.join(sorted(pipelines))}")
+        return pipelines[name]
+
+    def _wrong(self, name: str, must_be: str) -> Permanent:
+        return Permanent(f"{name} of the {self._what} must be {must_be}, not {_shown(self.get(name))}")
+
+
+def _shown(value: Any) -> str:
+    """The value as JSON, short enough for a message."""
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,206 @@
+"""BigQuery: the shards that are loaded, and the views that show them."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from google.api_core import exceptions
+
+from shared import audit, shards
+from shared.audit import TableWritten, Truncated
+from shared.errors import NotYet, Outrun, Permanent
+from shared.loading import Job
+from shared.messages import TableExported
+from shared.schema_file import Seal
+from shared.shards import Shard
+from shared.views import PIN, ShardState, View
+
+_WAIT = 480
+"""Seconds for a job to end within one invocation; the next delivery waits on."""
+
+
+class BigQuery:
+    """The project's datasets. The client is made when it is first used."""
+
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self._locations: dict[str, str] = {}
+
+    def load(self, job_id: str, exported: TableExported, seal: Seal) -> Job:
+        """
+        Run a load job to its end, or wait for the one that has this id already.
+
+        The shard is replaced whole or not at all: a load commits when it ends.
+        """
+        dataset = exported.pipeline.shards_dataset
+        location = self._location(dataset)
+        destination = f"{self.project}.{dataset}.{exported.shard.name}"
+        config = _load_config(exported, seal)
+        existed = False
+        try:
+            job = self._client.load_table_from_uri(
+                exported.data_uri, destination, job_id=job_id, location=location, job_config=config
+            )
+        except exceptions.Conflict:
+            existed = True
+            job = self._client.get_job(job_id, location=location)
+        except (exceptions.NotFound, exceptions.Forbidden, exceptions.BadRequest) as error:
+            raise Permanent(f"BigQuery takes no load into {destination}: {error.message}") from error
+        return _ended(job, existed=existed)
+
+    def describe(self, exported: TableExported, description: str) -> None:
+        """Give the shard its table's description; a load that brought another one would fail."""
+        from google.cloud import bigquery
+
+        table = bigquery.Table(f"{self.project}.{exported.pipeline.shards_dataset}.{exported.shard.name}")
+        table.description = description
+        self._client.update_table(table, ["description"])
+
+    def has_shard(self, dataset: str, shard: Shard) -> bool:
+        """Whether the shard is there."""
+        return self.shard(dataset, shard) is not None
+
+    def shard(self, dataset: str, shard: Shard) -> ShardState | None:
+        """A shard; None where there is none."""
+        table = self._table(dataset, shard.name)
+        if table is None:
+            return None
+        return ShardState(
+            description=table.description,
+            changed_at=table.modified,
+            rows=table.num_rows or 0,
+            streaming=table.streaming_buffer is not None,
+        )
+
+    def shards(self, dataset: str) -> list[Shard]:
+        """All shards of a dataset."""
+        tables = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000)
+        found = (shards.parse(table.table_id) for table in tables if table.table_type == "TABLE")
+        return [shard for shard in found if shard]
+
+    def view(self, dataset: str, name: str) -> View | None:
+        """What stands under that name; None where nothing does."""
+        table = self._table(dataset, name)
+        if table is None:
+            return None
+        query = table.view_query if table.table_type == "VIEW" else None
+        return View(dataset, name, table.etag, table.table_type, query, table.labels.get(PIN, ""))
+
+    def create_view(self, dataset: str, name: str, query: str, description: str | None, pin: str) -> None:
+        """
+        Create a view that never expires, whatever the dataset's default, which holds for views too.
+
+        Raises Outrun where the name has been taken since it was looked at.
+        """
+        from google.cloud import bigquery
+
+        view = bigquery.Table(f"{self.project}.{dataset}.{name}")
+        view.view_query = query
+        view.description = description
+        view.labels = {PIN: pin} if pin else {}
+        try:
+            self._client.create_table(view)
+        except exceptions.Conflict as error:
+            raise Outrun(f"{dataset}.{name} has been created since") from error
+
+    def change_view(self, view: View, query: str, pin: str) -> None:
+        """
+        Change a view's SQL and pin in one patch, if it is as it was when it was read.
+
+        A patch, because CREATE OR REPLACE VIEW is a query job, which makes events of its own and loses labels.
+        """
+        from google.cloud import bigquery
+
+        changed = bigquery.Table.from_api_repr(_reference(self.project, view) | {"etag": view.etag})
+        changed.view_query = query
+        changed.labels = {PIN: pin or None}
+        try:
+            self._client.update_table(changed, ["view_query", "labels"])
+        except exceptions.PreconditionFailed as error:
+            raise Outrun(f"{view.dataset}.{view.name} has been changed since") from error
+
+    def table_written(self, job: Truncated) -> TableWritten | None:
+        """What a job wrote; None where it is gone, runs, or is neither a load nor a copy."""
+        from google.cloud import bigquery
+
+        try:
+            found = self._client.get_job(job.job_id, project=job.project, location=job.location)
+        except exceptions.NotFound:
+            return None
+        if not isinstance(found, bigquery.LoadJob | bigquery.CopyJob) or found.state != "DONE":
+            return None
+        error = found.error_result["message"] if found.error_result else None
+        return audit.table_written(found.job_id, found.destination.path.removeprefix("/"), error)
+
+    def _location(self, dataset: str) -> str:
+        """A job is found again only where it runs, which is where its dataset is."""
+        if dataset not in self._locations:
+            try:
+                self._locations[dataset] = self._client.get_dataset(f"{self.project}.{dataset}").location
+            except exceptions.NotFound as error:
+                raise Permanent(
+                    f"there is no dataset {self.project}.{dataset}: create it, or correct the pipeline's shards_dataset"
+                ) from error
+        return self._locations[dataset]
+
+    def _table(self, dataset: str, name: str) -> Any:
+        try:
+            return self._client.get_table(f"{self.project}.{dataset}.{name}")
+        except exceptions.NotFound:
+            return None
+
+    @cached_property
+    def _client(self) -> Any:
+        from google.cloud import bigquery
+
+        return bigquery.Client(project=self.project)
+
+
+def _load_config(exported: TableExported, seal: Seal) -> Any:
+    from google.cloud import bigquery
+
+    csv = exported.format == "csv"
+    config = bigquery.LoadJobConfig(
+        schema=[_field(column) for column in seal.columns],
+        source_format=bigquery.SourceFormat.CSV if csv else bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+        create_disposition=bigquery.CreateDisposition.CREATE_IF_NEEDED,
+        write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE
+        if exported.replace
+        else bigquery.WriteDisposition.WRITE_EMPTY,
+    )
+    if csv:
+        config.allow_quoted_newlines = True
+        config.preserve_ascii_control_characters = True
+    return config
+
+
+def _field(column: Mapping[str, Any]) -> Any:
+    from google.cloud import bigquery
+
+    described = {"description": column["description"]} if column["description"] else {}
+    return bigquery.SchemaField(column["name"], column["bigquery_type"], mode=column["mode"], **described)
+
+
+def _ended(job: Any, *, existed: bool) -> Job:
+    from concurrent import futures
+
+    try:
+        job.result(timeout=_WAIT)
+    except futures.TimeoutError as error:
+        raise NotYet(f"the load job {job.job_id} goes on", job.job_id) from error
+    except exceptions.GoogleAPICallError:
+        if not job.error_result:  # the call failed, not the job
+            raise
+    failure = job.error_result or {}
+    return Job(
+        job_id=job.job_id,
+        ended_at=job.ended,
+        existed=existed,
+        rows=getattr(job, "output_rows", None) or 0,
+        reason=failure.get("reason"),
+        error=failure.get("message", ""),
+    )
+
+
+def _reference(project: str, view: View) -> dict[str, Any]:
+    return {"tableReference": {"projectId": project, "datasetId": view.dataset, "tableId": view.name}}

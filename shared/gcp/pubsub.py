@@ -1,0 +1,85 @@
+"""Pub/Sub: what the functions publish."""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import cached_property
+from typing import Any
+
+from shared import times
+from shared.errors import one_line
+from shared.events import Message
+from shared.messages import TableExported
+from shared.settings import Settings
+
+_TABLE_EXPORTS = "table-exports"
+_CONFIRMED_WITHIN = 120.0
+"""Seconds to wait for Pub/Sub's confirmation of a message."""
+_UNDER_WAY = 10_000
+"""Messages published and not confirmed, beyond which publishing waits."""
+
+
+class PubSub:
+    """The project's topics, as the settings name them. The client is made when the first message is published."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def request(self, exports: Sequence[Mapping[str, Any]], instance: str) -> None:
+        """Publish one message per table in the lane of the instance, and return when all are confirmed."""
+        topic = self._settings.table_exports_topic
+        try:
+            _confirm([self._publish(topic, export, ordering_key=instance) for export in exports])
+        except Exception:
+            # A failed message blocks its key in this process, and with it the next run: https://cloud.google.com/pubsub/docs/publisher
+            self._client.resume_publish(topic, instance)
+            raise
+
+    def announce(self, exported: TableExported) -> None:
+        """Tell the loaders of a pair of files, and return when it is confirmed."""
+        _confirm([self._publish(self._settings.table_exported_topic, exported.to_json())])
+
+    def bury(self, message: Message, function: str, error: str) -> None:
+        """Publish a message that can never succeed, untouched, with the reason; return when it is confirmed."""
+        attributes = {
+            "function": function,
+            "error": one_line(error),
+            "source_topic": message.topic,
+            "message_id": message.origin_id,
+            "publish_time": times.rfc3339(message.origin_time),
+            "ordering_key": self._ordering_key(message),
+        }
+        topic = self._settings.dead_letters_topic
+        _confirm([self._client.publish(topic, message.data, **(dict(message.attributes) | attributes))])
+
+    def _ordering_key(self, message: Message) -> str:
+        """The key that a replay needs: the instance for an export; the push itself does not always bring it."""
+        if not message.topic.endswith(f"/{_TABLE_EXPORTS}"):
+            return ""
+        try:
+            return self._settings.pipelines[json.loads(message.data)["pipeline"]].instance
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+    def _publish(self, topic: str, content: Mapping[str, Any], ordering_key: str = "") -> "Future[str]":
+        data = json.dumps(content, ensure_ascii=False).encode()
+        future: Future[str] = self._client.publish(topic, data, ordering_key=ordering_key)
+        return future
+
+    @cached_property
+    def _client(self) -> Any:
+        import google.cloud.pubsub_v1 as pubsub_v1
+
+        flow = pubsub_v1.types.PublishFlowControl(
+            message_limit=_UNDER_WAY, limit_exceeded_behavior=pubsub_v1.types.LimitExceededBehavior.BLOCK
+        )
+        options = pubsub_v1.types.PublisherOptions(enable_message_ordering=True, flow_control=flow)
+        endpoint = self._settings.pubsub_endpoint
+        return pubsub_v1.PublisherClient(
+            publisher_options=options, client_options={"api_endpoint": endpoint} if endpoint else None
+        )
+
+
+def _confirm(futures: Sequence["Future[str]"]) -> None:
+    for future in futures:
+        future.result(timeout=_CONFIRMED_WITHIN)

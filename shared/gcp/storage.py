@@ -1,0 +1,113 @@
+"""Cloud Storage: the files and records of a pipeline in its bucket."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from google.api_core import exceptions
+
+from shared.errors import NotNow, Outrun, Permanent
+from shared.lane import File
+
+_UNAVAILABLE = (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError, ConnectionError)
+
+
+class Storage:
+    """The buckets that this project reaches. The client is made when the first of them is used."""
+
+    def __init__(self, project: str) -> None:
+        self._project = project
+
+    def bucket(self, name: str) -> "Bucket":
+        return Bucket(self._client.bucket(name))
+
+    @cached_property
+    def _client(self) -> Any:
+        import google.cloud.storage as storage
+
+        return storage.Client(project=self._project)
+
+
+class Bucket:
+    """One bucket. What another run may write too is written under a precondition, and raises Outrun where it does not hold."""
+
+    def __init__(self, bucket: Any) -> None:
+        self._bucket = bucket
+
+    def read(self, name: str) -> tuple[bytes, int] | None:
+        """The content of an object and its generation; None where there is none."""
+        blob = self._bucket.blob(name)
+        try:
+            with self._translated(name):
+                content: bytes = blob.download_as_bytes()
+        except exceptions.NotFound:
+            return None
+        return content, int(blob.generation)
+
+    def stat(self, name: str) -> File | None:
+        """An object; None where there is none."""
+        blob = self._bucket.blob(name)
+        try:
+            with self._translated(name):
+                blob.reload()
+        except exceptions.NotFound:
+            return None
+        return _file(blob)
+
+    def write(self, name: str, content: bytes, onto: int) -> None:
+        """Write an object over its generation `onto` (0: where there is none)."""
+        try:
+            with self._translated(name):
+                self._bucket.blob(name).upload_from_string(
+                    content, content_type="application/json", if_generation_match=onto
+                )
+        except exceptions.NotFound as error:
+            raise Permanent(
+                f"there is no bucket {self._bucket.name}: create it, or correct the pipeline's bucket"
+            ) from error
+
+    def move(self, file: File, name: str, onto: int, marks: dict[str, str]) -> File:
+        """
+        Give a file its marks, then its name, over that name's generation `onto` (0: none).
+
+        The move is atomic and keeps the marks, which are custom metadata
+        (https://cloud.google.com/storage/docs/json_api/v1/objects/move).
+        """
+        blob = self._bucket.blob(file.name)
+        blob.metadata = marks
+        try:
+            with self._translated(name):
+                blob.patch(if_generation_match=file.generation)
+                moved = self._bucket.move_blob(
+                    blob, name, if_generation_match=onto, if_source_generation_match=file.generation
+                )
+        except exceptions.NotFound as error:
+            raise Outrun(f"{file.name} has been moved or deleted") from error
+        return _file(moved)
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+        try:
+            with self._translated(name):
+                self._bucket.blob(name).delete()
+        except exceptions.NotFound:
+            return
+
+    @contextmanager
+    def _translated(self, name: str) -> Iterator[None]:
+        where = f"gs://{self._bucket.name}/{name}"
+        try:
+            yield
+        except exceptions.PreconditionFailed as error:
+            raise Outrun(f"{where} has changed") from error
+        except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+            raise Permanent(
+                f"no access to {where}: grant this function's service account roles/storage.objectUser on the bucket"
+            ) from error
+        except _UNAVAILABLE as error:
+            raise NotNow(f"Cloud Storage cannot serve {where}: {type(error).__name__}") from error
+
+
+def _file(blob: Any) -> File:
+    return File(name=blob.name, generation=int(blob.generation), size=int(blob.size), marks=dict(blob.metadata or {}))

@@ -1,0 +1,200 @@
+"""
+The export lane of one table, as a state machine: from what is known of its files and operations to what to do next.
+
+Cloud SQL runs one operation at a time on an instance and outlives whoever started it, Pub/Sub delivers twice and late, and
+a crash may come between any two steps. So nothing is remembered: each delivery looks at the files and at the instance's
+operations, and takes up the work where they say that it stands.
+
+    nothing there ──▶ Start ──▶ Wait ──▶ Move ──▶ SealPair ──▶ Announce
+                        ▲        │ failed
+                        └─ Clear ◀┘
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.messages import TableExport
+from shared.schema_file import Seal
+
+MOST_FAILURES = 5
+"""Failed operations of one table since its message was published, after which the failure counts as permanent."""
+
+_RUN_AND_DAY = re.compile(r"/_staging/[^/]+/(.+)_\d{8}\.\w+$")
+_HOW_TO_REPLACE = 'say "replace": true in the request to have the rows of today in their place'
+_FIRST_LOOK = 0.5
+_SHORTEST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+_PAUSE_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of a Cloud SQL instance. It succeeded when it is done and has no error."""
+
+    name: str
+    inserted_at: datetime
+    uri: str | None = None
+    done: bool = False
+    ended_at: datetime | None = None
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, None while it runs."""
+        return (self.ended_at - self.inserted_at).total_seconds() if self.ended_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An object in the bucket: its generation, its size in bytes, and the marks that we put on it."""
+
+    name: str
+    generation: int
+    size: int
+    marks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What is known: the pair's seal and the generation of its schema file (0: none), the data under its final name, the
+    staged data, and the operations that wrote there, newest first. None for operations: not asked yet.
+    """
+
+    seal: Seal | None = None
+    seal_generation: int = 0
+    data: File | None = None
+    staged: File | None = None
+    shard_exists: bool = False
+    operations: tuple[Operation, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """The pair is whole and this run's: say so. Twice does no harm."""
+
+    seal: Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """What stands there is not to be replaced by this run."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealPair:
+    """The data is whole and has its name: write the schema file."""
+
+    data: File
+
+
+@dataclass(frozen=True, slots=True)
+class AskOperations:
+    """The files do not settle it: see what the instance did and does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The export runs: wait for its operation."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The operation succeeded: give the data its name."""
+
+    operation: Operation
+    staged: File
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Something that no operation vouches for lies where the export is to write: delete it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Nothing stands and nothing runs: export."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """It has failed too often."""
+
+    reason: str
+    operation: str
+
+
+Advance = AskOperations | Clear | Start | Wait | Move | SealPair
+Step = Advance | Announce | Skip | GiveUp
+
+
+def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
+    """What to do for a table, given what is seen; `published_at` is when the message that asks for it was published."""
+    if seen.seal and seen.seal.run_id == export.run_id:
+        return Announce(seen.seal)
+    if reason := _reason_to_skip(export, seen):
+        return Skip(reason)
+    if seen.data and seen.data.marks.get("run_id") == export.run_id:
+        return SealPair(seen.data)
+    if seen.operations is None:
+        return AskOperations()
+    return _after_operations(seen.operations, seen.staged, published_at)
+
+
+def of_file(operations: Iterable[Operation], uri: str) -> tuple[Operation, ...]:
+    """The operations that write to that file, newest first."""
+    return tuple(
+        sorted((each for each in operations if each.uri == uri), key=lambda each: each.inserted_at, reverse=True)
+    )
+
+
+def first_pause(recent: Iterable[Operation], uri: str) -> float:
+    """
+    Seconds to let pass before a new operation that writes to `uri` is looked at for the first time.
+
+    As long as the last export of the same table took; else as long as the last one of the instance; half a second where
+    there was none.
+    """
+    ended = sorted(
+        (each for each in recent if each.uri and each.seconds), key=lambda each: each.inserted_at, reverse=True
+    )
+    own = [each for each in ended if _table(each.uri) == _table(uri)]
+    return next((each.seconds for each in [*own, *ended] if each.seconds), _FIRST_LOOK)
+
+
+def pause(age: timedelta) -> float:
+    """Seconds between two looks at something that is so old: 5 % of its age, within bounds."""
+    return min(max(age.total_seconds() * _PAUSE_SHARE, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+
+def _table(uri: str | None) -> str:
+    """What the staged files of one table have in common, whatever the run and the day."""
+    return _RUN_AND_DAY.sub(r"/\1", uri or "")
+
+
+def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
+    if seen.seal and seen.seal.outranks(export.run_id, export.requested_at):
+        return f"the later run {seen.seal.run_id} has exported it for {export.shard_date} already"
+    if seen.seal and not export.replace:
+        return f"the run {seen.seal.run_id} has exported it for {export.shard_date} already; {_HOW_TO_REPLACE}"
+    if seen.shard_exists and not export.replace:
+        return f"it has a shard for {export.shard_date} already; {_HOW_TO_REPLACE}"
+    return None
+
+
+def _after_operations(operations: tuple[Operation, ...], staged: File | None, published_at: datetime) -> Step:
+    newest = operations[0] if operations else None
+    if newest and not newest.done:
+        return Wait(newest)
+    if newest and not newest.error and staged:
+        return Move(newest, staged)
+    failed = [operation for operation in operations if operation.error and operation.inserted_at >= published_at]
+    if len(failed) >= MOST_FAILURES:
+        return GiveUp(f"its export failed {len(failed)} times, at last with: {failed[0].error}", failed[0].name)
+    return Clear() if staged else Start()

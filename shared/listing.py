@@ -1,0 +1,116 @@
+"""Begin a run: read the catalog once, write down what is to be exported, then ask for each table's export."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared import catalog, log, outcome, runs
+from shared.catalog import Refusal, Table
+from shared.errors import Outrun
+from shared.messages import MirrorRequest, TableExport
+from shared.outcome import Outcome
+from shared.pipelines import Pipeline
+from shared.runs import Manifest
+
+
+class Database(Protocol):
+    """The source."""
+
+    def tables(self, pipeline: Pipeline) -> list[Table]:
+        """All tables of the pipeline's schemas, with their columns, as they stand now."""
+
+
+class Storage(Protocol):
+    """Cloud Storage."""
+
+    def bucket(self, name: str) -> runs.Bucket:
+        """The bucket of that name."""
+
+
+class Exports(Protocol):
+    """The topic that exports are asked for on."""
+
+    def request(self, exports: Sequence[dict[str, object]], instance: str) -> None:
+        """Publish one message per table, in order, in the instance's lane; return when all are confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What listing works with."""
+
+    database: Database
+    storage: Storage
+    exports: Exports
+
+
+def list_tables(request: MirrorRequest, services: Services) -> Outcome:
+    """
+    Publish an export for each table that a request means.
+
+    The manifest is written once: a redelivered request publishes what it says, whatever the database holds by then. Raises
+    Permanent where the request names what the pipeline does not mirror, or the database has nothing to mirror.
+    """
+    bucket = services.storage.bucket(request.pipeline.bucket)
+    manifest = _existing(request, bucket) or _new(request, bucket, services.database)
+    services.exports.request(manifest.tables, request.pipeline.instance)
+    return Outcome(
+        outcome="listed",
+        message=f"{len(manifest.tables)} tables of {request.pipeline.database} are to be exported",
+        pipeline=request.pipeline.name,
+        shard_date=request.shard_date.isoformat(),
+        run_id=request.run_id,
+    )
+
+
+def _existing(request: MirrorRequest, bucket: runs.Bucket) -> Manifest | None:
+    found = bucket.read(runs.manifest_file(request.pipeline.name, request.run_id))
+    return runs.read_manifest(found[0]) if found else None
+
+
+def _new(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Manifest:
+    selection = catalog.select(database.tables(request.pipeline), request.pipeline, request.tables)
+    for refusal in selection.refusals:
+        _refuse(refusal, request, bucket)
+    content = runs.write_manifest(request, [_export(table, request) for table in selection.tables])
+    try:
+        bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), content, onto=0)
+    except Outrun:  # another delivery of the same request: what it wrote counts
+        return _existing(request, bucket) or runs.read_manifest(content)
+    if request.tables is None:
+        _write_newest(request, content, bucket)
+    return runs.read_manifest(content)
+
+
+def _export(table: Table, request: MirrorRequest) -> TableExport:
+    return TableExport(
+        run_id=request.run_id,
+        requested_at=request.requested_at,
+        pipeline=request.pipeline,
+        schema=table.schema,
+        table=table.name,
+        shard_date=request.shard_date,
+        replace=request.replace,
+        columns=table.columns,
+        comment=table.comment,
+        has_children=table.has_children,
+    )
+
+
+def _refuse(refusal: Refusal, request: MirrorRequest, bucket: runs.Bucket) -> None:
+    export = _export(refusal.table, request)
+    runs.record(bucket, export, refusal.table_id, "failed", {"function": "list_tables", "error": refusal.reason})
+    log.write(
+        "list_tables", outcome.of_table("dead", f"not mirrored: {refusal.reason}", export, severity="ERROR").to_json()
+    )
+
+
+def _write_newest(request: MirrorRequest, content: bytes, bucket: runs.Bucket) -> None:
+    """Put the manifest where readers find that of the newest run, unless a later run's is there."""
+    name = runs.newest_manifest_file(request.pipeline.name, request.shard_date)
+    found = bucket.read(name)
+    if found and runs.read_manifest(found[0]).requested_at > request.requested_at:
+        return
+    try:
+        bucket.write(name, content, onto=found[1] if found else 0)
+    except Outrun:
+        _write_newest(request, content, bucket)

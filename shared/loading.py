@@ -1,0 +1,132 @@
+"""Load one exported table into its shard, by one BigQuery job, whatever an earlier delivery began."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from typing import Protocol
+
+from shared import outcome, runs, schema_file
+from shared.errors import NotYet, Permanent, without_values
+from shared.messages import TableExported
+from shared.outcome import Outcome
+from shared.schema_file import Seal
+
+_PASSING = frozenset(
+    {
+        "backendError",
+        "internalError",
+        "jobBackendError",
+        "jobInternalError",
+        "jobRateLimitExceeded",
+        "quotaExceeded",
+        "rateLimitExceeded",
+        "stopped",
+        "tableUnavailable",
+        "timeout",
+    }
+)
+"""Reasons of failed jobs that may be gone later (https://cloud.google.com/bigquery/docs/error-messages)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A load job that has ended. It succeeded where it has no reason; `existed`: an earlier delivery had begun it."""
+
+    job_id: str
+    ended_at: datetime
+    existed: bool
+    rows: int = 0
+    reason: str | None = None
+    error: str = ""
+
+
+class Warehouse(Protocol):
+    """BigQuery."""
+
+    def load(self, job_id: str, exported: TableExported, seal: Seal) -> Job:
+        """
+        Run a load job to its end, or wait for the one that has this id already.
+
+        It replaces the shard whole where the export says `replace`, and else only fills one that has no rows. Raises
+        NotYet where the job outlasts this invocation.
+        """
+
+    def describe(self, exported: TableExported, description: str) -> None:
+        """Give the shard its table's description."""
+
+
+class Storage(Protocol):
+    """Cloud Storage."""
+
+    def bucket(self, name: str) -> runs.Bucket:
+        """The bucket of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What loading works with."""
+
+    storage: Storage
+    warehouse: Warehouse
+
+
+def load_shard(exported: TableExported, published_at: datetime, services: Services) -> Outcome:
+    """
+    See an exported pair loaded into its shard; a redelivery waits for the job that the first one began.
+
+    `published_at` is when the message was published. A pair that another run has sealed since is left to that run. Raises
+    Permanent, once that is written down, where BigQuery refuses the data.
+    """
+    bucket = services.storage.bucket(exported.pipeline.bucket)
+    try:
+        return _load(exported, published_at, bucket, services.warehouse)
+    except Permanent as failure:
+        runs.record(bucket, exported, exported.table_id, "failed", {"function": "load_shard", "error": str(failure)})
+        raise
+
+
+def job_id(run_id: str, table_id: str, attempt: int) -> str:
+    """The id of a load job: the same for each delivery, so that BigQuery itself runs it once."""
+    digest = hashlib.sha256(f"{run_id}/{table_id}".encode()).hexdigest()[:32]
+    return f"mirror_{digest}_{attempt}"
+
+
+def _load(exported: TableExported, published_at: datetime, bucket: runs.Bucket, warehouse: Warehouse) -> Outcome:
+    seal = _seal(exported, bucket)
+    if seal.run_id != exported.run_id:
+        return outcome.of_table(
+            "skipped", f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}", exported
+        )
+    job = _job(exported, seal, published_at, warehouse)
+    if job.reason == "duplicate" and not exported.replace:
+        return outcome.of_table(
+            "skipped", f"not loaded: {exported.shard.name} has rows already", exported, severity="WARNING"
+        )
+    if job.reason:
+        raise Permanent(f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}", job.job_id)
+    if seal.description:
+        warehouse.describe(exported, seal.description)
+    return outcome.of_table(
+        "loaded", f"{job.rows} rows loaded into {exported.shard.name}", exported, operation=job.job_id
+    )
+
+
+def _seal(exported: TableExported, bucket: runs.Bucket) -> Seal:
+    found = bucket.read(exported.schema_uri.removeprefix(f"gs://{exported.pipeline.bucket}/"))
+    if not found:
+        raise Permanent(f"{exported.schema_uri} is gone: export the table again")
+    return schema_file.read(found[0])
+
+
+def _job(exported: TableExported, seal: Seal, published_at: datetime, warehouse: Warehouse) -> Job:
+    """The job that decides: failed jobs that may be tried again are passed over, each try under an id of its own."""
+    for attempt in count(1):
+        job = warehouse.load(job_id(exported.run_id, exported.table_id, attempt), exported, seal)
+        passing = job.reason in _PASSING
+        if passing and not job.existed:
+            raise NotYet(f"BigQuery could not load {exported.data_uri} now: {job.reason}", job.job_id)
+        failed_before = job.reason is not None and job.existed and job.ended_at < published_at
+        if not passing and not failed_before:
+            break
+    return job

@@ -1,0 +1,189 @@
+"""The JSON that travels between the functions, read and written. What cannot be read is Permanent, and says what is wrong."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shared import names, times
+from shared.catalog import Column
+from shared.errors import Permanent
+from shared.events import Message
+from shared.fields import Fields
+from shared.pipelines import Pipeline
+from shared.shards import Shard
+
+Pipelines = Mapping[str, Pipeline]
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorRequest:
+    """
+    A wish to mirror a database on one day.
+
+    `replace`: what stands already at that date gives way. It does on the day of the request itself; of an earlier day,
+    whose rows are gone from the source, only where the request says so.
+    """
+
+    run_id: str
+    requested_at: datetime
+    pipeline: Pipeline
+    tables: tuple[str, ...] | None
+    shard_date: date
+    replace: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOfRun:
+    """One table of one run: what every message about it says."""
+
+    run_id: str
+    requested_at: datetime
+    pipeline: Pipeline
+    schema: str
+    table: str
+    shard_date: date
+    replace: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "requested_at": times.rfc3339(self.requested_at),
+            "pipeline": self.pipeline.name,
+            "schema": self.schema,
+            "table": self.table,
+            "shard_date": self.shard_date.isoformat(),
+            "replace": self.replace,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableExport(TableOfRun):
+    """The wish to export it, with all that this needs, so that nobody has to ask the database again."""
+
+    columns: tuple[Column, ...]
+    comment: str | None = None
+    has_children: bool = False
+
+    @property
+    def table_id(self) -> str:
+        return names.table_id(self.schema, self.table, self.pipeline.schemas[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as `table-exports` carries it, and as a run's manifest records it."""
+        return TableOfRun.to_json(self) | {
+            "comment": self.comment,
+            "has_children": self.has_children,
+            "columns": [column.to_json() for column in self.columns],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableExported(TableOfRun):
+    """A pair of files that is whole: what a loader, ours or anyone's, is told."""
+
+    table_id: str
+    schema_uri: str
+    data_uri: str
+    format: str
+
+    @property
+    def shard(self) -> Shard:
+        return Shard(self.table_id, self.shard_date)
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as `table-exported` carries it."""
+        return TableOfRun.to_json(self) | {
+            "table_id": self.table_id,
+            "schema_uri": self.schema_uri,
+            "data_uri": self.data_uri,
+            "format": self.format,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRefresh:
+    """A wish that views show their newest shard; with `pin`, that of one day; with `unpin`, the newest again."""
+
+    pipeline: Pipeline
+    table_ids: tuple[str, ...] | None = None
+    pin: date | None = None
+    unpin: bool = False
+
+
+def mirror_request(message: Message, pipelines: Pipelines) -> MirrorRequest:
+    """What a message on `mirror-requests` asks for. The run's id is the message's, so that a redelivery is the same run."""
+    fields = Fields.read(message.data, "mirror request", known=("pipeline", "tables", "shard_date", "replace"))
+    pipeline = fields.pipeline(pipelines)
+    today = message.origin_time.astimezone(ZoneInfo(pipeline.time_zone)).date()
+    day = fields.day("shard_date") if fields.has("shard_date") else today
+    if day > today:
+        raise Permanent(
+            f"shard_date {day} is later than {today}, the day of the request in {pipeline.time_zone}: it would hold the view until then"
+        )
+    return MirrorRequest(
+        run_id=message.origin_id,
+        requested_at=message.origin_time,
+        pipeline=pipeline,
+        tables=fields.names("tables"),
+        shard_date=day,
+        replace=fields.flag("replace", default=False) or day == today,
+    )
+
+
+def table_export(data: bytes, pipelines: Pipelines) -> TableExport:
+    """What a message on `table-exports` asks for."""
+    fields = Fields.read(data, "table export")
+    return TableExport(
+        **_table_of_run(fields, pipelines),
+        columns=tuple(_column(column) for column in fields.objects("columns", "column of a table export")),
+        comment=fields.text_or_none("comment"),
+        has_children=fields.flag("has_children", default=False),
+    )
+
+
+def table_exported(data: bytes, pipelines: Pipelines) -> TableExported:
+    """What a message on `table-exported` announces."""
+    fields = Fields.read(data, "announcement of an export")
+    return TableExported(
+        **_table_of_run(fields, pipelines),
+        table_id=fields.text("table_id"),
+        schema_uri=fields.text("schema_uri"),
+        data_uri=fields.text("data_uri"),
+        format=fields.text("format"),
+    )
+
+
+def view_refresh(data: bytes, pipelines: Pipelines) -> ViewRefresh:
+    """What a message on `view-refreshes` asks for."""
+    fields = Fields.read(data, "view refresh", known=("pipeline", "tables", "shard_date"))
+    unpin = fields.get("shard_date") == "newest"
+    return ViewRefresh(
+        pipeline=fields.pipeline(pipelines),
+        table_ids=fields.names("tables"),
+        pin=fields.day("shard_date") if fields.has("shard_date") and not unpin else None,
+        unpin=unpin,
+    )
+
+
+def _table_of_run(fields: Fields, pipelines: Pipelines) -> dict[str, Any]:
+    return {
+        "run_id": fields.text("run_id"),
+        "requested_at": fields.moment("requested_at"),
+        "pipeline": fields.pipeline(pipelines),
+        "schema": fields.text("schema"),
+        "table": fields.text("table"),
+        "shard_date": fields.day("shard_date"),
+        "replace": fields.flag("replace", default=False),
+    }
+
+
+def _column(fields: Fields) -> Column:
+    return Column(
+        name=fields.text("name"),
+        data_type=fields.text("data_type"),
+        nullable=fields.flag("nullable", default=True),
+        comment=fields.text_or_none("comment"),
+        base_type=fields.text_or_none("base_type"),
+    )

@@ -1,0 +1,44 @@
+"""What came of an event, as its log line tells it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shared.messages import TableOfRun
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    One word for what came of an event, a sentence, and what it was about.
+
+    The words: listed, exported, loaded, moved, skipped, waiting, dead, ignored.
+    """
+
+    outcome: str
+    message: str
+    severity: str = "INFO"
+    pipeline: str | None = None
+    table: str | None = None
+    shard_date: str | None = None
+    run_id: str | None = None
+    operation: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that say something."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def of_table(
+    outcome: str, message: str, of: TableOfRun, severity: str = "INFO", operation: str | None = None
+) -> Outcome:
+    """What came of an event about one table of a run."""
+    return Outcome(
+        outcome=outcome,
+        message=message,
+        severity=severity,
+        pipeline=of.pipeline.name,
+        table=f"{of.schema}.{of.table}",
+        shard_date=of.shard_date.isoformat(),
+        run_id=of.run_id,
+        operation=operation,
+    )

@@ -1,0 +1,164 @@
+"""What is mirrored where: the PIPELINES setting, read whole, with all its faults in one go."""
+
+import json
+import re
+import zoneinfo
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from fnmatch import fnmatchcase
+from typing import Any
+
+LONGEST = 28 * 1024
+"""Bytes of the whole setting. Cloud Run allows 32 KiB of environment, and the other variables need theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One database on one Cloud SQL instance, and where its mirror stands."""
+
+    name: str
+    instance: str
+    database: str
+    user: str
+    bucket: str
+    shards_dataset: str
+    views_dataset: str
+    password_file: str | None = None
+    host: str | None = None
+    ip_type: str = "PUBLIC"
+    schemas: tuple[str, ...] = ("public",)
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    format: str = "csv"
+    offload: bool = False
+    loader: str = "bigquery"
+    unrepresentable: str = "null"
+    release: str = "each"
+    max_shrink: float | None = None
+    keep_days: int | None = None
+    dataflow: Mapping[str, Any] | None = None
+
+    def mirrors(self, schema: str, table: str) -> bool:
+        """Whether the pipeline's schemas and its include and exclude globs admit the table."""
+        name = f"{schema}.{table}"
+        return (
+            schema in self.schemas
+            and any(fnmatchcase(name, glob) for glob in self.include)
+            and not any(fnmatchcase(name, glob) for glob in self.exclude)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    admits: Callable[[Any], bool]
+    must_be: str
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _matching(pattern: str, must_be: str) -> _Rule:
+    return _Rule(lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None, must_be)
+
+
+def _one_of(*words: str) -> _Rule:
+    return _Rule(lambda value: isinstance(value, str) and value in words, "one of " + ", ".join(map(json.dumps, words)))
+
+
+def _texts(at_least: int, must_be: str) -> _Rule:
+    return _Rule(lambda value: isinstance(value, list) and len(value) >= at_least and all(map(_text, value)), must_be)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_time_zone(value: Any) -> bool:
+    return isinstance(value, str) and value in zoneinfo.available_timezones()
+
+
+_ANY_TEXT = _Rule(_text, "a text that is not empty")
+_DATASET = _matching(r"[A-Za-z0-9_]{1,1024}", "a dataset's id (letters, digits and _)")
+_RULES = {
+    "instance": _matching(
+        r"([a-z0-9.-]+:)?[a-z0-9-]+:[a-z0-9-]+:[a-z0-9-]+", "a connection name, project:region:instance"
+    ),
+    "database": _ANY_TEXT,
+    "user": _ANY_TEXT,
+    "bucket": _matching(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", "a bucket's name, without gs://"),
+    "shards_dataset": _DATASET,
+    "views_dataset": _DATASET,
+    "password_file": _ANY_TEXT,
+    "host": _matching(r"/.*|.+:\d{1,5}", "host:port, or a socket's directory that begins with /"),
+    "ip_type": _one_of("PUBLIC", "PRIVATE", "PSC"),
+    "schemas": _texts(1, "a list of at least one schema"),
+    "include": _texts(1, "a list of at least one glob on schema.table"),
+    "exclude": _texts(0, "a list of globs on schema.table"),
+    "time_zone": _Rule(_is_time_zone, "a name of the time zone database, such as Europe/Berlin"),
+    "format": _one_of("csv", "ndjson"),
+    "offload": _Rule(lambda value: isinstance(value, bool), "true or false"),
+    "loader": _one_of("bigquery", "scio"),
+    "unrepresentable": _one_of("null", "fail", "string"),
+    "release": _one_of("each", "together"),
+    "max_shrink": _Rule(
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1,
+        "a number above 0 and at most 1",
+    ),
+    "keep_days": _Rule(lambda value: _whole(value) and value >= 1, "a whole number of days, 1 or more"),
+    "dataflow": _Rule(lambda value: isinstance(value, dict), "an object"),
+}
+_REQUIRED = [field.name for field in fields(Pipeline) if field.default is MISSING and field.name != "name"]
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+
+
+def read(text: str) -> tuple[dict[str, Pipeline], list[str]]:
+    """The pipelines by name, and a sentence for each fault; where there are faults the pipelines are not to be used."""
+    size = len(text.encode())
+    if size > LONGEST:
+        return {}, [f"PIPELINES has {size} bytes, more than {LONGEST}: split the pipelines over two deployments"]
+    try:
+        entries = json.loads(text)
+    except ValueError as error:
+        return {}, [f"PIPELINES is not JSON: {error}"]
+    if not isinstance(entries, dict) or not entries:
+        return {}, ["PIPELINES must be a JSON object with one entry per pipeline"]
+    faults = [fault for name, entry in entries.items() for fault in _faults(name, entry)]
+    if faults:
+        return {}, faults
+    pipelines = {name: _pipeline(name, entry) for name, entry in entries.items()}
+    return pipelines, _shared_datasets(pipelines)
+
+
+def _faults(name: str, entry: Any) -> list[str]:
+    where = f"PIPELINES.{name}"
+    faults = [] if _NAME.fullmatch(name) else [f"{where}: a pipeline's name must match {_NAME.pattern}"]
+    if not isinstance(entry, dict):
+        return [*faults, f"{where} must be an object, not {json.dumps(entry)}"]
+    given = {key: value for key, value in entry.items() if value is not None}
+    faults += [f"{where}.{key} is missing" for key in _REQUIRED if key not in given]
+    faults += [
+        f"{where}.{key} is no setting of a pipeline; it knows {', '.join(_RULES)}" for key in entry if key not in _RULES
+    ]
+    return faults + [
+        f"{where}.{key} must be {_RULES[key].must_be}, not {json.dumps(value)}"
+        for key, value in given.items()
+        if key in _RULES and not _RULES[key].admits(value)
+    ]
+
+
+def _pipeline(name: str, entry: dict[str, Any]) -> Pipeline:
+    given = {key: value for key, value in entry.items() if value is not None}
+    lists = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+    return Pipeline(name=name, **(given | lists))
+
+
+def _shared_datasets(pipelines: Mapping[str, Pipeline]) -> list[str]:
+    used = [dataset for pipeline in pipelines.values() for dataset in {pipeline.shards_dataset, pipeline.views_dataset}]
+    return [
+        f"PIPELINES: the dataset {dataset} is used by more than one pipeline; give each its own"
+        for dataset, pipelines_using in sorted(Counter(used).items())
+        if pipelines_using > 1
+    ]

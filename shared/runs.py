@@ -1,0 +1,76 @@
+"""The record of a run in the bucket: its manifest, and what became of each of its tables."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from shared import times
+from shared.errors import Outrun
+from shared.messages import MirrorRequest, TableExport, TableOfRun
+
+VERSION = 1
+
+
+class Bucket(Protocol):
+    """A pipeline's bucket, as far as records need it."""
+
+    def read(self, name: str) -> tuple[bytes, int] | None:
+        """The content of an object and its generation; None where there is none."""
+
+    def write(self, name: str, content: bytes, onto: int) -> None:
+        """Write an object over its generation `onto` (0: where there is none); raises Outrun where it is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a run exports; `tables` are its `table-exports` messages."""
+
+    run_id: str
+    requested_at: datetime
+    tables: tuple[dict[str, Any], ...]
+
+
+def manifest_file(pipeline: str, run_id: str) -> str:
+    return f"{_folder(pipeline, run_id)}/manifest.json"
+
+
+def newest_manifest_file(pipeline: str, day: date) -> str:
+    """Where the manifest of the newest run over the whole database stands, by its shard date."""
+    return f"{pipeline}/manifest_{times.stamp(day)}.json"
+
+
+def write_manifest(request: MirrorRequest, exports: Sequence[TableExport]) -> bytes:
+    content = {
+        "version": VERSION,
+        "run_id": request.run_id,
+        "pipeline": request.pipeline.name,
+        "database": request.pipeline.database,
+        "shard_date": request.shard_date.isoformat(),
+        "requested_at": times.rfc3339(request.requested_at),
+        "tables": [export.to_json() for export in exports],
+    }
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def read_manifest(content: bytes) -> Manifest:
+    fields = json.loads(content)
+    return Manifest(fields["run_id"], times.moment(fields["requested_at"]), tuple(fields["tables"]))
+
+
+def record(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, content: dict[str, Any]) -> None:
+    """
+    Write down how a table of a run settled: `exported`, `failed` or `skipped`.
+
+    What was written first stands, so that a redelivery changes nothing.
+    """
+    name = f"{_folder(of.pipeline.name, of.run_id)}/{settled}/{table_id}.json"
+    try:
+        bucket.write(name, json.dumps(content, ensure_ascii=False).encode(), onto=0)
+    except Outrun:
+        return
+
+
+def _folder(pipeline: str, run_id: str) -> str:
+    return f"{pipeline}/_runs/{run_id}"

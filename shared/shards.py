@@ -1,0 +1,39 @@
+"""One day of one mirrored table in BigQuery, and the name that it goes by."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from shared.times import stamp, stamped_day
+
+_NAME = re.compile(r"(?P<table_id>.+)_(?P<stamp>\d{8})", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shard:
+    """One day of one mirrored table; `table_id` is the table's, as its view is called."""
+
+    table_id: str
+    day: date
+
+    @property
+    def name(self) -> str:
+        """`orders_20261122`: the shard's own table id in BigQuery."""
+        return f"{self.table_id}_{stamp(self.day)}"
+
+
+def parse(name: str) -> Shard | None:
+    """The shard of that name, or None where the name ends in no day of the calendar."""
+    match = _NAME.fullmatch(name)
+    day = stamped_day(match["stamp"]) if match else None
+    return Shard(match["table_id"], day) if match and day else None
+
+
+def newest(shards: Iterable[Shard]) -> dict[str, Shard]:
+    """The newest shard of each table, by table_id; newest by its date, whenever it was made."""
+    found: dict[str, Shard] = {}
+    for shard in shards:
+        if shard.table_id not in found or found[shard.table_id].day < shard.day:
+            found[shard.table_id] = shard
+    return found

@@ -1,0 +1,42 @@
+"""Moments and days as text, and back. Moments are aware and in UTC."""
+
+import re
+from datetime import UTC, date, datetime
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_STAMP = re.compile(r"\d{8}", re.ASCII)
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2026-11-22T02:00:00Z`, with a fraction where there is one."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def moment(text: str) -> datetime:
+    """The moment that an RFC 3339 text names. Raises ValueError, naming the text, where it names none or has no offset."""
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC")
+    return parsed.astimezone(UTC)
+
+
+def day(text: str) -> date:
+    """The day that `YYYY-MM-DD` names. Raises ValueError where it is another form or no day of the calendar."""
+    if not _DAY.fullmatch(text):
+        raise ValueError(f"{text!r} is not of the form YYYY-MM-DD")
+    return date.fromisoformat(text)
+
+
+def stamp(of: date) -> str:
+    """`20261122`: how names bear a shard date."""
+    return of.isoformat().replace("-", "")  # strftime drops the leading zeros of a year on Linux
+
+
+def stamped_day(text: str) -> date | None:
+    """The day that `YYYYMMDD` names, or None where it is another form or no day of the calendar."""
+    if not _STAMP.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

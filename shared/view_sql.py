@@ -1,0 +1,57 @@
+"""A view's SQL: which shards of a table it names, and the same SQL naming another one."""
+
+import re
+from dataclasses import dataclass
+
+from shared.shards import Shard, parse
+
+_PART = r"(?:`[^`]*`|[^\W\d][\w-]*)"
+_TOKEN = re.compile(
+    rf"""
+      --[^\n]* | \#[^\n]* | /\*.*?\*/
+    | [rRbB]{{0,2}}(?: \"\"\"(?:\\.|.)*?\"\"\" | '''(?:\\.|.)*?''' | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' )
+    | (?P<path> {_PART} (?:\s*\.\s*(?:{_PART}|\w+))* )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""GoogleSQL as far as it matters here: comments and strings, which are passed over, and paths of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A place where a view's SQL names a shard; `end` is the position just behind the shard's date."""
+
+    shard: Shard
+    end: int
+
+
+def create(project: str, dataset: str, shard: Shard) -> str:
+    """The SQL that a view begins with."""
+    return f"SELECT * FROM `{project}.{dataset}.{shard.name}`"
+
+
+def references(query: str, project: str, dataset: str, table_id: str) -> list[Reference]:
+    """The places where a view names shards of one table; `project` is where a path that names none is looked up."""
+    found = []
+    for token in _TOKEN.finditer(query):
+        shard = _shard(token["path"] or "", project, dataset)
+        if shard and shard.table_id == table_id:
+            found.append(Reference(shard, token.end() - token["path"].endswith("`")))
+    return found
+
+
+def repointed(query: str, places: list[Reference], shard: Shard) -> str:
+    """The same SQL, naming another shard of the same table in these places; nothing else of it changes."""
+    date_length = len("YYYYMMDD")
+    stamp = shard.name[-date_length:]
+    for place in sorted(places, key=lambda each: each.end, reverse=True):
+        query = query[: place.end - date_length] + stamp + query[place.end :]
+    return query
+
+
+def _shard(path: str, project: str, dataset: str) -> Shard | None:
+    table = re.sub(r"\s*\.\s*", ".", path.replace("`", ""))
+    for prefix in (f"{project}.{dataset}.", f"{dataset}."):
+        if table.startswith(prefix):
+            return parse(table.removeprefix(prefix))
+    return None
