@@ -45,5 +45,5 @@ clean: ## remove all that the other targets made
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
 	@echo "installing $< in $(@D) …"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@$(@D)/bin/pip install -qq --disable-pip-version-check --no-deps -r $<
 	@touch $@

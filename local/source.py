@@ -87,10 +87,15 @@ def at(address: str, work: Path) -> Iterator[Source]:
 
     with closing(connect(database)) as connection:
         schemas = _schemas(connection)
-    settings = {"user": user, "host": f"{host}:{port}", "schemas": schemas}
+    settings: dict[str, Any] = {"user": user, "host": f"{host}:{port}", "schemas": schemas}
+    secret = work / "password"
     if password:
-        settings["password_file"] = str(_secret(work / "password", password))
-    yield Source(database, settings, connect)
+        settings["password_file"] = str(secret)
+        _write_secret(secret, password)
+    try:
+        yield Source(database, settings, connect)
+    finally:
+        secret.unlink(missing_ok=True)
 
 
 def _schemas(connection: pg8000.native.Connection) -> Sequence[str]:
@@ -102,10 +107,9 @@ def _schemas(connection: pg8000.native.Connection) -> Sequence[str]:
     return sorted(names, key=lambda name: (name != "public", name)) or ["public"]
 
 
-def _secret(path: Path, password: str) -> Path:
+def _write_secret(path: Path, password: str) -> None:
     path.touch(mode=0o600)
     path.write_text(password, encoding="utf-8")
-    return path
 
 
 def _without_password(address: str) -> str:

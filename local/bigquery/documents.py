@@ -52,7 +52,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _check(value: Any, depth: int) -> None:
-    if depth > _DEPTH:
+    if depth >= _DEPTH and isinstance(value, dict | list):
         raise ValueError(f"nested more than {_DEPTH} deep")
     if isinstance(value, int) and value not in _INTEGERS:
         raise ValueError(f"{value} is no INT64 or UINT64")

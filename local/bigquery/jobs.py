@@ -127,7 +127,8 @@ class Jobs:
 
     def stop(self) -> None:
         """Run no more; what runs ends first. Raises what a thread did not expect: a bug of the stand-in."""
-        self._stopping.set()
+        with self._lock:
+            self._stopping.set()
         self._threads.shutdown(cancel_futures=True)
         futures, self._futures = self._futures, []
         for future in futures:
@@ -169,6 +170,8 @@ class Jobs:
         with self._lock:
             if key in self._jobs:
                 raise BigQueryError("duplicate", f"Already Exists: Job {job.project}:{job.location}.{job.id}")
+            if self._stopping.is_set():
+                raise BigQueryError("backendError", "The stand-in is stopping")
             self._jobs[key] = job
             failure = self.next_failures.pop(0) if self.next_failures else None
             self._futures.append(self._threads.submit(self._run, job, failure))
@@ -176,10 +179,12 @@ class Jobs:
     def _run(self, job: Job, failure: BigQueryError | None) -> None:
         job.started = now()
         self._stopping.wait(self._seconds)
+        job.errors = [BigQueryError("internalError", "A bug of the stand-in ended the job").proto()]
         try:
             if failure:
                 raise failure
             job.outcome = self._kinds[job.kind].run(job)
+            job.errors = []
         except BigQueryError as error:
             job.errors = [error.proto(), *getattr(error, "more", [])]
         finally:

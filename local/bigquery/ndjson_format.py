@@ -72,13 +72,14 @@ class Ndjson:
 def _text(value: Any, kind: str, name: str) -> str | None:
     if value is None:
         return None
-    if kind == "JSON":
-        try:
+    try:
+        if kind == "JSON":
             return documents.canonical(value)
-        except ValueError as error:
-            raise RecordError(f"Field: {name}; {error}") from error
-    if isinstance(value, str):
-        return value
+        if isinstance(value, str):
+            value.encode()  # half a surrogate pair is no Unicode
+            return value
+    except ValueError as error:
+        raise RecordError(f"Field: {name}; {error}") from error
     if _fits(value, kind):
         return str(value).lower() if kind == "BOOLEAN" else repr(value)
     raise RecordError(f"Could not convert value to {kind}. Field: {name}; Value: {value}")

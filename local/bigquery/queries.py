@@ -20,6 +20,7 @@ _HONOURED = frozenset(
         "maximumBytesBilled",
         "priority",
         "query",
+        "useLegacySql",
         "useQueryCache",
         "writeDisposition",
     }

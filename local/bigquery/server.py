@@ -71,8 +71,8 @@ class BigQuery:
 
     def stop(self) -> None:
         """End the jobs that run, then forget everything. Stopping twice is harmless."""
+        self._jobs.stop()  # first, for whoever hears of a job may still ask about it
         self._api.stop()
-        self._jobs.stop()
         self._files.close()
         self._catalog.rows.close()
 

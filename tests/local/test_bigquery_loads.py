@@ -48,7 +48,9 @@ def a_world() -> Iterator[World]:
     with Storage() as emulator, BigQuery("p", emulator.url) as service:
         emulator.create_bucket("files")
         files = storage.Client("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
-        client = bigquery.Client("p", credentials=anonymous, client_options={"api_endpoint": service.url}, location="EU")
+        client = bigquery.Client(
+            "p", credentials=anonymous, client_options={"api_endpoint": service.url}, location="EU"
+        )
         client.create_dataset("d")
         yield World(service, client, files.bucket("files"))
         client.close()
@@ -187,7 +189,11 @@ READ = [
     ("BOOL", "no", False),
     ("BOOL", "0", False),
     ("NUMERIC", "1.500", decimal.Decimal("1.5")),
-    ("NUMERIC", "-99999999999999999999999999999.999999999", decimal.Decimal("-99999999999999999999999999999.999999999")),
+    (
+        "NUMERIC",
+        "-99999999999999999999999999999.999999999",
+        decimal.Decimal("-99999999999999999999999999999.999999999"),
+    ),
     ("BIGNUMERIC", "-" + "9" * 38 + "." + "9" * 38, decimal.Decimal("-" + "9" * 38 + "." + "9" * 38)),
     ("BIGNUMERIC", "00012.500", decimal.Decimal("12.5")),
     ("BYTES", "AP8=", b"\0\xff"),

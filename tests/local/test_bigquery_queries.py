@@ -126,9 +126,7 @@ def test_infinities_are_words(client: bigquery.Client) -> None:
     assert answer(client, "SELECT ratio FROM d.t WHERE id > 1 ORDER BY id") == [(float("-inf"),), (1e300,)]
 
 
-@pytest.mark.parametrize(
-    "table", ["`p.d.t`", "p.d.t", "`p`.`d`.`t`", "d.t", "`d.t`", "`p.d`.t", "d.`inner`", "d.v"]
-)
+@pytest.mark.parametrize("table", ["`p.d.t`", "p.d.t", "`p`.`d`.`t`", "d.t", "`d.t`", "`p.d`.t", "d.`inner`", "d.v"])
 def test_a_table_is_named_in_each_of_the_ways(client: bigquery.Client, table: str) -> None:
     assert answer(client, f"SELECT COUNT(*) FROM {table}") == [(3,)]
 

@@ -11,7 +11,10 @@ from google.cloud import bigquery
 from local.bigquery import BigQuery
 
 NO_STORAGE = "http://127.0.0.1:9"
-COLUMNS = [bigquery.SchemaField("id", "INT64", "REQUIRED", description="the key"), bigquery.SchemaField("name", "STRING")]
+COLUMNS = [
+    bigquery.SchemaField("id", "INT64", "REQUIRED", description="the key"),
+    bigquery.SchemaField("name", "STRING"),
+]
 
 
 def connected(service: BigQuery) -> bigquery.Client:
