@@ -54,7 +54,7 @@ def main() -> int:
     try:
         return _demo(arguments.source, keep=arguments.keep)
     except KeyboardInterrupt:
-        print("\nStopped, and everything that was started with it.")
+        print("Stopped, and everything that was started with it.")
         return 130
     except (ValueError, RuntimeError, OSError, pg8000.exceptions.Error) as error:
         print(f"The demo failed: {error}", file=sys.stderr)
@@ -83,7 +83,7 @@ def _demo(address: str | None, *, keep: bool) -> int:
         tables, size = database.size()
         print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
         print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the four functions …", flush=True)
-        with _cloud(database) as cloud:
+        with _cloud(database) as cloud, _saying_goodbye():
             checks = _mirror(cloud, database)
             good = _report(checks)
             print(
@@ -93,6 +93,16 @@ def _demo(address: str | None, *, keep: bool) -> int:
             if keep:
                 _keep(cloud)
             return 0 if good else 1
+
+
+@contextmanager
+def _saying_goodbye() -> Iterator[None]:
+    """Tell whoever presses Ctrl-C that it was heard: what is under way may take some seconds to end."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nStopping …", flush=True)
+        raise
 
 
 @contextmanager

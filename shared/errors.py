@@ -15,7 +15,7 @@ _LONGEST = 1024
 """Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""
 
 # PostgreSQL ends `invalid input syntax for type integer: "12,50"` with the value; BigQuery writes `Could not parse '12,50' as INT64`.
-_VALUES = re.compile(r""": ".*"|(?<!\w)'[^']*'""")
+_VALUES = re.compile(r""": ".*|(?<=Could not parse )'.*'(?= as )|(?<!\w)'[^']*'""", re.DOTALL)
 
 
 class Permanent(Exception):  # noqa: N818 - it says what the failure is, not that it is one
@@ -44,11 +44,11 @@ class Outrun(Exception):  # noqa: N818
 
 def without_values(message: str) -> str:
     """The first line of a service's message, without the quoted values that may come from a row, safe to log."""
-    lines = message.strip().splitlines()
-    return _VALUES.sub("", lines[0]) if lines else ""
+    lines = _VALUES.sub("", message).strip().splitlines()
+    return lines[0] if lines else ""
 
 
 def one_line(message: str) -> str:
     """The message as the value of an attribute: one line of at most 1,024 bytes."""
     line = " ".join(message.split())
-    return line.encode()[:_LONGEST].decode(errors="ignore")
+    return line.encode(errors="ignore")[:_LONGEST].decode(errors="ignore")

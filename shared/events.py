@@ -1,7 +1,6 @@
 """What arrives: the envelope of a Pub/Sub message, taken off a CloudEvent."""
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,11 +46,16 @@ class Message:
     @property
     def origin_time(self) -> datetime:
         """Raises Permanent where a replay's attribute is not a moment."""
-        origin = self.attributes.get("publish_time") or self.attributes.get(_GIVEN_UP_AT)
         try:
-            return times.moment(origin) if origin else self.published_at
+            return times.moment(self.origin_time_text)
         except ValueError as error:
             raise Permanent(f"the attribute publish_time is no moment: {error}") from error
+
+    @property
+    def origin_time_text(self) -> str:
+        """The origin's time as it was given."""
+        given = self.attributes.get("publish_time") or self.attributes.get(_GIVEN_UP_AT)
+        return given or times.rfc3339(self.published_at)
 
 
 def is_message(event: CloudEvent) -> bool:
@@ -80,7 +84,7 @@ def message(event: CloudEvent) -> Message:
 def _decoded(data: str) -> bytes:
     try:
         return base64.b64decode(data, validate=True)
-    except binascii.Error:
+    except ValueError:
         return data.encode()  # no JSON either: the parser of the message says so
 
 

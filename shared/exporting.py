@@ -219,7 +219,7 @@ class _Export:
         }
         return self._bucket.move(staged, self._data_file, replaced.generation if replaced else 0, marks)
 
-    def _seal(self, data: File, onto: int) -> Seal:
+    def _seal(self, data: File, onto: int) -> Seal | None:
         described = Data(
             uri=self._uri(self._data_file),
             generation=data.generation,

@@ -23,7 +23,7 @@ class Fields:
         try:
             parsed = json.loads(data)
         except (ValueError, RecursionError) as error:
-            raise Permanent(f"the {what} is not JSON: {error}") from error
+            raise Permanent(f"the {what} is not JSON: {error}: {_shortened(data.decode(errors='replace'))}") from error
         if not isinstance(parsed, dict):
             raise Permanent(f"the {what} is not a JSON object but {_shown(parsed)}")
         unknown = [key for key in parsed if known is not None and key not in known]
@@ -89,6 +89,9 @@ class Fields:
 
 
 def _shown(value: Any) -> str:
-    """The value as JSON, short enough for a message."""
-    text = json.dumps(value)
+    return _shortened(json.dumps(value))
+
+
+def _shortened(text: str) -> str:
+    """Short enough for a message."""
     return text if len(text) <= 200 else f"{text[:200]}…"

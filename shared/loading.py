@@ -114,9 +114,10 @@ def _load(exported: TableExported, published_at: datetime, bucket: runs.Bucket, 
 
 def _seal(exported: TableExported, bucket: runs.Bucket) -> Seal:
     found = bucket.read(exported.schema_uri.removeprefix(f"gs://{exported.pipeline.bucket}/"))
-    if not found:
-        raise Permanent(f"{exported.schema_uri} is gone: export the table again")
-    return schema_file.read(found[0])
+    seal = schema_file.read(found[0]) if found else None
+    if not seal:
+        raise Permanent(f"{exported.schema_uri} is gone, or no schema file: export the table again")
+    return seal
 
 
 def _job(exported: TableExported, seal: Seal, published_at: datetime, warehouse: Warehouse) -> Job:

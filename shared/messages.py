@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from shared import names, times
 from shared.catalog import Column
@@ -116,7 +115,7 @@ def mirror_request(message: Message, pipelines: Pipelines) -> MirrorRequest:
     """What a message on `mirror-requests` asks for. The run's id is the message's, so that a redelivery is the same run."""
     fields = Fields.read(message.data, "mirror request", known=("pipeline", "tables", "shard_date", "replace"))
     pipeline = fields.pipeline(pipelines)
-    today = message.origin_time.astimezone(ZoneInfo(pipeline.time_zone)).date()
+    today = _today(message, pipeline)
     day = fields.day("shard_date") if fields.has("shard_date") else today
     if day > today:
         raise Permanent(
@@ -165,6 +164,14 @@ def view_refresh(data: bytes, pipelines: Pipelines) -> ViewRefresh:
         pin=fields.day("shard_date") if fields.has("shard_date") and not unpin else None,
         unpin=unpin,
     )
+
+
+def _today(message: Message, pipeline: Pipeline) -> date:
+    """The day of the request, where the pipeline is: when it was published, however late it is delivered."""
+    try:
+        return times.day_in(pipeline.time_zone, message.origin_time)
+    except ValueError as error:
+        raise Permanent(f"the request has an impossible time: {error}") from error
 
 
 def _table_of_run(fields: Fields, pipelines: Pipelines) -> dict[str, Any]:

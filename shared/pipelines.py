@@ -4,9 +4,10 @@ import json
 import re
 import zoneinfo
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any
 
 LONGEST = 28 * 1024
@@ -121,15 +122,13 @@ def read(text: str) -> tuple[dict[str, Pipeline], list[str]]:
         return {}, [f"PIPELINES has {size} bytes, more than {LONGEST}: split the pipelines over two deployments"]
     try:
         entries = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {}, [f"PIPELINES is not JSON: {error}"]
     if not isinstance(entries, dict) or not entries:
         return {}, ["PIPELINES must be a JSON object with one entry per pipeline"]
     faults = [fault for name, entry in entries.items() for fault in _faults(name, entry)]
-    if faults:
-        return {}, faults
-    pipelines = {name: _pipeline(name, entry) for name, entry in entries.items()}
-    return pipelines, _shared_datasets(pipelines)
+    faults += _shared_datasets(entry for entry in entries.values() if isinstance(entry, dict))
+    return ({}, faults) if faults else ({name: _pipeline(name, entry) for name, entry in entries.items()}, [])
 
 
 def _faults(name: str, entry: Any) -> list[str]:
@@ -155,10 +154,13 @@ def _pipeline(name: str, entry: dict[str, Any]) -> Pipeline:
     return Pipeline(name=name, **(given | lists))
 
 
-def _shared_datasets(pipelines: Mapping[str, Pipeline]) -> list[str]:
-    used = [dataset for pipeline in pipelines.values() for dataset in {pipeline.shards_dataset, pipeline.views_dataset}]
+def _shared_datasets(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    used = [
+        {dataset for key in ("shards_dataset", "views_dataset") if _text(dataset := entry.get(key))}
+        for entry in entries
+    ]
     return [
         f"PIPELINES: the dataset {dataset} is used by more than one pipeline; give each its own"
-        for dataset, pipelines_using in sorted(Counter(used).items())
+        for dataset, pipelines_using in sorted(Counter(chain.from_iterable(used)).items())
         if pipelines_using > 1
     ]

@@ -62,18 +62,21 @@ def write(export: TableExport, columns: Sequence[MappedColumn], data: Data) -> b
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
 
 
-def read(content: bytes) -> Seal:
-    """What a schema file says. Raises ValueError, KeyError or TypeError where it is none of ours."""
-    fields = json.loads(content)
-    return Seal(
-        run_id=fields["run_id"],
-        requested_at=times.moment(fields["requested_at"]),
-        data_uri=fields["data_uri"],
-        data_generation=int(fields["data_generation"]),
-        format=fields["format"],
-        columns=tuple(fields["columns"]),
-        description=fields["description"],
-    )
+def read(content: bytes) -> Seal | None:
+    """What a schema file says; None where the content is no schema file of ours, and so seals nothing."""
+    try:
+        fields = json.loads(content)
+        return Seal(
+            run_id=fields["run_id"],
+            requested_at=times.moment(fields["requested_at"]),
+            data_uri=fields["data_uri"],
+            data_generation=int(fields["data_generation"]),
+            format=fields["format"],
+            columns=tuple(fields["columns"]),
+            description=fields["description"],
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _described(column: MappedColumn) -> dict[str, Any]:

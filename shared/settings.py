@@ -62,9 +62,7 @@ class Settings:
         )
 
 
-_TOPIC_VARIABLES = frozenset(
-    {"TABLE_EXPORTS_TOPIC", "TABLE_EXPORTED_TOPIC", "RUN_EXPORTED_TOPIC", "MIRROR_REQUESTS_TOPIC", "DEAD_LETTERS_TOPIC"}
-)
+_TOPIC_VARIABLES = frozenset({"TABLE_EXPORTS_TOPIC", "TABLE_EXPORTED_TOPIC", "DEAD_LETTERS_TOPIC"})
 
 
 def _is_topic_variable(name: str, value: str) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _STAMP = re.compile(r"\d{8}", re.ASCII)
@@ -14,17 +15,32 @@ def rfc3339(moment: datetime) -> str:
 
 def moment(text: str) -> datetime:
     """The moment that an RFC 3339 text names. Raises ValueError, naming the text, where it names none or has no offset."""
-    parsed = datetime.fromisoformat(text)
+    try:
+        parsed = datetime.fromisoformat(text)
+        in_utc = parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text!r}: {error}") from error
     if parsed.tzinfo is None:
-        raise ValueError(f"{text!r} has no offset from UTC")
-    return parsed.astimezone(UTC)
+        raise ValueError(f"{text!r}: it has no offset from UTC")
+    return in_utc
 
 
 def day(text: str) -> date:
-    """The day that `YYYY-MM-DD` names. Raises ValueError where it is another form or no day of the calendar."""
+    """The day that `YYYY-MM-DD` names. Raises ValueError, naming the text, where it has another form or is no day of the calendar."""
     if not _DAY.fullmatch(text):
-        raise ValueError(f"{text!r} is not of the form YYYY-MM-DD")
-    return date.fromisoformat(text)
+        raise ValueError(f"{text!r}: it must be of the form YYYY-MM-DD")
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r}: {error}") from error
+
+
+def day_in(zone: str, of: datetime) -> date:
+    """The day that it is in a time zone. Raises ValueError where that is beyond the calendar."""
+    try:
+        return of.astimezone(ZoneInfo(zone)).date()
+    except OverflowError as error:
+        raise ValueError(f"{rfc3339(of)} has no day in {zone}") from error
 
 
 def stamp(of: date) -> str:

@@ -71,6 +71,11 @@ class Table:
     def kind(self) -> str:
         return "TABLE" if self.query is None else "VIEW"
 
+    @property
+    def expired(self) -> bool:
+        """Whether its time has come, if it has one."""
+        return "expirationTime" in self.properties and int(self.properties["expirationTime"]) <= now()
+
     def changed(self, **changes: Any) -> "Table":
         """The next version, with another etag."""
         return replace(self, **changes, modified=now(), version=next(_versions))
@@ -109,7 +114,7 @@ class Catalog:
         with self.lock:
             self.dataset(ref.project, ref.dataset)
             table = self._tables.get(ref)
-            if table and int(table.properties.get("expirationTime", now() + 1)) <= now():
+            if table and table.expired:
                 self.remove(table)
                 return None
             return table

@@ -6,6 +6,7 @@ from local.rest import ApiError
 
 # https://cloud.google.com/bigquery/docs/error-messages
 _STATUS = {
+    "accessDenied": 403,
     "backendError": 503,
     "conditionNotMet": 412,
     "duplicate": 409,
@@ -14,7 +15,9 @@ _STATUS = {
     "invalidQuery": 400,
     "notFound": 404,
     "notImplemented": 501,
+    "quotaExceeded": 403,
     "rateLimitExceeded": 403,
+    "resourcesExceeded": 400,
     "stopped": 499,
 }
 

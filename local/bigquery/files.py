@@ -10,7 +10,7 @@ from typing import TextIO
 
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
+from google.cloud.storage import Client
 
 from local.bigquery.errors import BigQueryError
 
@@ -22,7 +22,7 @@ class Files:
 
     def __init__(self, project: str, endpoint: str) -> None:
         options = {"api_endpoint": endpoint}
-        self._client = storage.Client(project, credentials=AnonymousCredentials(), client_options=options)
+        self._client = Client(project, credentials=AnonymousCredentials(), client_options=options)
 
     def close(self) -> None:
         """Drop the connections."""

@@ -39,7 +39,7 @@ class Rows:
     def __init__(self) -> None:
         settings: dict[str, Any] = {"enable_external_access": False, "python_enable_replacements": False}
         self._database = duckdb.connect(":memory:", config=settings)
-        self._names = (f"rows{number}" for number in itertools.count())
+        self._numbers = itertools.count()
         self.in_utc = self.cursor().execute("SELECT current_setting('TimeZone')").fetchone() in _UTC
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -52,7 +52,7 @@ class Rows:
 
     def create(self, fields: list[Field]) -> str:
         """No rows yet; answers the name."""
-        name = next(self._names)
+        name = f"rows{next(self._numbers)}"
         columns = ", ".join(f"{quoted(field['name'])} {TYPES[field['type']].column}" for field in fields)
         self.cursor().execute(f"CREATE TABLE {name} ({columns})")
         return name
@@ -73,9 +73,9 @@ class Rows:
         return Size(*map(int, row or (0, 0)))
 
     def page(self, name: str, fields: list[Field], start: int, most: int) -> list[tuple[str | None, ...]]:
-        """Values as the REST API prints them, timestamps as microseconds."""
+        """Values as the REST API prints them, timestamps as microseconds, in the order in which they were added."""
         texts = ", ".join(_of(TYPES[field["type"]].text, field["name"]) for field in fields)
-        query = f"SELECT {texts} FROM {name} ORDER BY rowid LIMIT {most} OFFSET {start}"
+        query = f"SELECT {texts} FROM {name} LIMIT {most} OFFSET {start}"
         page: list[tuple[str | None, ...]] = self.cursor().execute(query).fetchall()
         return page
 

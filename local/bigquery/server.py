@@ -71,10 +71,12 @@ class BigQuery:
 
     def stop(self) -> None:
         """End the jobs that run, then forget everything. Stopping twice is harmless."""
-        self._jobs.stop()  # first, for whoever hears of a job may still ask about it
-        self._api.stop()
-        self._files.close()
-        self._catalog.rows.close()
+        try:
+            self._jobs.stop()  # first, for whoever hears of a job may still ask about it
+        finally:
+            self._api.stop()
+            self._files.close()
+            self._catalog.rows.close()
 
     def fail_next(self, method: str, status: int, reason: str, times: int = 1) -> None:
         """Answer the next calls of a method, such as "bigquery.jobs.insert", with an error, and do nothing."""
@@ -82,7 +84,7 @@ class BigQuery:
         self._failures.setdefault(method, deque()).extend(errors)
 
     def fail_next_job(self, reason: str = "backendError") -> None:
-        """Let the next job that starts end with an error, without effect."""
+        """Let the next job that starts end with an error, without effect; the reason is one of BigQuery's."""
         self._jobs.next_failures.append(BigQueryError(reason, f"{reason}, as the test asked for"))
 
     def _answering(self, handler: Handler) -> Handler:

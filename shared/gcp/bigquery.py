@@ -99,9 +99,12 @@ class BigQuery:
         view.description = description
         view.labels = {PIN: pin} if pin else {}
         try:
-            self._client.create_table(view)
+            created = self._client.create_table(view)
         except exceptions.Conflict as error:
             raise Outrun(f"{dataset}.{name} has been created since") from error
+        if created.expires:
+            created.expires = None
+            self._client.update_table(created, ["expires"])
 
     def change_view(self, view: View, query: str, pin: str) -> None:
         """
@@ -113,9 +116,9 @@ class BigQuery:
 
         changed = bigquery.Table.from_api_repr(_reference(self.project, view) | {"etag": view.etag})
         changed.view_query = query
-        changed.labels = {PIN: pin or None}
+        changed.labels = {PIN: pin or None}  # None takes the label away
         try:
-            self._client.update_table(changed, ["view_query", "labels"])
+            self._client.update_table(changed, ["view_query", "labels"] if pin != view.pin else ["view_query"])
         except exceptions.PreconditionFailed as error:
             raise Outrun(f"{view.dataset}.{view.name} has been changed since") from error
 

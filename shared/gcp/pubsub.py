@@ -6,13 +6,13 @@ from concurrent.futures import Future
 from functools import cached_property
 from typing import Any
 
-from shared import times
 from shared.errors import one_line
 from shared.events import Message
 from shared.messages import TableExported
 from shared.settings import Settings
 
-_TABLE_EXPORTS = "table-exports"
+_IN_LANES = "export_table"
+"""The function whose messages have an ordering key."""
 _CONFIRMED_WITHIN = 120.0
 """Seconds to wait for Pub/Sub's confirmation of a message."""
 _UNDER_WAY = 10_000
@@ -40,26 +40,39 @@ class PubSub:
         _confirm([self._publish(self._settings.table_exported_topic, exported.to_json())])
 
     def bury(self, message: Message, function: str, error: str) -> None:
-        """Publish a message that can never succeed, untouched, with the reason; return when it is confirmed."""
+        """
+        Publish a message that can never succeed, untouched, with the reason; return when it is confirmed.
+
+        Its own attributes are kept: those of a message that was buried before say which run it belongs to.
+        """
         attributes = {
+            "message_id": message.message_id,
+            "publish_time": message.origin_time_text,
+            **message.attributes,
             "function": function,
             "error": one_line(error),
             "source_topic": message.topic,
-            "message_id": message.origin_id,
-            "publish_time": times.rfc3339(message.origin_time),
-            "ordering_key": self._ordering_key(message),
+            "ordering_key": self._instance(message) if function == _IN_LANES else "",
         }
-        topic = self._settings.dead_letters_topic
-        _confirm([self._client.publish(topic, message.data, **(dict(message.attributes) | attributes))])
+        self._publish_with_key_as_attribute(self._settings.dead_letters_topic, message.data, attributes)
 
-    def _ordering_key(self, message: Message) -> str:
-        """The key that a replay needs: the instance for an export; the push itself does not always bring it."""
-        if not message.topic.endswith(f"/{_TABLE_EXPORTS}"):
-            return ""
+    def _instance(self, message: Message) -> str:
+        """The ordering key that a replay of an export needs; a push does not always bring it."""
         try:
             return self._settings.pipelines[json.loads(message.data)["pipeline"]].instance
         except (ValueError, KeyError, TypeError):
             return ""
+
+    def _publish_with_key_as_attribute(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
+        """Publish at once, past the client's batches, whose publish() takes an attribute `ordering_key` for the key itself."""
+        from google.pubsub_v1 import PublisherClient, PubsubMessage
+
+        PublisherClient.publish(
+            self._client,
+            topic=topic,
+            messages=[PubsubMessage(data=data, attributes=attributes)],
+            timeout=_CONFIRMED_WITHIN,
+        )
 
     def _publish(self, topic: str, content: Mapping[str, Any], ordering_key: str = "") -> "Future[str]":
         data = json.dumps(content, ensure_ascii=False).encode()

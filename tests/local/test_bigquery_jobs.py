@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, GoogleAPICallError, NotFound, ServiceUnavailable
+from google.api_core.retry import Retry, if_exception_type
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, storage
+from google.cloud import bigquery
+from google.cloud.storage import Client as Files
 
 from local.bigquery import BigQuery, JobDone
 from local.storage import Storage
 
+ONCE = Retry(predicate=if_exception_type())
 LETTER = [bigquery.SchemaField("a", "STRING")]
 
 
@@ -36,11 +39,11 @@ class World:
 
 @contextmanager
 def a_world_where(job_seconds: float = 0.0) -> Iterator[World]:
-    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    anonymous = AnonymousCredentials()
     done: list[JobDone] = []
     with Storage() as emulator, BigQuery("p", emulator.url, on_job=done.append, job_seconds=job_seconds) as service:
         emulator.create_bucket("files")
-        files = storage.Client("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
+        files = Files("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
         files.bucket("files").blob("two.csv").upload_from_string("x\ny\n")
         client = bigquery.Client("p", credentials=anonymous, client_options={"api_endpoint": service.url})
         dataset = bigquery.Dataset("p.d")
@@ -59,7 +62,8 @@ def a_world() -> Iterator[World]:
 
 
 def test_a_job_is_where_its_dataset_is(world: World) -> None:
-    job = world.load("t").result()
+    job = world.load("t")
+    job.result()
 
     assert (job.location, job.state, job.output_rows) == ("europe-west1", "DONE", 2)
     assert job.created <= job.started <= job.ended
@@ -75,7 +79,7 @@ def test_a_regional_job_is_found_by_its_location_alone(world: World) -> None:
 
 
 def test_a_job_of_the_multi_regions_is_found_without_location(world: World) -> None:
-    world.client.query("SELECT 1", job_id="there", location="EU").result()
+    world.client.query("SELECT 1", job_id="there", location="EU", job_retry=None).result()
 
     assert world.client.get_job("there").location == "EU"
 
@@ -123,11 +127,11 @@ def test_jobs_are_listed_newest_first(world: World) -> None:
 
 def test_every_job_is_told_of_once_when_its_effect_can_be_seen() -> None:
     seen: list[int] = []
-    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    anonymous = AnonymousCredentials()
 
     def look(done: JobDone) -> None:
-        assert client.get_job(done.job["jobReference"]["jobId"], retry=None).state == "DONE"
-        seen.append(client.get_table("p.d.t", retry=None).num_rows)
+        assert client.get_job(done.job["jobReference"]["jobId"], retry=ONCE).state == "DONE"
+        seen.append(client.get_table("p.d.t", retry=ONCE).num_rows)
 
     with BigQuery("p", "http://127.0.0.1:9", on_job=look) as service:
         client = bigquery.Client("p", credentials=anonymous, client_options={"api_endpoint": service.url})
@@ -177,7 +181,7 @@ def test_a_call_that_fails_starts_no_job(world: World) -> None:
     world.service.fail_next("bigquery.jobs.insert", 503, "backendError")
 
     with pytest.raises(ServiceUnavailable):
-        world.client.load_table_from_uri("gs://files/two.csv", "p.d.t", retry=None)
+        world.client.load_table_from_uri("gs://files/two.csv", "p.d.t", retry=ONCE)
     assert list(world.client.list_jobs()) == []
 
 

@@ -1,6 +1,6 @@
 """Loads of CSV files: what BigQuery reads, refuses, and leaves alone."""
 
-import datetime
+import datetime as dt
 import decimal
 import itertools
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, GoogleAPICallError, NotFound
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, storage
+from google.cloud import bigquery
+from google.cloud.storage import Bucket
+from google.cloud.storage import Client as Files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ names = (f"table{number}" for number in itertools.count())
 class World:
     """BigQuery beside Cloud Storage, and clients for both."""
 
-    def __init__(self, service: BigQuery, client: bigquery.Client, bucket: storage.Bucket) -> None:
+    def __init__(self, service: BigQuery, client: bigquery.Client, bucket: Bucket) -> None:
         self.service = service
         self.client = client
         self.bucket = bucket
@@ -32,7 +34,7 @@ class World:
         """Load one file into columns a, b, c, ... and read the table back."""
         name = table or next(names)
         self.bucket.blob("data.csv").upload_from_string(text)
-        fields = [bigquery.SchemaField("abcdefgh"[number], *kind.split()) for number, kind in enumerate(types)]
+        fields = [field(*pair) for pair in zip("abcdefgh", types, strict=False)]
         config = bigquery.LoadJobConfig(schema=fields or None, source_format="CSV", **options)
         self.client.load_table_from_uri("gs://files/data.csv", f"p.d.{name}", job_config=config).result()
         return self.rows(name)
@@ -42,12 +44,18 @@ class World:
         return [row.values() for row in self.client.list_rows(self.client.get_table(f"p.d.{table}"))]
 
 
+def field(name: str, described: str) -> bigquery.SchemaField:
+    """A column of a type and, after a blank, a mode."""
+    kind, _, mode = described.partition(" ")
+    return bigquery.SchemaField(name, kind, mode or "NULLABLE")
+
+
 @pytest.fixture(name="world", scope="module")
 def a_world() -> Iterator[World]:
-    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    anonymous = AnonymousCredentials()
     with Storage() as emulator, BigQuery("p", emulator.url) as service:
         emulator.create_bucket("files")
-        files = storage.Client("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
+        files = Files("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
         client = bigquery.Client(
             "p", credentials=anonymous, client_options={"api_endpoint": service.url}, location="EU"
         )
@@ -177,7 +185,7 @@ def test_the_first_bad_row_and_column_are_named_as_bigquery_does(world: World) -
     assert "with message 'Unable to parse' File: gs://files/data.csv" in message
 
 
-UTC = datetime.UTC
+UTC = dt.UTC
 READ = [
     ("INT64", "-9223372036854775808", -(2**63)),
     ("INT64", "+5", 5),
@@ -197,15 +205,15 @@ READ = [
     ("BIGNUMERIC", "-" + "9" * 38 + "." + "9" * 38, decimal.Decimal("-" + "9" * 38 + "." + "9" * 38)),
     ("BIGNUMERIC", "00012.500", decimal.Decimal("12.5")),
     ("BYTES", "AP8=", b"\0\xff"),
-    ("DATE", "0001-01-01", datetime.date(1, 1, 1)),
-    ("TIME", "23:59:59.999999", datetime.time(23, 59, 59, 999999)),
-    ("DATETIME", "2026-11-22 03:04:05.000000", datetime.datetime(2026, 11, 22, 3, 4, 5)),  # noqa: DTZ001 - it has none
-    ("DATETIME", "0001-01-01T00:00:00.5", datetime.datetime(1, 1, 1, microsecond=500000)),  # noqa: DTZ001 - likewise
-    ("TIMESTAMP", "2026-11-22 03:04:05.000001+00:00", datetime.datetime(2026, 11, 22, 3, 4, 5, 1, UTC)),
-    ("TIMESTAMP", "2018/08/19T12:11", datetime.datetime(2018, 8, 19, 12, 11, tzinfo=UTC)),
-    ("TIMESTAMP", "2018-08-19T07:11:35.220 -05:00", datetime.datetime(2018, 8, 19, 12, 11, 35, 220000, UTC)),
-    ("TIMESTAMP", "2018-07-05T12:54:00 UTC", datetime.datetime(2018, 7, 5, 12, 54, tzinfo=UTC)),
-    ("TIMESTAMP", "9999-12-31 23:59:59.999999Z", datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)),
+    ("DATE", "0001-01-01", dt.date(1, 1, 1)),
+    ("TIME", "23:59:59.999999", dt.time(23, 59, 59, 999999)),
+    ("DATETIME", "2026-11-22 03:04:05.000000", dt.datetime(2026, 11, 22, 3, 4, 5)),  # noqa: DTZ001 - it has none
+    ("DATETIME", "0001-01-01T00:00:00.5", dt.datetime(1, 1, 1, microsecond=500000)),  # noqa: DTZ001 - likewise
+    ("TIMESTAMP", "2026-11-22 03:04:05.000001+00:00", dt.datetime(2026, 11, 22, 3, 4, 5, 1, UTC)),
+    ("TIMESTAMP", "2018/08/19T12:11", dt.datetime(2018, 8, 19, 12, 11, tzinfo=UTC)),
+    ("TIMESTAMP", "2018-08-19T07:11:35.220 -05:00", dt.datetime(2018, 8, 19, 12, 11, 35, 220000, UTC)),
+    ("TIMESTAMP", "2018-07-05T12:54:00 UTC", dt.datetime(2018, 7, 5, 12, 54, tzinfo=UTC)),
+    ("TIMESTAMP", "9999-12-31 23:59:59.999999Z", dt.datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)),
     ("JSON", '"{""b"": 1, ""a"": [1.5, null]}"', {"a": [1.5, None], "b": 1}),
     ("STRING", "Grüße 👋 NULL", "Grüße 👋 NULL"),
 ]
@@ -341,7 +349,8 @@ def test_a_wildcard_loads_every_file_that_matches(world: World) -> None:
         world.bucket.blob(name).upload_from_string(name + "\n")
     config = bigquery.LoadJobConfig(schema=[bigquery.SchemaField("a", "STRING")])
 
-    job = world.client.load_table_from_uri("gs://files/part/*.csv", "p.d.parts", job_config=config).result()
+    job = world.client.load_table_from_uri("gs://files/part/*.csv", "p.d.parts", job_config=config)
+    job.result()
 
     assert world.rows("parts") == [("part/1.csv",), ("part/2.csv",)]
     assert (job.input_files, job.input_file_bytes, job.output_rows, job.output_bytes) == (2, 22, 2, 24)
@@ -384,11 +393,11 @@ def test_an_option_that_is_not_honoured_is_refused(world: World, options: dict[s
         ([("a b", "STRING")], "Invalid field name"),
         ([("1a", "STRING")], "Invalid field name"),
         ([("a", "GEOGRAPHY")], "GEOGRAPHY is not a type"),
-        ([("a", "STRING", "REPEATED")], "REPEATED is not a mode"),
+        ([("a", "STRING REPEATED")], "REPEATED is not a mode"),
     ],
 )
-def test_a_schema_is_refused(world: World, fields: list[tuple[str, ...]], message: str) -> None:
-    config = bigquery.LoadJobConfig(schema=[bigquery.SchemaField(*field) for field in fields])
+def test_a_schema_is_refused(world: World, fields: list[tuple[str, str]], message: str) -> None:
+    config = bigquery.LoadJobConfig(schema=[field(*pair) for pair in fields])
 
     job = world.client.load_table_from_uri("gs://files/x", "p.d.refused", job_config=config)
 

@@ -1,6 +1,6 @@
 """Loads of newline-delimited JSON."""
 
-import datetime
+import datetime as dt
 import decimal
 import itertools
 import json
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import BadRequest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, storage
+from google.cloud import bigquery
+from google.cloud.storage import Client as Files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,20 +22,26 @@ Load = Callable[..., list[tuple[Any, ...]]]
 names = (f"table{number}" for number in itertools.count())
 
 
+def field(name: str, described: str) -> bigquery.SchemaField:
+    """A column of a type and, after a blank, a mode."""
+    kind, _, mode = described.partition(" ")
+    return bigquery.SchemaField(name, kind, mode or "NULLABLE")
+
+
 @pytest.fixture(name="load", scope="module")
 def loading() -> Iterator[Load]:
     """Loads lines into columns a, b, c, ... of a new table and reads it back."""
-    anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call]
+    anonymous = AnonymousCredentials()
     with Storage() as emulator, BigQuery("p", emulator.url) as service:
         emulator.create_bucket("files")
-        files = storage.Client("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
+        files = Files("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
         client = bigquery.Client("p", credentials=anonymous, client_options={"api_endpoint": service.url})
         client.create_dataset("d")
 
         def load(text: str, *types: str, **options: Any) -> list[tuple[Any, ...]]:
             table = f"p.d.{next(names)}"
             files.bucket("files").blob("data.json").upload_from_string(text)
-            fields = [bigquery.SchemaField("abcdefgh"[number], *kind.split()) for number, kind in enumerate(types)]
+            fields = [field(*pair) for pair in zip("abcdefgh", types, strict=False)]
             config = bigquery.LoadJobConfig(schema=fields, source_format="NEWLINE_DELIMITED_JSON", **options)
             client.load_table_from_uri("gs://files/data.json", table, job_config=config).result()
             return [row.values() for row in client.list_rows(client.get_table(table))]
@@ -60,8 +67,8 @@ READ = [
     ("NUMERIC", 7, decimal.Decimal(7)),
     ("BIGNUMERIC", "0." + "1" * 38, decimal.Decimal("0." + "1" * 38)),
     ("BYTES", "AP8=", b"\0\xff"),
-    ("DATE", "2026-11-22", datetime.date(2026, 11, 22)),
-    ("TIMESTAMP", "2026-11-22 03:04:05+00:00", datetime.datetime(2026, 11, 22, 3, 4, 5, tzinfo=datetime.UTC)),
+    ("DATE", "2026-11-22", dt.date(2026, 11, 22)),
+    ("TIMESTAMP", "2026-11-22 03:04:05+00:00", dt.datetime(2026, 11, 22, 3, 4, 5, tzinfo=dt.UTC)),
     ("JSON", {"b": [1, None, "x"], "a": 0.5}, {"a": 0.5, "b": [1, None, "x"]}),
     ("JSON", "text", "text"),
     ("JSON", [], []),

@@ -1,0 +1,94 @@
+"""A function as functions-framework serves it, in this process, and the messages that are brought to it."""
+
+import base64
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+
+PROJECT = "my-project"
+REQUESTED = "2026-01-15T02:00:00Z"
+
+_FUNCTIONS = Path(__file__).parents[2] / "functions"
+_INPUTS = {
+    "list_tables": "mirror-requests",
+    "export_table": "table-exports",
+    "load_shard": "table-exported",
+    "refresh_views": "view-refreshes",
+}
+_KEPT: list[object] = []
+"""The modules of all functions so far. httplib2 leaves its connections open when it is collected, which would look like a leak."""
+
+
+def column(name: str, data_type: str, *, nullable: bool = True, **more: str) -> dict[str, Any]:
+    """A column as `table-exports` carries it."""
+    return {"name": name, "data_type": data_type, "nullable": nullable, "comment": None, **more}
+
+
+def table_export(table: str = "orders", **changes: Any) -> dict[str, Any]:
+    """A message on `table-exports`; its table has an `id` and a `note` unless the changes say otherwise."""
+    message = {
+        "run_id": "9912",
+        "requested_at": REQUESTED,
+        "pipeline": "billing",
+        "schema": "public",
+        "table": table,
+        "shard_date": "2026-01-15",
+        "replace": True,
+        "columns": [column("id", "bigint", nullable=False), column("note", "text")],
+    }
+    return message | changes
+
+
+def topic(name: str) -> str:
+    return f"projects/{PROJECT}/topics/{name}"
+
+
+class Function:
+    """A function, served by functions-framework in this process."""
+
+    def __init__(self, name: str) -> None:
+        self._topic = topic(_INPUTS[name])
+        self._app = functions_framework.create_app(name, str(_FUNCTIONS / f"{name}.py"))
+        _KEPT.append(sys.modules[name])
+
+    def receive(  # noqa: PLR0913 - what a message has
+        self,
+        data: Mapping[str, Any] | bytes,
+        *,
+        message_id: str = "9912",
+        published: str = REQUESTED,
+        attributes: Mapping[str, str] | None = None,
+        push: bool = False,
+    ) -> int:
+        """Bring it a Pub/Sub message, as a CloudEvent or as a bare push, and give the status of its answer."""
+        content = data if isinstance(data, bytes) else json.dumps(data).encode()
+        message = {
+            "data": base64.b64encode(content).decode(),
+            "attributes": dict(attributes or {}),
+            "messageId": message_id,
+            "message_id": message_id,
+            "publishTime": published,
+            "publish_time": published,
+        }
+        body = {"message": message, "subscription": f"projects/{PROJECT}/subscriptions/s"}
+        if push:
+            return self._post(f"/{self._topic}", {"content-type": "application/json"}, body)
+        headers = {
+            "ce-id": message_id,
+            "ce-source": f"//pubsub.googleapis.com/{self._topic}",
+            "ce-specversion": "1.0",
+            "ce-time": published,
+            "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+        }
+        return self.hear(headers, body)
+
+    def hear(self, headers: Mapping[str, str], body: Any) -> int:
+        """Bring it a CloudEvent in binary mode, and give the status of its answer."""
+        return self._post("/", {"content-type": "application/json", **headers}, body)
+
+    def _post(self, path: str, headers: Mapping[str, str], body: Any) -> int:
+        return int(self._app.test_client().post(path, headers=dict(headers), data=json.dumps(body)).status_code)

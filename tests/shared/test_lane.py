@@ -1,0 +1,233 @@
+"""What to do for a table, given what is seen of its files and operations."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import lane
+from shared.catalog import Column
+from shared.lane import (
+    Announce,
+    AskOperations,
+    Clear,
+    File,
+    GiveUp,
+    Move,
+    Operation,
+    SealPair,
+    Seen,
+    Skip,
+    Start,
+    Step,
+    Wait,
+)
+from shared.messages import TableExport
+from shared.pipelines import Pipeline
+from shared.schema_file import Seal
+
+PUBLISHED_AT = datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC)
+EXPORT = TableExport(
+    run_id="9912",
+    requested_at=datetime(2026, 11, 22, 2, tzinfo=UTC),
+    pipeline=Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views"),
+    schema="public",
+    table="orders",
+    shard_date=date(2026, 11, 22),
+    replace=True,
+    columns=(Column("id", "bigint", nullable=False),),
+)
+BACKFILL = replace(EXPORT, replace=False)
+STAGED = File("billing/_staging/9912/orders_20261122.csv", 1, 100, {})
+URI = f"gs://p-mirror/{STAGED.name}"
+
+
+def seal(run_id: str, later: float = 0) -> Seal:
+    return Seal(run_id, EXPORT.requested_at + timedelta(seconds=later), "gs://p-mirror/data.csv", 7, "csv")
+
+
+def data(run_id: str) -> File:
+    return File("billing/orders/data_20261122.csv", 7, 100, {"run_id": run_id})
+
+
+def operation(name: str = "op", after: float = 1, *, done: bool = True, error: str | None = None) -> Operation:
+    """An operation that began so many seconds after the message was published, and took 3 s."""
+    began = PUBLISHED_AT + timedelta(seconds=after)
+    return Operation(name, began, URI, done, began + timedelta(seconds=3) if done else None, error)
+
+
+def step(seen: Seen, export: TableExport = EXPORT) -> Step:
+    return lane.next_step(export, seen, PUBLISHED_AT)
+
+
+RUNNING, SUCCEEDED, FAILED = operation(done=False), operation(), operation(error="disk full")
+FAILURES = tuple(operation(f"op{number}", number, error=f"disk {number}") for number in (5, 4, 3, 2, 1))
+
+
+def test_a_pair_that_this_run_has_sealed_is_announced() -> None:
+    assert step(Seen(seal=seal("9912"))) == Announce(seal("9912"))
+
+
+def test_a_pair_that_a_later_run_has_sealed_is_left_alone() -> None:
+    taken = step(Seen(seal=seal("9999", later=60)))
+
+    assert isinstance(taken, Skip)
+    assert "9999" in taken.reason
+
+
+def test_it_is_left_alone_even_where_this_runs_data_lies_under_its_name() -> None:
+    assert isinstance(step(Seen(seal=seal("9999", later=60), data=data("9912"))), Skip)
+
+
+def test_a_pair_of_an_earlier_run_gives_way() -> None:
+    assert step(Seen(seal=seal("9000", later=-60), data=data("9000"), operations=())) == Start()
+
+
+def test_an_earlier_day_only_fills_gaps() -> None:
+    sealed = step(Seen(seal=seal("9000", later=-60)), BACKFILL)
+    sharded = step(Seen(shard_exists=True), BACKFILL)
+
+    assert isinstance(sealed, Skip)
+    assert "9000" in sealed.reason
+    assert isinstance(sharded, Skip)
+
+
+def test_an_earlier_day_gives_way_where_the_request_says_so() -> None:
+    assert step(Seen(seal=seal("9000", later=-60), shard_exists=True, operations=())) == Start()
+
+
+def test_a_reason_to_skip_says_how_to_replace() -> None:
+    taken = step(Seen(shard_exists=True), BACKFILL)
+
+    assert isinstance(taken, Skip)
+    assert '"replace": true' in taken.reason
+
+
+def test_whole_data_of_this_run_is_sealed() -> None:
+    assert step(Seen(data=data("9912"))) == SealPair(data("9912"))
+
+
+@pytest.mark.parametrize("seen", [Seen(), Seen(data=data("9000")), Seen(staged=STAGED)])
+def test_what_the_files_do_not_settle_the_operations_are_asked(seen: Seen) -> None:
+    assert step(seen) == AskOperations()
+
+
+def test_an_export_starts_where_nothing_stands_and_nothing_runs() -> None:
+    assert step(Seen(operations=())) == Start()
+
+
+@pytest.mark.parametrize("staged", [None, STAGED])
+def test_an_export_that_runs_is_waited_for(staged: File | None) -> None:
+    assert step(Seen(staged=staged, operations=(RUNNING, FAILED))) == Wait(RUNNING)
+
+
+def test_the_data_of_an_operation_that_succeeded_is_moved() -> None:
+    assert step(Seen(staged=STAGED, operations=(SUCCEEDED,))) == Move(SUCCEEDED, STAGED)
+
+
+@pytest.mark.parametrize("operations", [(), (FAILED,), (FAILED, SUCCEEDED)])
+def test_what_no_operation_vouches_for_is_cleared(operations: tuple[Operation, ...]) -> None:
+    assert step(Seen(staged=STAGED, operations=operations)) == Clear()
+
+
+@pytest.mark.parametrize("operations", [(FAILED,), FAILURES[1:], (SUCCEEDED,)])
+def test_it_starts_again_where_an_operation_left_nothing(operations: tuple[Operation, ...]) -> None:
+    assert step(Seen(operations=operations)) == Start()
+
+
+@pytest.mark.parametrize("staged", [None, STAGED])
+def test_five_failures_are_enough_and_the_last_says_why(staged: File | None) -> None:
+    taken = step(Seen(staged=staged, operations=FAILURES))
+
+    assert isinstance(taken, GiveUp)
+    assert "disk 5" in taken.reason
+    assert taken.operation == "op5"
+
+
+def test_failures_from_before_the_message_was_published_do_not_count() -> None:
+    before = tuple(replace(each, inserted_at=each.inserted_at - timedelta(hours=1)) for each in FAILURES)
+
+    assert step(Seen(operations=before)) == Start()
+
+
+def test_a_success_after_five_failures_counts() -> None:
+    assert step(Seen(staged=STAGED, operations=(operation(after=9), *FAILURES))) == Move(operation(after=9), STAGED)
+
+
+_SEEN = st.builds(
+    Seen,
+    seal=st.sampled_from([None, seal("9000", later=-60), seal("9912"), seal("9999", later=60)]),
+    data=st.sampled_from([None, data("9000"), data("9912"), data("9999")]),
+    staged=st.sampled_from([None, STAGED]),
+    shard_exists=st.booleans(),
+    operations=st.none() | st.lists(st.sampled_from([RUNNING, SUCCEEDED, *FAILURES]), max_size=6).map(tuple),
+)
+
+
+@given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
+def test_nothing_is_exported_that_a_later_run_has_sealed(seen: Seen, export: TableExport) -> None:
+    taken = step(seen, export)
+
+    if seen.seal == seal("9999", later=60):
+        assert isinstance(taken, Skip)
+
+
+@given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
+def test_an_export_starts_only_where_none_runs_and_nothing_lies_in_its_way(seen: Seen, export: TableExport) -> None:
+    taken = step(seen, export)
+
+    if isinstance(taken, Start):
+        assert seen.staged is None
+        assert seen.operations is not None
+        assert seen.operations[:1] != (RUNNING,)
+
+
+@given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
+def test_only_what_an_operation_vouches_for_is_moved(seen: Seen, export: TableExport) -> None:
+    taken = step(seen, export)
+
+    if isinstance(taken, Move):
+        assert taken.operation.done
+        assert taken.operation.error is None
+
+
+def test_operations_of_a_file_come_newest_first() -> None:
+    other = replace(SUCCEEDED, uri="gs://p-mirror/other.csv")
+
+    assert lane.of_file([*reversed(FAILURES), other], URI) == FAILURES
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(0, 0.2), (4, 0.2), (60, 3), (200, 10), (86_400, 10)])
+def test_the_pause_between_two_looks_grows_with_age(age: float, seconds: float) -> None:
+    assert lane.pause(timedelta(seconds=age)) == pytest.approx(seconds)
+
+
+def took(seconds: float, uri: str, day: int) -> Operation:
+    began = datetime(2026, 11, day, tzinfo=UTC)
+    return Operation(f"{uri}@{day}", began, uri, True, began + timedelta(seconds=seconds))
+
+
+def test_the_first_look_comes_when_the_tables_last_export_would_have_ended() -> None:
+    recent = [
+        took(7, "gs://p-mirror/billing/_staging/9911/users_20261121.csv", 21),
+        took(30, "gs://p-mirror/billing/_staging/9800/orders_20261120.ndjson", 20),
+        took(99, "gs://p-mirror/billing/_staging/9700/orders_20261119.csv", 19),
+    ]
+
+    assert lane.first_pause(recent, URI) == 30
+
+
+def test_or_when_the_last_of_the_instance_would_have() -> None:
+    recent = [
+        took(20, "gs://p-mirror/billing/_staging/9800/users_20261120.csv", 20),
+        took(7, "gs://p-mirror/billing/_staging/9911/past_orders_20261121.csv", 21),
+    ]
+
+    assert lane.first_pause(recent, URI) == 7
+
+
+@pytest.mark.parametrize("recent", [[], [RUNNING], [took(9, "", 20)]])
+def test_or_after_half_a_second(recent: list[Operation]) -> None:
+    assert lane.first_pause(recent, URI) == 0.5

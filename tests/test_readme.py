@@ -1,0 +1,46 @@
+"""The README and the code say the same."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from shared.pipelines import Pipeline
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def in_tables() -> set[str]:
+    """What the first columns of the README's tables name."""
+    firsts = (line.split("|")[1] for line in README.splitlines() if line.startswith("| "))
+    return {name for first in firsts for name in re.findall(r"`([^`]+)`", first)}
+
+
+@pytest.mark.parametrize("function", [path.stem for path in (ROOT / "functions").glob("*.py")])
+def test_every_function_is_in_the_readme(function: str) -> None:
+    assert function in in_tables()
+
+
+@pytest.mark.parametrize("key", [field.name for field in fields(Pipeline) if field.name != "name"])
+def test_every_key_of_a_pipeline_is_in_the_readme(key: str) -> None:
+    assert key in in_tables()
+
+
+def test_every_variable_that_the_settings_read_is_in_the_readme() -> None:
+    read = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', (ROOT / "shared/settings.py").read_text(encoding="utf-8")))
+
+    assert read - in_tables() == set()
+
+
+@pytest.mark.parametrize("target", re.findall(r"^    make (\w+)", README, re.MULTILINE))
+def test_every_command_of_the_readme_is_a_target(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_readme_links_to_what_is_there() -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+
+    assert linked
+    assert [link for link in linked if not (ROOT / link).exists()] == []
