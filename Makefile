@@ -3,7 +3,7 @@
 PYTHON ?= python3
 TOOLS := .venv/bin
 
-.PHONY: help demo query test format pins clean
+.PHONY: help demo query test soak format pins clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,10 @@ test: .venv/ready .venv-deployed/ready ## lint, formatting, types, then all test
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
-	$(TOOLS)/python -m pytest
+	$(TOOLS)/python -m pytest -m 'not soak'
+
+soak: .venv/ready .venv-deployed/ready ## the long property runs
+	$(TOOLS)/python -m pytest -m soak
 
 format: .venv/ready ## put the code in the form that `make test` asks for
 	$(TOOLS)/ruff check --fix .

@@ -79,5 +79,5 @@ def _ended(change: Mapping[str, Any]) -> TableWritten | None:
         return None
     error = change["job"].get("jobStatus", {}).get("errorResult")
     return table_written(
-        change["job"]["jobName"], details["destinationTable"], error and str(error.get("message", error))
+        change["job"]["jobName"], details["destinationTable"], str(error.get("message", error)) if error else None
     )

@@ -74,10 +74,10 @@ def select(found: Iterable[Table], pipeline: Pipeline, requested: Sequence[str] 
         )
     refusals = _refusals(mirrored, pipeline.schemas[0])
     wanted = mirrored if requested is None else _named(mirrored, requested, pipeline)
-    refused = {refusal.table for refusal in refusals}
+    refused = {refusal.table for refusal in refusals} & set(wanted)
     return Selection(
         tables=tuple(table for table in wanted if table not in refused),
-        refusals=tuple(refusal for refusal in refusals if refusal.table in wanted),
+        refusals=tuple(refusal for refusal in refusals if refusal.table in refused),
     )
 
 

@@ -12,7 +12,7 @@ from cloudevents.http import CloudEvent
 from shared import times
 from shared.errors import Permanent
 
-PUBSUB_MESSAGE = "google.cloud.pubsub.topic.v1.messagePublished"
+_PUBSUB_MESSAGE = "google.cloud.pubsub.topic.v1.messagePublished"
 
 _TOPIC_SOURCE = "//pubsub.googleapis.com/"
 _GIVEN_UP_AT = "CloudPubSubDeadLetterSourceTopicPublishTime"
@@ -61,7 +61,9 @@ class Message:
 def is_message(event: CloudEvent) -> bool:
     """Whether a Pub/Sub message is in the event."""
     return (
-        event["type"] == PUBSUB_MESSAGE and isinstance(event.data, dict) and isinstance(event.data.get("message"), dict)
+        event["type"] == _PUBSUB_MESSAGE
+        and isinstance(event.data, dict)
+        and isinstance(event.data.get("message"), dict)
     )
 
 

@@ -169,6 +169,8 @@ class _Export:
                 return replace(seen, operations=(self._start(), *operations))
             case lane.Wait(operation):
                 ended = self._wait(operation)
+                if ended.error:
+                    return self._look()  # what comes next may be a new start, which wants a fresh look
                 return replace(seen, operations=(ended, *operations[1:]), staged=self._bucket.stat(self._staged_file))
             case lane.Move(operation, staged):
                 return replace(seen, data=self._move(operation, staged, seen.data), staged=None)

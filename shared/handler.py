@@ -36,53 +36,59 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[CloudEvent], Outco
         @functools.wraps(function)
         def handle(event: CloudEvent) -> None:
             began = time.monotonic()
-            fields = _subject(event) | {"message_id": event["id"]}
 
-            def report(outcome: str, severity: str, message: str, **more: Any) -> None:
-                said = {"severity": severity, "message": message, "outcome": outcome}
-                log.write(function.__name__, said | fields | more | {"seconds": round(time.monotonic() - began, 3)})
+            def report(outcome: Outcome) -> None:
+                seconds = {"seconds": round(time.monotonic() - began, 3)}
+                log.write(function.__name__, _subject(event) | outcome.to_json() | seconds)
 
             try:
-                outcome = function(event)
-            except Permanent as failure:
-                reason = one_line(str(failure))
-                _bury(event, function.__name__, reason, dead_letters)
-                report("dead", "ERROR", reason, operation=failure.operation)
+                report(_outcome(function, event, dead_letters))
             except NotYet as reason:
-                report("waiting", "INFO", str(reason), operation=reason.operation)
+                report(Outcome("waiting", str(reason), operation=reason.operation))
                 raise ServiceUnavailable(str(reason)) from reason
             except Exception as error:
-                report("waiting", "WARNING", f"handed back: {type(error).__name__}: {without_values(str(error))}")
+                said = f"handed back: {type(error).__name__}: {without_values(str(error))}"
+                report(Outcome("waiting", said, severity="WARNING"))
                 raise
-            else:
-                report(**outcome.to_json())
 
         return handle
 
     return decorate
 
 
-def _bury(event: CloudEvent, function: str, reason: str, dead_letters: DeadLetters) -> None:
-    if events.is_message(event):
-        dead_letters.bury(events.message(event), function, reason)
+def _outcome(function: Callable[[CloudEvent], Outcome], event: CloudEvent, dead_letters: DeadLetters) -> Outcome:
+    """What came of the event; where that is a permanent failure, it is buried when this returns."""
+    try:
+        return function(event)
+    except Permanent as failure:
+        reason = one_line(str(failure))
+        if events.is_message(event):
+            dead_letters.bury(events.message(event), function.__name__, reason)
+        return Outcome("dead", reason, severity="ERROR", operation=failure.operation)
 
 
 def _subject(event: CloudEvent) -> dict[str, Any]:
     """What a message is about, as far as it can be read, so that a log line about a bad one says it too."""
+    about: dict[str, Any] = {"message_id": event["id"]}
     if not events.is_message(event):
-        return {}
-    message = events.message(event)
+        return about
     try:
+        message = events.message(event)
         content = json.loads(message.data)
     except (ValueError, RecursionError):
-        return {}
+        return about
     known = (
         {key: content[key] for key in _SUBJECT if isinstance(content.get(key), str)}
         if isinstance(content, dict)
         else {}
     )
     schema = known.pop("schema", None)
-    return known | ({"table": f"{schema}.{known['table']}"} if schema and "table" in known else {}) | _attempt(message)
+    return (
+        about
+        | known
+        | ({"table": f"{schema}.{known['table']}"} if schema and "table" in known else {})
+        | _attempt(message)
+    )
 
 
 def _attempt(message: Message) -> dict[str, Any]:

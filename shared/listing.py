@@ -52,6 +52,8 @@ def list_tables(request: MirrorRequest, services: Services) -> Outcome:
     """
     bucket = services.storage.bucket(request.pipeline.bucket)
     manifest = _existing(request, bucket) or _new(request, bucket, services.database)
+    if request.tables is None:
+        _show_newest(request, manifest, bucket)
     services.exports.request(manifest.tables, request.pipeline.instance)
     return Outcome(
         outcome="listed",
@@ -76,8 +78,6 @@ def _new(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Man
         bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), content, onto=0)
     except Outrun:  # another delivery of the same request: what it wrote counts
         return _existing(request, bucket) or runs.read_manifest(content)
-    if request.tables is None:
-        _write_newest(request, content, bucket)
     return runs.read_manifest(content)
 
 
@@ -104,13 +104,13 @@ def _refuse(refusal: Refusal, request: MirrorRequest, bucket: runs.Bucket) -> No
     )
 
 
-def _write_newest(request: MirrorRequest, content: bytes, bucket: runs.Bucket) -> None:
-    """Put the manifest where readers find that of the newest run, unless a later run's is there."""
+def _show_newest(request: MirrorRequest, manifest: Manifest, bucket: runs.Bucket) -> None:
+    """Put the manifest where readers find that of the newest run, unless that of a later run is there."""
     name = runs.newest_manifest_file(request.pipeline.name, request.shard_date)
     found = bucket.read(name)
-    if found and runs.read_manifest(found[0]).requested_at > request.requested_at:
+    if found and runs.read_manifest(found[0]).requested_at >= manifest.requested_at:
         return
     try:
-        bucket.write(name, content, onto=found[1] if found else 0)
+        bucket.write(name, manifest.content, onto=found[1] if found else 0)
     except Outrun:
-        _write_newest(request, content, bucket)
+        _show_newest(request, manifest, bucket)

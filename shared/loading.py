@@ -12,7 +12,7 @@ from shared.messages import TableExported
 from shared.outcome import Outcome
 from shared.schema_file import Seal
 
-_PASSING = frozenset(
+PASSING = frozenset(
     {
         "backendError",
         "internalError",
@@ -124,7 +124,7 @@ def _job(exported: TableExported, seal: Seal, published_at: datetime, warehouse:
     """The job that decides: failed jobs that may be tried again are passed over, each try under an id of its own."""
     for attempt in count(1):
         job = warehouse.load(job_id(exported.run_id, exported.table_id, attempt), exported, seal)
-        passing = job.reason in _PASSING
+        passing = job.reason in PASSING
         if passing and not job.existed:
             raise NotYet(f"BigQuery could not load {exported.data_uri} now: {job.reason}", job.job_id)
         failed_before = job.reason is not None and job.existed and job.ended_at < published_at

@@ -51,19 +51,14 @@ def column_names(source_names: Sequence[str]) -> list[str]:
     return names
 
 
-def files_prefix(pipeline: str, table: str) -> str:
-    """The folder, in the bucket, of a table's files; `table` is its table_id."""
-    return f"{pipeline}/{table}"
-
-
 def schema_file(pipeline: str, table: str, day: date) -> str:
     """The object that seals a pair."""
-    return f"{files_prefix(pipeline, table)}/schema_{stamp(day)}.json"
+    return f"{pipeline}/{table}/schema_{stamp(day)}.json"
 
 
 def data_file(pipeline: str, table: str, day: date, file_format: str) -> str:
     """The object that holds a table's rows."""
-    return f"{files_prefix(pipeline, table)}/data_{stamp(day)}.{file_format}"
+    return f"{pipeline}/{table}/data_{stamp(day)}.{file_format}"
 
 
 def staged_file(pipeline: str, run_id: str, table: str, day: date, file_format: str) -> str:

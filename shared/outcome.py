@@ -24,7 +24,7 @@ class Outcome:
     operation: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that say something."""
+        """The fields of the log line that say something."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

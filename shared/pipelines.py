@@ -78,7 +78,11 @@ def _whole(value: Any) -> bool:
 
 
 def _is_time_zone(value: Any) -> bool:
-    return isinstance(value, str) and value in zoneinfo.available_timezones()
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (TypeError, ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return False
+    return True
 
 
 _ANY_TEXT = _Rule(_text, "a text that is not empty")
@@ -93,7 +97,7 @@ _RULES = {
     "shards_dataset": _DATASET,
     "views_dataset": _DATASET,
     "password_file": _ANY_TEXT,
-    "host": _matching(r"/.*|.+:\d{1,5}", "host:port, or a socket's directory that begins with /"),
+    "host": _matching(r"/.*|.+:[0-9]{1,5}", "host:port, or a socket's directory that begins with /"),
     "ip_type": _one_of("PUBLIC", "PRIVATE", "PSC"),
     "schemas": _texts(1, "a list of at least one schema"),
     "include": _texts(1, "a list of at least one glob on schema.table"),

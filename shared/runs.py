@@ -25,11 +25,12 @@ class Bucket(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a run exports; `tables` are its `table-exports` messages."""
+    """What a run exports; `tables` are its `table-exports` messages, `content` is the file as it was written."""
 
     run_id: str
     requested_at: datetime
     tables: tuple[dict[str, Any], ...]
+    content: bytes
 
 
 def manifest_file(pipeline: str, run_id: str) -> str:
@@ -56,7 +57,7 @@ def write_manifest(request: MirrorRequest, exports: Sequence[TableExport]) -> by
 
 def read_manifest(content: bytes) -> Manifest:
     fields = json.loads(content)
-    return Manifest(fields["run_id"], times.moment(fields["requested_at"]), tuple(fields["tables"]))
+    return Manifest(fields["run_id"], times.moment(fields["requested_at"]), tuple(fields["tables"]), content)
 
 
 def record(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, content: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ _SETTINGS = {
 }
 """PostgreSQL renders values by these, and a server, a database or a role may have set them otherwise."""
 
-_FEWER_THAN_ARGUMENTS = 40
-"""Columns to one concat(): PostgreSQL's functions take at most 100 arguments."""
+_COLUMNS_PER_CONCAT = 40
+"""PostgreSQL's functions take at most 100 arguments, and each column is two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def _select(export: TableExport, values: Sequence[str]) -> str:
 def _json_object(columns: Sequence[MappedColumn], values: Sequence[str]) -> str:
     """The SQL of a row as one JSON object. Its keys are literals: as aliases PostgreSQL would cut them at 63 bytes."""
     members = [
-        f"{literal(('{' if first else ',') + json.dumps(column.name, ensure_ascii=False) + ':')}, coalesce({value}, 'null')"
-        for first, column, value in zip([True] + [False] * len(columns), columns, values, strict=False)
+        f"{literal(('{' if place == 0 else ',') + json.dumps(column.name, ensure_ascii=False) + ':')}, coalesce({value}, 'null')"
+        for place, (column, value) in enumerate(zip(columns, values, strict=True))
     ]
-    groups = [members[start : start + _FEWER_THAN_ARGUMENTS] for start in range(0, len(members), _FEWER_THAN_ARGUMENTS)]
+    groups = [members[start : start + _COLUMNS_PER_CONCAT] for start in range(0, len(members), _COLUMNS_PER_CONCAT)]
     return " || ".join(f"concat({', '.join(group)})" for group in groups) + " || '}'"

@@ -8,6 +8,7 @@ from shared import pipelines
 from shared.pipelines import Pipeline
 
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
+_TOPIC_VARIABLES = frozenset({"TABLE_EXPORTS_TOPIC", "TABLE_EXPORTED_TOPIC", "DEAD_LETTERS_TOPIC"})
 _LONGEST_WAIT = 540
 """Seconds. A push subscription gives up on an answer after 600."""
 
@@ -38,7 +39,7 @@ class Settings:
         """
         required = ("GOOGLE_CLOUD_PROJECT", "PIPELINES", "DEAD_LETTERS_TOPIC", *needs)
         faults = [f"{name} is not set" for name in required if not environ.get(name)]
-        faults += [_not_a_topic(name, environ[name]) for name in environ if _is_topic_variable(name, environ[name])]
+        faults += [_not_a_topic(name, environ[name]) for name in environ if _is_wrong_topic(name, environ[name])]
         known: dict[str, Pipeline] = {}
         if environ.get("PIPELINES"):
             known, wrong = pipelines.read(environ["PIPELINES"])
@@ -62,10 +63,7 @@ class Settings:
         )
 
 
-_TOPIC_VARIABLES = frozenset({"TABLE_EXPORTS_TOPIC", "TABLE_EXPORTED_TOPIC", "DEAD_LETTERS_TOPIC"})
-
-
-def _is_topic_variable(name: str, value: str) -> bool:
+def _is_wrong_topic(name: str, value: str) -> bool:
     return name in _TOPIC_VARIABLES and value != "" and not _TOPIC.fullmatch(value)
 
 

@@ -1,7 +1,6 @@
 """One day of one mirrored table in BigQuery, and the name that it goes by."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,12 +27,3 @@ def parse(name: str) -> Shard | None:
     match = _NAME.fullmatch(name)
     day = stamped_day(match["stamp"]) if match else None
     return Shard(match["table_id"], day) if match and day else None
-
-
-def newest(shards: Iterable[Shard]) -> dict[str, Shard]:
-    """The newest shard of each table, by table_id; newest by its date, whenever it was made."""
-    found: dict[str, Shard] = {}
-    for shard in shards:
-        if shard.table_id not in found or found[shard.table_id].day < shard.day:
-            found[shard.table_id] = shard
-    return found

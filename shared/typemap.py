@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from shared import names, sql
+from shared import json_limits, names, sql
 from shared.catalog import Column
 
 _LONGEST_DESCRIPTION = 1024
@@ -62,8 +62,11 @@ _INSTANTS = "{} >= TIMESTAMPTZ '0001-01-01 00:00:00+00' AND {} < TIMESTAMPTZ '10
 _TEXT = Kind("STRING", "{}", _OWN_TEXT)
 _INTEGER = Kind("INT64", "{}", _quoted("{}::text"))
 _FLOAT = Kind("FLOAT64", "{}", "to_json({})::text")
-_JSON = Kind("JSON", "{}::text", _BLANKED, exceeds=True)
+_JSON = Kind("JSON", "{}::text", _BLANKED, exceeds=True, holds=json_limits.held("{}::text"))
 _ARRAY = Kind("JSON", "to_jsonb({})::text", "to_jsonb({})::text")
+# Arrays of these hold numbers that the JSON of BigQuery may not.
+_WIDE_ARRAY = replace(_ARRAY, exceeds=True, holds=json_limits.held("to_jsonb({})::text"))
+_WIDE_ELEMENTS = ("numeric", "json", "jsonb")
 _NUMERIC = Kind("NUMERIC", "{}", _quoted("{}::text"), exceeds=True, holds=_FINITE)
 _BY_NAME = {
     "smallint": _INTEGER,
@@ -109,7 +112,7 @@ def ndjson_value(column: MappedColumn, reference: str, unrepresentable: str) -> 
 def _mapped(column: Column, name: str, unrepresentable: str) -> MappedColumn:
     kind = _kind(column.base_type or column.data_type)
     if kind.exceeds and unrepresentable == "string":
-        kind, note = replace(_TEXT), f"{column.data_type} as text, because BigQuery cannot hold all of its values."
+        kind, note = _TEXT, f"{column.data_type} as text, because BigQuery cannot hold all of its values."
     elif kind.exceeds and unrepresentable == "null":
         note = f"Values of {column.data_type} that BigQuery cannot hold are NULL."
     else:
@@ -123,7 +126,7 @@ def _mapped(column: Column, name: str, unrepresentable: str) -> MappedColumn:
 def _kind(data_type: str) -> Kind:
     """The kind of a type by PostgreSQL's words for it; what is not known here travels as PostgreSQL's own text."""
     if data_type.endswith("[]"):
-        return _ARRAY
+        return _WIDE_ARRAY if data_type.startswith(_WIDE_ELEMENTS) else _ARRAY
     modifiers = _MODIFIERS.search(data_type)
     if data_type.startswith("numeric(") and modifiers:
         return _numeric(int(modifiers[1]), int(modifiers[2] or 0))
@@ -151,5 +154,5 @@ def _guarded(column: MappedColumn, value: str, reference: str, unrepresentable: 
 
 
 def _description(comment: str | None, note: str | None) -> str | None:
-    description = "\n".join(part for part in (comment, note) if part)
-    return description[:_LONGEST_DESCRIPTION] or None
+    ending = f"\n{note}" if comment and note else note or ""
+    return f"{(comment or '')[: _LONGEST_DESCRIPTION - len(ending)]}{ending}" or None

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 from shared.shards import Shard, parse
+from shared.times import stamp
 
-_PART = r"(?:`[^`]*`|[^\W\d][\w-]*)"
+_PART = r"(?:`[^`]*`|[^\W\d]\w*(?:-\w+)*)"
 _TOKEN = re.compile(
     rf"""
       --[^\n]* | \#[^\n]* | /\*.*?\*/
@@ -42,10 +43,9 @@ def references(query: str, project: str, dataset: str, table_id: str) -> list[Re
 
 def repointed(query: str, places: list[Reference], shard: Shard) -> str:
     """The same SQL, naming another shard of the same table in these places; nothing else of it changes."""
-    date_length = len("YYYYMMDD")
-    stamp = shard.name[-date_length:]
+    date = stamp(shard.day)
     for place in sorted(places, key=lambda each: each.end, reverse=True):
-        query = query[: place.end - date_length] + stamp + query[place.end :]
+        query = query[: place.end - len(date)] + date + query[place.end :]
     return query
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from google.api_core import exceptions
 
-from shared import audit, shards
+from shared import audit, loading, shards
 from shared.audit import TableWritten, Truncated
 from shared.errors import NotYet, Outrun, Permanent
 from shared.loading import Job
@@ -15,6 +15,7 @@ from shared.schema_file import Seal
 from shared.shards import Shard
 from shared.views import PIN, ShardState, View
 
+_REFUSALS = (exceptions.BadRequest, exceptions.Forbidden, exceptions.NotFound)
 _WAIT = 480
 """Seconds for a job to end within one invocation; the next delivery waits on."""
 
@@ -44,7 +45,9 @@ class BigQuery:
         except exceptions.Conflict:
             existed = True
             job = self._client.get_job(job_id, location=location)
-        except (exceptions.NotFound, exceptions.Forbidden, exceptions.BadRequest) as error:
+        except _REFUSALS as error:
+            if _reason(error) in loading.PASSING:
+                raise NotYet(f"BigQuery takes no load into {destination} now: {error.message}") from error
             raise Permanent(f"BigQuery takes no load into {destination}: {error.message}") from error
         return _ended(job, existed=existed)
 
@@ -102,6 +105,8 @@ class BigQuery:
             created = self._client.create_table(view)
         except exceptions.Conflict as error:
             raise Outrun(f"{dataset}.{name} has been created since") from error
+        except _REFUSALS as error:
+            raise Permanent(f"BigQuery refuses the view {dataset}.{name}: {error.message}") from error
         if created.expires:
             created.expires = None
             self._client.update_table(created, ["expires"])
@@ -121,6 +126,8 @@ class BigQuery:
             self._client.update_table(changed, ["view_query", "labels"] if pin != view.pin else ["view_query"])
         except exceptions.PreconditionFailed as error:
             raise Outrun(f"{view.dataset}.{view.name} has been changed since") from error
+        except _REFUSALS as error:
+            raise Permanent(f"BigQuery refuses to move the view {view.dataset}.{view.name}: {error.message}") from error
 
     def table_written(self, job: Truncated) -> TableWritten | None:
         """What a job wrote; None where it is gone, runs, or is neither a load nor a copy."""
@@ -203,6 +210,11 @@ def _ended(job: Any, *, existed: bool) -> Job:
         reason=failure.get("reason"),
         error=failure.get("message", ""),
     )
+
+
+def _reason(error: exceptions.GoogleAPICallError) -> str:
+    """Google's word for the error; a spent quota is a Forbidden, too."""
+    return error.errors[0].get("reason", "") if error.errors else ""
 
 
 def _reference(project: str, view: View) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from googleapiclient import discovery
 from googleapiclient.errors import HttpError
 
 from shared import times
-from shared.errors import NotNow, Permanent, without_values
+from shared.errors import NotNow, NotYet, Permanent, without_values
 from shared.lane import Operation
 from shared.select import Extraction
 
@@ -105,7 +105,7 @@ def _answer(request: Any, what: str, *, missing_is_permanent: bool = True) -> di
     return answer
 
 
-def _failure(error: HttpError, what: str, *, missing_is_permanent: bool) -> NotNow | Permanent:
+def _failure(error: HttpError, what: str, *, missing_is_permanent: bool) -> NotNow | NotYet | Permanent:
     """
     What an error of the Admin API means.
 
@@ -118,8 +118,10 @@ def _failure(error: HttpError, what: str, *, missing_is_permanent: bool) -> NotN
         else set()
     )
     message = f"{what}: {status} {without_values(str(error.reason))}"
-    if _BUSY in reasons or reasons & _RATE_LIMITS or status in {408, 409, 429} or status >= 500:
+    if _BUSY in reasons or reasons & _RATE_LIMITS or status in {408, 429} or status >= 500:
         return NotNow(message)
+    if status == 409:
+        return NotYet(message)  # a conflict of another kind: not for waiting here, but not for good either
     if status == 404 and not missing_is_permanent:
         return NotNow(message)
     return Permanent(f"{message}. {_REMEDIES.get(status, 'Correct the request, then replay the message')}")

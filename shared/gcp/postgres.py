@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.catalog import Column, Table
-from shared.errors import Permanent
+from shared.errors import NotNow, Permanent
 from shared.pipelines import Pipeline
 
 _CONNECTED_WITHIN = 60
@@ -67,7 +67,8 @@ class Postgres:
         """
         All tables of the pipeline's schemas, with their columns, in one query.
 
-        Raises Permanent where there is no such database; a database that is down raises what the driver raises.
+        Raises Permanent where there is no such database, NotNow where it refuses to answer; one that is down raises what
+        the driver raises.
         """
         import pg8000.exceptions
 
@@ -77,11 +78,13 @@ class Postgres:
                 cursor.execute(_CATALOG, (list(pipeline.schemas),))
                 rows = cursor.fetchall()
         except pg8000.exceptions.DatabaseError as error:
-            if _sqlstate(error) == _NO_SUCH_DATABASE:
+            if _field(error, "C") == _NO_SUCH_DATABASE:
                 raise Permanent(
                     f"{pipeline.instance} has no database {pipeline.database}: correct the pipeline's database"
                 ) from error
-            raise
+            raise NotNow(
+                f"the database {pipeline.database} of {pipeline.instance} says: {_field(error, 'M')}"
+            ) from error
         return [_table(*row) for row in rows]
 
 
@@ -142,6 +145,7 @@ def _table(schema: str, name: str, comment: str | None, described: str | None, h
     return Table(schema, name, columns, comment, has_children)
 
 
-def _sqlstate(error: Exception) -> str | None:
-    details = error.args[0] if error.args else None
-    return details.get("C") if isinstance(details, dict) else None
+def _field(error: Exception, name: str) -> str | None:
+    """A field of the server's own error message: C its code, M its words."""
+    fields = error.args[0] if error.args else None
+    return fields.get(name) if isinstance(fields, dict) else None

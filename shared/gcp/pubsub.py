@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,8 @@ _IN_LANES = "export_table"
 """The function whose messages have an ordering key."""
 _CONFIRMED_WITHIN = 120.0
 """Seconds to wait for Pub/Sub's confirmation of a message."""
+_MOST_ATTRIBUTES = 100
+"""Of one message, as Pub/Sub takes it."""
 _UNDER_WAY = 10_000
 """Messages published and not confirmed, beyond which publishing waits."""
 
@@ -28,12 +31,11 @@ class PubSub:
     def request(self, exports: Sequence[Mapping[str, Any]], instance: str) -> None:
         """Publish one message per table in the lane of the instance, and return when all are confirmed."""
         topic = self._settings.table_exports_topic
-        try:
-            _confirm([self._publish(topic, export, ordering_key=instance) for export in exports])
-        except Exception:
-            # A failed message blocks its key in this process, and with it the next run: https://cloud.google.com/pubsub/docs/publisher
+        # A message that failed blocks its key in this process, and with it the next run in the same lane, until it is
+        # resumed (https://cloud.google.com/pubsub/docs/publisher); a key that is not blocked cannot be.
+        with suppress(RuntimeError):
             self._client.resume_publish(topic, instance)
-            raise
+        _confirm([self._publish(topic, export, ordering_key=instance) for export in exports])
 
     def announce(self, exported: TableExported) -> None:
         """Tell the loaders of a pair of files, and return when it is confirmed."""
@@ -45,22 +47,22 @@ class PubSub:
 
         Its own attributes are kept: those of a message that was buried before say which run it belongs to.
         """
-        attributes = {
-            "message_id": message.message_id,
-            "publish_time": message.origin_time_text,
-            **message.attributes,
+        ours = {
             "function": function,
             "error": one_line(error),
             "source_topic": message.topic,
             "ordering_key": self._instance(message) if function == _IN_LANES else "",
         }
+        origin = {"message_id": message.message_id, "publish_time": message.origin_time_text}
+        own = dict(list(message.attributes.items())[: _MOST_ATTRIBUTES - len(ours) - len(origin)])
+        attributes = origin | own | ours
         self._publish_with_key_as_attribute(self._settings.dead_letters_topic, message.data, attributes)
 
     def _instance(self, message: Message) -> str:
         """The ordering key that a replay of an export needs; a push does not always bring it."""
         try:
             return self._settings.pipelines[json.loads(message.data)["pipeline"]].instance
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return ""
 
     def _publish_with_key_as_attribute(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:

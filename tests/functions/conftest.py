@@ -21,7 +21,7 @@ from local.storage import Storage
 from tests.functions.delivery import PROJECT, topic
 from tests.functions.stage import DATABASE, INSTANCE, Log, Stage
 
-NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]
+NOBODY = AnonymousCredentials()
 OUTPUTS = ("table-exports", "table-exported", "dead-letters")
 numbers = itertools.count(1)
 
@@ -79,7 +79,7 @@ def pubsub(monkeypatch: pytest.MonkeyPatch) -> Iterator[PubSub]:
 
 
 @pytest.fixture
-def stage(  # noqa: PLR0913 - a stage is made of all of them
+def stage(
     postgres: Postgres,
     objects: Storage,
     tables: BigQuery,
@@ -117,7 +117,9 @@ def stage(  # noqa: PLR0913 - a stage is made of all of them
         tables.calls.clear()
         jobs.clear()
         bucket = client.bucket(pipeline["bucket"])
-        yield Stage(pipeline, postgres, objects, bucket, tables, warehouse, jobs, pubsub, monkeypatch, undo)
+        yield Stage(
+            pipeline, f"run-{number}", postgres, objects, bucket, tables, warehouse, jobs, pubsub, monkeypatch, undo
+        )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ PROJECT = "my-project"
 REQUESTED = "2026-01-15T02:00:00Z"
 
 _FUNCTIONS = Path(__file__).parents[2] / "functions"
-_INPUTS = {
+INPUTS = {
     "list_tables": "mirror-requests",
     "export_table": "table-exports",
     "load_shard": "table-exported",
@@ -51,11 +51,11 @@ class Function:
     """A function, served by functions-framework in this process."""
 
     def __init__(self, name: str) -> None:
-        self._topic = topic(_INPUTS[name])
-        self._app = functions_framework.create_app(name, str(_FUNCTIONS / f"{name}.py"))
+        self._topic = topic(INPUTS[name])
+        self._app = functions_framework.create_app(name, str(_FUNCTIONS / f"{name}.py"))  # type: ignore[no-untyped-call]
         _KEPT.append(sys.modules[name])
 
-    def receive(  # noqa: PLR0913 - what a message has
+    def receive(
         self,
         data: Mapping[str, Any] | bytes,
         *,

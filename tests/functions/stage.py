@@ -13,7 +13,16 @@ import google.cloud.storage as storage
 import pg8000.native
 import pytest
 import requests
-from google.cloud import bigquery
+from google.cloud.bigquery import (
+    Client,
+    CopyJob,
+    LoadJob,
+    LoadJobConfig,
+    QueryJob,
+    SchemaField,
+    Table,
+    WriteDisposition,
+)
 
 from local import audit_log
 from local.bigquery import BigQuery, JobDone
@@ -38,15 +47,17 @@ class Stage:
     """
     A pipeline between a database, a bucket, two datasets and the topics, all empty.
 
-    `pipeline` are its settings as a function finds them when it starts; `jobs` are BigQuery's that have ended.
+    `pipeline` are its settings as a function finds them when it starts; `jobs` are BigQuery's that have ended; `run_id` is of
+    a run that no other test has, as BigQuery remembers the loads of all tests.
     """
 
     pipeline: dict[str, Any]
+    run_id: str
     postgres: Postgres
     objects: Storage
     bucket: storage.Bucket
     bigquery: BigQuery
-    warehouse: bigquery.Client
+    warehouse: Client
     jobs: list[JobDone]
     pubsub: PubSub
     environment: pytest.MonkeyPatch
@@ -72,7 +83,9 @@ class Stage:
     def database(self) -> pg8000.native.Connection:
         """The source, with an empty schema `public` and no other."""
         connection = self.undo.enter_context(closing(self.postgres.connect(DATABASE)))
-        found = connection.run("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'")
+        found = connection.run(
+            "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+        )
         for (schema,) in found:
             connection.run(f"DROP SCHEMA {pg8000.native.identifier(schema)} CASCADE")
         connection.run("CREATE SCHEMA public")
@@ -86,13 +99,15 @@ class Stage:
     def fail_exports(self, file: str, times: int) -> None:
         """Have exports into that file fail, one after the other, as if an earlier delivery had tried so often."""
         for _ in range(times):
-            self.admin.plan_exports(Outcome(error="ERROR:  canceled"))
+            self.admin.plan_exports(Outcome(running=0.03, error="ERROR:  canceled"))
             _export(self.admin, f"gs://{self.pipeline['bucket']}/{file}")
 
     def exports(self) -> list[dict[str, Any]]:
         """The operations that have written, or are to write, into the pipeline's bucket, oldest first."""
         place = f"gs://{self.pipeline['bucket']}/"
-        return [each for each in self.admin.operations if each.get("exportContext", {}).get("uri", "").startswith(place)]
+        return [
+            each for each in self.admin.operations if each.get("exportContext", {}).get("uri", "").startswith(place)
+        ]
 
     def files(self) -> list[str]:
         """The names of all objects in the bucket."""
@@ -122,13 +137,13 @@ class Stage:
 
     def create_shard(self, name: str, description: str | None = None) -> None:
         """Make a shard without a load, so that no event tells of it."""
-        table = bigquery.Table(self.shard(name), [bigquery.SchemaField("id", "INT64")])
+        table = Table(self.shard(name), [SchemaField("id", "INT64")])
         table.description = description
         self.warehouse.create_table(table)
 
     def create_view(self, name: str, query: str, labels: Mapping[str, str] | None = None) -> None:
         """Make a view as people do, unseen by `calls`."""
-        view = bigquery.Table(self.view(name))
+        view = Table(self.view(name))
         view.view_query = query
         view.labels = dict(labels or {})
         self.warehouse.create_table(view)
@@ -142,13 +157,11 @@ class Stage:
     def load(self, destination: str, rows: str = "1\n") -> list[Event]:
         """Load a table of one INT64 `id`, well or badly, and give the events that Eventarc makes of the job."""
         self.put("rows.csv", rows)
-        config = bigquery.LoadJobConfig(
-            schema=[bigquery.SchemaField("id", "INT64")], write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE
-        )
+        config = LoadJobConfig(schema=[SchemaField("id", "INT64")], write_disposition=WriteDisposition.WRITE_TRUNCATE)
         job = self.warehouse.load_table_from_uri(f"gs://{self.bucket.name}/rows.csv", destination, job_config=config)
         return self.events(job)
 
-    def events(self, job: bigquery.job.base._AsyncJob) -> list[Event]:  # noqa: SLF001 - what all jobs are
+    def events(self, job: CopyJob | LoadJob | QueryJob) -> list[Event]:
         """The events that Eventarc makes of a job, from its start to its end, when it has ended."""
         ended: list[JobDone] = []
 
@@ -183,7 +196,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def _export(admin: CloudSqlAdmin, uri: str) -> None:
     options = {"selectQuery": "SELECT 1", "escapeCharacter": "22"}
-    context = {"fileType": "CSV", "uri": uri, "databases": [DATABASE], "csvExportOptions": options}
+    context: dict[str, Any] = {"fileType": "CSV", "uri": uri, "databases": [DATABASE], "csvExportOptions": options}
     project, _, instance = INSTANCE.split(":")
     url = f"{admin.url}/v1/projects/{project}/instances/{instance}/export"
     requests.post(url, json={"exportContext": context}, timeout=5).raise_for_status()

@@ -160,9 +160,7 @@ def test_a_message_that_cannot_be_read_is_dead_lettered_with_what_is_wrong(
     ("method", "status", "reason"),
     [
         ("sql.instances.export", 503, "backendError"),
-        ("sql.instances.export", 429, "rateLimitExceeded"),
         ("sql.instances.export", 403, "rateLimitExceeded"),
-        ("sql.operations.list", 500, "internalError"),
         ("sql.operations.get", 404, "operationDoesNotExist"),  # which it is said to answer just after the start
     ],
 )

@@ -116,7 +116,9 @@ def test_a_shard_that_is_loaded_again_patches_nothing(stage: Stage, refresh_view
     assert stage.calls("patch") == []
 
 
-def test_the_end_of_a_copy_moves_the_view_as_a_dataflow_job_may_end_with_one(stage: Stage, refresh_views: Function) -> None:
+def test_the_end_of_a_copy_moves_the_view_as_a_dataflow_job_may_end_with_one(
+    stage: Stage, refresh_views: Function
+) -> None:
     stage.load(stage.view("temporary"))
     job = stage.warehouse.copy_table(stage.view("temporary"), stage.shard("orders_20260115"))
     events = stage.events(job)
@@ -173,5 +175,3 @@ def test_a_service_that_fails_has_the_event_delivered_again(stage: Stage, refres
     statuses = [refresh_views.hear(*events[END]) for _ in range(2)]
 
     assert statuses == [500, 200]
-
-

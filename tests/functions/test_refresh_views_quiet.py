@@ -33,7 +33,9 @@ def test_a_query_job_costs_no_call(stage: Stage, refresh_views: Function) -> Non
 
     def write_a_shard(entry: dict[str, Any]) -> None:
         config = entry["protoPayload"]["metadata"]["jobChange"]["job"]["jobConfig"]["queryConfig"]
-        config["destinationTable"] = f"projects/{PROJECT}/datasets/{stage.pipeline['shards_dataset']}/tables/orders_20260115"
+        config["destinationTable"] = (
+            f"projects/{PROJECT}/datasets/{stage.pipeline['shards_dataset']}/tables/orders_20260115"
+        )
 
     status = refresh_views.hear(*_changed(events[-1], write_a_shard))
 

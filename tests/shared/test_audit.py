@@ -64,7 +64,7 @@ def test_a_destination_of_another_project_is_told_as_it_is() -> None:
         pytest.param(ended(after="RUNNING"), id="a change that is no end"),
         pytest.param(ended("QUERY"), id="a query"),
         pytest.param(ended("EXPORT"), id="an extract"),
-        pytest.param(ended(job=f"{JOB[:26]}beam_bq_job_SCHEMA_UPDATE_x_00000"), id="a load of no rows"),
+        pytest.param(ended(job="projects/my-project/jobs/beam_bq_job_SCHEMA_UPDATE_x_00000-0"), id="a load of no rows"),
         pytest.param(entry({"tableCreation": {}}, resourceName=SHARD), id="a table's creation"),
         pytest.param(entry({"tableDataChange": {}}, resourceName=SHARD), id="a table's data"),
         pytest.param(entry(None, resourceName=SHARD), id="a table's entry that is truncated"),

@@ -72,9 +72,11 @@ def test_a_manifest_is_what_the_contract_says() -> None:
 def test_a_manifest_comes_back_from_its_file(tables: list[str]) -> None:
     exports = [export(table) for table in tables]
 
-    manifest = runs.read_manifest(runs.write_manifest(REQUEST, exports))
+    content = runs.write_manifest(REQUEST, exports)
 
-    assert manifest == runs.Manifest("9912", REQUESTED_AT, tuple(each.to_json() for each in exports))
+    assert runs.read_manifest(content) == runs.Manifest(
+        "9912", REQUESTED_AT, tuple(each.to_json() for each in exports), content
+    )
 
 
 def test_a_record_stands_beside_the_manifest() -> None:

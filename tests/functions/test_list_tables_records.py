@@ -1,0 +1,143 @@
+"""What a run writes down before it publishes, and that a redelivery keeps to it."""
+
+import json
+from typing import Any
+
+import google.cloud.pubsub_v1 as pubsub_v1
+import pytest
+
+from tests.functions.delivery import PROJECT, REQUESTED, topic
+from tests.functions.stage import Log, Stage
+
+REQUEST = {"pipeline": "billing"}
+MANIFEST = "billing/_runs/9912/manifest.json"
+NEWEST = "billing/manifest_20260115.json"
+ORDERS = "CREATE TABLE orders (id bigint PRIMARY KEY, note text)"
+REFUNDS = "CREATE TABLE refunds (id bigint PRIMARY KEY)"
+
+
+def exports(stage: Stage) -> list[dict[str, Any]]:
+    """What has been asked for on `table-exports`, in order."""
+    return [json.loads(message.data) for message in stage.published("table-exports")]
+
+
+def tables(stage: Stage) -> list[str]:
+    return [f"{export['schema']}.{export['table']}" for export in exports(stage)]
+
+
+def test_the_manifest_holds_the_run_and_its_messages(stage: Stage) -> None:
+    stage.run(ORDERS, REFUNDS)
+    list_tables = stage.function("list_tables")
+
+    list_tables.receive(REQUEST)
+
+    assert stage.json(MANIFEST) == {
+        "version": 1,
+        "run_id": "9912",
+        "pipeline": "billing",
+        "database": "billing",
+        "shard_date": "2026-01-15",
+        "requested_at": REQUESTED,
+        "tables": exports(stage),
+    }
+
+
+def test_a_redelivery_publishes_what_the_manifest_says_whatever_the_database_holds(stage: Stage) -> None:
+    stage.run(ORDERS)
+    list_tables = stage.function("list_tables")
+    list_tables.receive(REQUEST)
+    first, manifest = exports(stage), stage.content(MANIFEST)
+    stage.run("DROP TABLE orders", REFUNDS)
+
+    status = list_tables.receive(REQUEST)
+
+    assert status == 200
+    assert exports(stage) == first
+    assert stage.content(MANIFEST) == manifest
+
+
+def test_the_manifest_is_written_before_anything_is_published(stage: Stage) -> None:
+    stage.run(ORDERS)
+    list_tables = stage.function("list_tables", TABLE_EXPORTS_TOPIC=topic("no-such-topic"))
+
+    status = list_tables.receive(REQUEST)
+
+    assert status == 500
+    assert [table["table"] for table in stage.json(MANIFEST)["tables"]] == ["orders"]
+
+
+def test_a_failed_publish_does_not_block_the_lane(stage: Stage) -> None:
+    stage.run(ORDERS)
+    late = topic("late")
+    list_tables = stage.function("list_tables", TABLE_EXPORTS_TOPIC=late)
+    list_tables.receive(REQUEST)
+    with pubsub_v1.SubscriberClient() as subscriber:
+        pubsub_v1.PublisherClient().create_topic(name=late)
+        subscriber.create_subscription(name=f"projects/{PROJECT}/subscriptions/late", topic=late)
+
+    status = list_tables.receive(REQUEST)
+
+    assert status == 200
+    assert len(stage.published("late")) == 1
+
+
+def test_the_days_copy_of_the_manifest_is_that_of_the_newest_run(stage: Stage) -> None:
+    stage.run(ORDERS)
+    list_tables = stage.function("list_tables")
+
+    list_tables.receive(REQUEST, message_id="9913", published="2026-01-15T03:00:00Z")
+    list_tables.receive(REQUEST, message_id="9912", published="2026-01-15T02:00:00Z")
+    older = stage.json(NEWEST)["run_id"]
+    list_tables.receive(REQUEST, message_id="9914", published="2026-01-15T04:00:00Z")
+
+    assert older == "9913"
+    assert stage.content(NEWEST) == stage.content("billing/_runs/9914/manifest.json")
+
+
+def test_a_run_of_some_tables_leaves_the_days_copy_alone(stage: Stage) -> None:
+    stage.run(ORDERS)
+    list_tables = stage.function("list_tables")
+
+    list_tables.receive(REQUEST | {"tables": ["orders"]})
+
+    assert stage.files() == [MANIFEST]
+
+
+def test_a_redelivery_makes_the_copy_that_a_crash_prevented(stage: Stage) -> None:
+    stage.run(ORDERS)
+    list_tables = stage.function("list_tables")
+    list_tables.receive(REQUEST)
+    stage.bucket.delete_blob(NEWEST)
+
+    list_tables.receive(REQUEST)
+
+    assert stage.content(NEWEST) == stage.content(MANIFEST)
+
+
+def test_tables_that_would_share_a_table_id_are_refused_by_name_and_the_rest_go_on(stage: Stage, log: Log) -> None:
+    stage.run(ORDERS, 'CREATE TABLE "Refund Log" (id int)', 'CREATE TABLE "Refund_Log" (id int)')
+    list_tables = stage.function("list_tables")
+
+    status = list_tables.receive(REQUEST)
+
+    errors = [line for line in log() if line["severity"] == "ERROR"]
+    record = stage.json("billing/_runs/9912/failed/Refund_Log.json")
+    assert status == 200
+    assert tables(stage) == ["public.orders"]
+    assert [table["table"] for table in stage.json(MANIFEST)["tables"]] == ["orders"]
+    assert {line["table"] for line in errors} == {"public.Refund Log", "public.Refund_Log"}
+    assert record["function"] == "list_tables"
+    assert "Refund Log" in record["error"]
+    assert "Refund_Log" in record["error"]
+
+
+@pytest.mark.parametrize("name", ["_staging", "_runs"])
+def test_a_table_that_would_be_called_as_a_folder_of_the_mirror_is_refused(stage: Stage, log: Log, name: str) -> None:
+    stage.run(ORDERS, f"CREATE TABLE {name} (id int)")
+    list_tables = stage.function("list_tables")
+
+    list_tables.receive(REQUEST)
+
+    assert tables(stage) == ["public.orders"]
+    assert [line["table"] for line in log() if line["severity"] == "ERROR"] == [f"public.{name}"]
+    assert stage.json(f"billing/_runs/9912/failed/{name}.json")["function"] == "list_tables"
