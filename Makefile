@@ -2,8 +2,10 @@
 
 PYTHON ?= python3
 TOOLS := .venv/bin
+# gRPC tells on standard error of every connection that a local server closes.
+export GRPC_VERBOSITY := NONE
 
-.PHONY: help demo query test soak format pins clean
+.PHONY: help demo query test soak readme format pins clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +24,9 @@ test: .venv/ready .venv-deployed/ready ## lint, formatting, types, then all test
 
 soak: .venv/ready .venv-deployed/ready ## the long property runs
 	$(TOOLS)/python -m pytest -m soak
+
+readme: .venv/ready ## write the README's table of types from the type map
+	@$(TOOLS)/python -m local.conversions
 
 format: .venv/ready ## put the code in the form that `make test` asks for
 	$(TOOLS)/ruff check --fix .

@@ -7,6 +7,7 @@ deployed packages alone, and only their settings tell them where the services ar
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -91,11 +92,12 @@ class Cloud:
 
     def dead_letters(self) -> list[dict[str, str]]:
         """The attributes of what has come to the dead letters since the last call."""
+        name = _subscription("dead-letters")
+        if not self.pubsub.backlog(name):
+            return []
         with self._subscriber() as subscriber:
-            name = subscriber.subscription_path(PROJECT, "dead-letters")
-            received = subscriber.pull(subscription=name, max_messages=100, return_immediately=True).received_messages
-            if received:
-                subscriber.acknowledge(subscription=name, ack_ids=[each.ack_id for each in received])
+            received = subscriber.pull(subscription=name, max_messages=100).received_messages
+            subscriber.acknowledge(subscription=name, ack_ids=[each.ack_id for each in received])
             return [dict(each.message.attributes) for each in received]
 
     def log(self) -> list[dict[str, Any]]:
@@ -140,10 +142,18 @@ class Cloud:
     def _start_functions(self, undo: ExitStack) -> None:
         archive = self._work / "archive"
         lay_out(REPOSITORY, archive)
-        for name in _INPUTS:
-            function = Function(name, archive, self.environ, DEPLOYED, self._log_file(name))
-            self._functions[name] = undo.enter_context(function)
+        with ThreadPoolExecutor() as pool:
+            undo.callback(self._stop_functions)
+            for name, started in [(name, pool.submit(self._start, name, archive)) for name in _INPUTS]:
+                self._functions[name] = started.result()
         self._eventarc = undo.enter_context(Eventarc(self._functions["refresh_views"].url))
+
+    def _start(self, name: str, archive: Path) -> Function:
+        return Function(name, archive, self.environ, DEPLOYED, self._log_file(name))
+
+    def _stop_functions(self) -> None:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Function.stop, self._functions.values()))
 
     def _subscribe(self) -> None:
         with self._publisher() as publisher, self._subscriber() as subscriber:

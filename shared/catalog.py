@@ -30,13 +30,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table to mirror. `has_children`: others inherit from it, and its rows are to be read without theirs."""
+    """
+    A table to mirror.
+
+    `has_children`: others inherit from it, and its rows are to be read without theirs. `row_security`: PostgreSQL shows
+    each user only the rows that policies allow, the user that exports it among them.
+    """
 
     schema: str
     name: str
     columns: tuple[Column, ...]
     comment: str | None = None
     has_children: bool = False
+    row_security: bool = False
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"

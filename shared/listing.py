@@ -73,6 +73,9 @@ def _new(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Man
     selection = catalog.select(database.tables(request.pipeline), request.pipeline, request.tables)
     for refusal in selection.refusals:
         _refuse(refusal, request, bucket)
+    for table in selection.tables:
+        if table.row_security:
+            _warn_of_row_security(table, request)
     content = runs.write_manifest(request, [_export(table, request) for table in selection.tables])
     try:
         bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), content, onto=0)
@@ -102,6 +105,11 @@ def _refuse(refusal: Refusal, request: MirrorRequest, bucket: runs.Bucket) -> No
     log.write(
         "list_tables", outcome.of_table("dead", f"not mirrored: {refusal.reason}", export, severity="ERROR").to_json()
     )
+
+
+def _warn_of_row_security(table: Table, request: MirrorRequest) -> None:
+    said = f"{table} has row-level security: its export holds only what its policies show to the user that Cloud SQL exports with"
+    log.write("list_tables", outcome.of_table("listed", said, _export(table, request), severity="WARNING").to_json())
 
 
 def _show_newest(request: MirrorRequest, manifest: Manifest, bucket: runs.Bucket) -> None:

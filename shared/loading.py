@@ -6,8 +6,9 @@ from datetime import datetime
 from itertools import count
 from typing import Protocol
 
-from shared import outcome, runs, schema_file
+from shared import names, outcome, runs, schema_file
 from shared.errors import NotYet, Permanent, without_values
+from shared.lane import File
 from shared.messages import TableExported
 from shared.outcome import Outcome
 from shared.schema_file import Seal
@@ -46,20 +47,24 @@ class Warehouse(Protocol):
 
     def load(self, job_id: str, exported: TableExported, seal: Seal) -> Job:
         """
-        Run a load job to its end, or wait for the one that has this id already.
+        Run a load job to its end, or wait for the one that has this id already; then the shard has its descriptions.
 
         It replaces the shard whole where the export says `replace`, and else only fills one that has no rows. Raises
         NotYet where the job outlasts this invocation.
         """
 
-    def describe(self, exported: TableExported, description: str) -> None:
-        """Give the shard its table's description."""
+
+class Bucket(runs.Bucket, Protocol):
+    """The bucket of a pipeline."""
+
+    def stat(self, name: str) -> File | None:
+        """An object; None where there is none."""
 
 
 class Storage(Protocol):
     """Cloud Storage."""
 
-    def bucket(self, name: str) -> runs.Bucket:
+    def bucket(self, name: str) -> Bucket:
         """The bucket of that name."""
 
 
@@ -92,12 +97,15 @@ def job_id(run_id: str, table_id: str, attempt: int) -> str:
     return f"mirror_{digest}_{attempt}"
 
 
-def _load(exported: TableExported, published_at: datetime, bucket: runs.Bucket, warehouse: Warehouse) -> Outcome:
+def _load(exported: TableExported, published_at: datetime, bucket: Bucket, warehouse: Warehouse) -> Outcome:
     seal = _seal(exported, bucket)
     if seal.run_id != exported.run_id:
         return outcome.of_table(
             "skipped", f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}", exported
         )
+    data = bucket.stat(_name(exported, seal.data_uri))
+    if data and data.generation != seal.data_generation:
+        raise NotYet(f"another run is about to replace {exported.data_uri}: its rows are there, and not yet its seal")
     job = _job(exported, seal, published_at, warehouse)
     if job.reason == "duplicate" and not exported.replace:
         return outcome.of_table(
@@ -105,19 +113,22 @@ def _load(exported: TableExported, published_at: datetime, bucket: runs.Bucket, 
         )
     if job.reason:
         raise Permanent(f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}", job.job_id)
-    if seal.description:
-        warehouse.describe(exported, seal.description)
     return outcome.of_table(
         "loaded", f"{job.rows} rows loaded into {exported.shard.name}", exported, operation=job.job_id
     )
 
 
-def _seal(exported: TableExported, bucket: runs.Bucket) -> Seal:
-    found = bucket.read(exported.schema_uri.removeprefix(f"gs://{exported.pipeline.bucket}/"))
+def _seal(exported: TableExported, bucket: Bucket) -> Seal:
+    found = bucket.read(_name(exported, exported.schema_uri))
     seal = schema_file.read(found[0]) if found else None
     if not seal:
         raise Permanent(f"{exported.schema_uri} is gone, or no schema file: export the table again")
     return seal
+
+
+def _name(exported: TableExported, uri: str) -> str:
+    """The name of an object in the pipeline's bucket."""
+    return uri.removeprefix(names.uri(exported.pipeline.bucket, ""))
 
 
 def _job(exported: TableExported, seal: Seal, published_at: datetime, warehouse: Warehouse) -> Job:

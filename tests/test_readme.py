@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local import conversions
 from shared.pipelines import Pipeline
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,10 @@ def test_every_variable_that_the_settings_read_is_in_the_readme() -> None:
 @pytest.mark.parametrize("target", re.findall(r"^    make (\w+)", README, re.MULTILINE))
 def test_every_command_of_the_readme_is_a_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_table_of_types_is_what_the_type_map_says() -> None:
+    assert conversions.table() in README
 
 
 def test_the_readme_links_to_what_is_there() -> None:

@@ -1,6 +1,7 @@
 """BigQuery: the shards that are loaded, and the views that show them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -29,14 +30,18 @@ class BigQuery:
 
     def load(self, job_id: str, exported: TableExported, seal: Seal) -> Job:
         """
-        Run a load job to its end, or wait for the one that has this id already.
+        Run a load job to its end, or wait for the one that has this id already; then the shard has its descriptions.
 
-        The shard is replaced whole or not at all: a load commits when it ends.
+        The shard is replaced whole or not at all: a load commits when it ends. Descriptions come with the load that makes a
+        shard, so that its view finds them; a load that changed those of a shard that is there would fail, so that they
+        follow in a patch.
         """
         dataset = exported.pipeline.shards_dataset
-        location = self._location(dataset)
         destination = f"{self.project}.{dataset}.{exported.shard.name}"
-        config = _load_config(exported, seal)
+        described = seal.description or any(column["description"] for column in seal.columns)
+        is_new = not described or self._table(dataset, exported.shard.name) is None
+        location = self._location(dataset)
+        config = _load_config(exported, seal, described=is_new)
         existed = False
         try:
             job = self._client.load_table_from_uri(
@@ -49,15 +54,18 @@ class BigQuery:
             if _reason(error) in loading.PASSING:
                 raise NotYet(f"BigQuery takes no load into {destination} now: {error.message}") from error
             raise Permanent(f"BigQuery takes no load into {destination}: {error.message}") from error
-        return _ended(job, existed=existed)
+        ended = _ended(job, existed=existed)
+        if not ended.reason and not is_new:
+            self._describe(destination, seal)
+        return ended
 
-    def describe(self, exported: TableExported, description: str) -> None:
-        """Give the shard its table's description; a load that brought another one would fail."""
+    def _describe(self, destination: str, seal: Seal) -> None:
         from google.cloud import bigquery
 
-        table = bigquery.Table(f"{self.project}.{exported.pipeline.shards_dataset}.{exported.shard.name}")
-        table.description = description
-        self._client.update_table(table, ["description"])
+        table = bigquery.Table(destination, schema=_schema(seal, described=True))
+        table.description = seal.description
+        with suppress(exceptions.NotFound):  # deleted since it was loaded
+            self._client.update_table(table, ["description", "schema"])
 
     def has_shard(self, dataset: str, shard: Shard) -> bool:
         """Whether the shard is there."""
@@ -166,12 +174,12 @@ class BigQuery:
         return bigquery.Client(project=self.project)
 
 
-def _load_config(exported: TableExported, seal: Seal) -> Any:
+def _load_config(exported: TableExported, seal: Seal, *, described: bool) -> Any:
     from google.cloud import bigquery
 
     csv = exported.format == "csv"
     config = bigquery.LoadJobConfig(
-        schema=[_field(column) for column in seal.columns],
+        schema=_schema(seal, described=described),
         source_format=bigquery.SourceFormat.CSV if csv else bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
         create_disposition=bigquery.CreateDisposition.CREATE_IF_NEEDED,
         write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE
@@ -181,14 +189,19 @@ def _load_config(exported: TableExported, seal: Seal) -> Any:
     if csv:
         config.allow_quoted_newlines = True
         config.preserve_ascii_control_characters = True
+    if described and seal.description:
+        config.destination_table_description = seal.description
     return config
 
 
-def _field(column: Mapping[str, Any]) -> Any:
+def _schema(seal: Seal, *, described: bool) -> list[Any]:
     from google.cloud import bigquery
 
-    described = {"description": column["description"]} if column["description"] else {}
-    return bigquery.SchemaField(column["name"], column["bigquery_type"], mode=column["mode"], **described)
+    def field(column: Mapping[str, Any]) -> Any:
+        description = {"description": column["description"]} if described and column["description"] else {}
+        return bigquery.SchemaField(column["name"], column["bigquery_type"], mode=column["mode"], **description)
+
+    return [field(column) for column in seal.columns]
 
 
 def _ended(job: Any, *, existed: bool) -> Job:

@@ -45,7 +45,7 @@ WITH RECURSIVE domains AS (
     GROUP BY a.attrelid
 )
 SELECT n.nspname, t.relname, pg_catalog.left(d.description, 1024), columns.described::text,
-    t.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = t.oid)
+    t.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = t.oid), t.relrowsecurity
 FROM pg_catalog.pg_class AS t
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.relnamespace
 LEFT JOIN columns ON columns.attrelid = t.oid
@@ -140,9 +140,10 @@ def _through_connector(pipeline: Pipeline, password: str | None) -> Iterator[Any
             connection.close()
 
 
-def _table(schema: str, name: str, comment: str | None, described: str | None, has_children: bool) -> Table:
+def _table(schema: str, name: str, comment: str | None, described: str | None, *properties: bool) -> Table:
     columns = tuple(Column(**column) for column in json.loads(described or "[]"))
-    return Table(schema, name, columns, comment, has_children)
+    has_children, row_security = properties
+    return Table(schema, name, columns, comment, has_children, row_security)
 
 
 def _field(error: Exception, name: str) -> str | None:
