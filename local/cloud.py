@@ -144,12 +144,11 @@ class Cloud:
         lay_out(REPOSITORY, archive)
         with ThreadPoolExecutor() as pool:
             undo.callback(self._stop_functions)
-            for name, started in [(name, pool.submit(self._start, name, archive)) for name in _INPUTS]:
-                self._functions[name] = started.result()
+            list(pool.map(lambda name: self._start(name, archive), _INPUTS))
         self._eventarc = undo.enter_context(Eventarc(self._functions["refresh_views"].url))
 
-    def _start(self, name: str, archive: Path) -> Function:
-        return Function(name, archive, self.environ, DEPLOYED, self._log_file(name))
+    def _start(self, name: str, archive: Path) -> None:
+        self._functions[name] = Function(name, archive, self.environ, DEPLOYED, self._log_file(name))
 
     def _stop_functions(self) -> None:
         with ThreadPoolExecutor() as pool:

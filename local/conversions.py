@@ -27,7 +27,8 @@ _TYPES = (
     (("bytea",), "exact"),
     (
         ("json", "jsonb"),
-        "the value; not the order of keys, blanks, or all of equal keys; numbers that FLOAT64 would round and more than 500 levels are beyond BigQuery",
+        "the value; not the order of keys, blanks, or all of equal keys; "
+        "numbers that FLOAT64 would round and more than 500 levels are beyond BigQuery",
     ),
     (
         ("integer[]", "text[]", "numeric(12,2)[]"),

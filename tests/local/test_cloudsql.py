@@ -19,7 +19,7 @@ from local.storage import Storage
 INSTANCE = "p:europe-west1:i"
 BUSY = "Operation failed because another operation was already in progress. "
 BUSY += "Try your request after the current operation is complete."
-NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]
+NOBODY = AnonymousCredentials()
 NOT_YET = ApiError(404, "operationDoesNotExist", "Not yet.")
 
 

@@ -14,7 +14,7 @@ from googleapiclient.errors import HttpError
 from local.rest import Api, ApiError, Request
 from local.server import HangUp
 
-NOBODY = AnonymousCredentials()  # type: ignore[no-untyped-call]
+NOBODY = AnonymousCredentials()
 
 
 def get_dataset(request: Request) -> dict[str, Any]:
