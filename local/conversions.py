@@ -27,8 +27,7 @@ _TYPES = (
     (("bytea",), "exact"),
     (
         ("json", "jsonb"),
-        "the value; not the order of keys, blanks, or all of equal keys; "
-        "numbers that FLOAT64 would round and more than 500 levels are beyond BigQuery",
+        "the value, not its key order, blanks and repeated keys; numbers that FLOAT64 would round and over 500 levels are beyond BigQuery",
     ),
     (
         ("integer[]", "text[]", "numeric(12,2)[]"),

@@ -1,0 +1,246 @@
+"""The mirror's own path from a database to its views, in one process on the local services, and both ends of it."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from tempfile import TemporaryFile
+from typing import Any, Self
+
+import pg8000.native
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+import shared.gcp.bigquery
+import shared.gcp.postgres
+import shared.gcp.storage
+from local.bigquery import BigQuery
+from local.cloudsql import CloudSqlAdmin, csv_export
+from local.postgres import Postgres
+from local.storage import Storage
+from shared import exporting, listing, loading, messages, names, refreshing, schema_file, select, typemap
+from shared.audit import TableWritten
+from shared.clock import SystemClock
+from shared.gcp.cloudsql import CloudSql
+from shared.messages import MirrorRequest, TableExport, TableExported
+from shared.pipelines import Pipeline
+
+PROJECT = "my-project"
+DAY = date(2026, 1, 15)
+REQUESTED = datetime(2026, 1, 15, 2, tzinfo=UTC)
+
+Rows = list[tuple[Any, ...]]
+
+_numbers = itertools.count(1)
+_OWN_OUTPUT = (  # of PostgreSQL: what the mirror promises for text, said here once more
+    "SET TimeZone = 'UTC'",
+    "SET DateStyle = 'ISO'",
+    "SET IntervalStyle = 'postgres'",
+    "SET bytea_output = 'hex'",
+    "SET extra_float_digits = 1",
+    "SET standard_conforming_strings = on",
+)
+
+
+def instance(server: str) -> str:
+    return f"{PROJECT}:europe-west1:{server}-db"
+
+
+class QuickClock(SystemClock):
+    """Looks again at once: an export here takes milliseconds."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(min(seconds, 0.01))
+
+
+@dataclass
+class Heard:
+    """What was published: wishes for exports, and announcements of them."""
+
+    exports: list[Mapping[str, Any]] = field(default_factory=list)
+    exported: list[TableExported] = field(default_factory=list)
+
+    def request(self, exports: Sequence[Mapping[str, Any]], instance: str) -> None:
+        assert instance
+        self.exports.extend(exports)
+
+    def announce(self, exported: TableExported) -> None:
+        self.exported.append(exported)
+
+
+@dataclass
+class Services:
+    """The servers, and the adapters that the functions use. These live as long as the tests: httplib2 never closes."""
+
+    servers: Mapping[str, Postgres]
+    objects: Storage
+    tables: BigQuery
+    admin: CloudSqlAdmin
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"BIGQUERY_EMULATOR_HOST": self.tables.url, "STORAGE_EMULATOR_HOST": self.objects.url}
+
+    @cached_property
+    def cloudsql(self) -> CloudSql:
+        return CloudSql(self.admin.url)
+
+    @cached_property
+    def storage(self) -> shared.gcp.storage.Storage:
+        return shared.gcp.storage.Storage(PROJECT)
+
+    @cached_property
+    def warehouse(self) -> shared.gcp.bigquery.BigQuery:
+        return shared.gcp.bigquery.BigQuery(PROJECT)
+
+
+class Mirror:
+    """A pipeline of its own on an empty database, bucket and datasets of its own. `settings` are the pipeline's."""
+
+    def __init__(self, services: Services, server: str = "default", **settings: Any) -> None:
+        self.services = services
+        name = f"p{next(_numbers)}"
+        source = services.servers[server]
+        source.create(name)
+        services.objects.create_bucket(f"bucket-{name}")
+        self.pipeline = Pipeline(
+            name, instance(server), name, source.user, f"bucket-{name}", f"{name}_shards", name, host=source.host
+        )
+        self.pipeline = replace(self.pipeline, **settings)
+        self.source = source.connect(name)
+        self.run(*_OWN_OUTPUT)
+        self._connect = source.connect
+        self._client = bigquery.Client(
+            PROJECT, AnonymousCredentials(), client_options={"api_endpoint": services.tables.url}
+        )
+        for dataset in (self.pipeline.shards_dataset, self.pipeline.views_dataset):
+            self._client.create_dataset(dataset)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.source.close()
+        self._client.close()
+
+    def run(self, *statements: str) -> None:
+        """Run SQL at the source; a colon is no placeholder."""
+        for statement in statements:
+            self.source.execute_simple(statement)
+
+    def said(self, query: str) -> Rows:
+        """The answer of PostgreSQL in its own text for every value, None for NULL."""
+        for (oid,) in self.source.execute_simple("SELECT oid FROM pg_type").rows:
+            self.source.register_in_adapter(int(oid), str)
+        return [tuple(row) for row in self.source.execute_simple(query).rows]
+
+    def listed(self, *tables: str) -> list[TableExport]:
+        """The exports that a request asks for, as their messages carry them."""
+        heard = Heard()
+        request = MirrorRequest(f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True)
+        listing.list_tables(
+            request, listing.Services(shared.gcp.postgres.Postgres(), self.services.storage, _Exports(heard))
+        )
+        known = {self.pipeline.name: self.pipeline}
+        return [messages.table_export(json.dumps(export).encode(), known) for export in heard.exports]
+
+    def exported(self, export: TableExport) -> TableExported:
+        """The pair of files, made by the Admin API."""
+        heard, services = Heard(), self.services
+        used = exporting.Services(
+            services.cloudsql, services.storage, heard, services.warehouse, QuickClock(), timedelta(seconds=60)
+        )
+        exporting.export_table(export, REQUESTED, used)
+        [announced] = heard.exported
+        known = {self.pipeline.name: self.pipeline}
+        return messages.table_exported(json.dumps(announced.to_json()).encode(), known)
+
+    def copied(self, export: TableExport) -> TableExported:
+        """The same pair by the same COPY without the Admin API's operation, which takes most of the time."""
+        columns = typemap.mapped(export.columns, self.pipeline.unrepresentable)
+        file_format = select.file_format(export, columns)
+        uri = f"gs://{self.pipeline.bucket}/"
+        data = names.data_file(self.pipeline.name, export.table_id, DAY, file_format)
+        schema = names.schema_file(self.pipeline.name, export.table_id, DAY)
+        generation = self._copy(select.extraction(export, columns), uri + data)
+        described = schema_file.Data(uri + data, generation, REQUESTED, file_format)
+        self.services.storage.bucket(self.pipeline.bucket).write(
+            schema, schema_file.write(export, columns, described), 0
+        )
+        return TableExported(
+            run_id=export.run_id,
+            requested_at=export.requested_at,
+            pipeline=export.pipeline,
+            schema=export.schema,
+            table=export.table,
+            shard_date=export.shard_date,
+            replace=export.replace,
+            table_id=export.table_id,
+            schema_uri=uri + schema,
+            data_uri=uri + data,
+            format=file_format,
+        )
+
+    def shown(self, exported: TableExported) -> None:
+        """Load the pair into its shard, and have the view show it."""
+        services, clock = self.services, QuickClock()
+        loading.load_shard(exported, REQUESTED, loading.Services(services.storage, services.warehouse))
+        written = TableWritten(PROJECT, self.pipeline.shards_dataset, exported.shard.name)
+        known = {self.pipeline.name: self.pipeline}
+        refreshing.refresh_views(written, known, refreshing.Services(services.warehouse, clock))
+
+    def mirror(self, *tables: str) -> None:
+        """The whole path for the tables that are named, or all."""
+        for export in self.listed(*tables):
+            self.shown(self.exported(export))
+
+    def mirror_quickly(self, *tables: str) -> None:
+        """The same without operations."""
+        for export in self.listed(*tables):
+            self.shown(self.copied(export))
+
+    def rows(self, view: str) -> Rows:
+        """What the view shows."""
+        name = f"{PROJECT}.{self.pipeline.views_dataset}.{view}"
+        return [row.values() for row in self._client.query_and_wait(f"SELECT * FROM `{name}`")]
+
+    def views(self) -> set[str]:
+        return {view.table_id for view in self._client.list_tables(self.pipeline.views_dataset)}
+
+    def shard(self, table_id: str) -> bigquery.Table:
+        return self._client.get_table(f"{PROJECT}.{self.pipeline.shards_dataset}.{table_id}_20260115")
+
+    def schema(self, table_id: str) -> dict[str, Any]:
+        """The schema file of a table."""
+        return dict(self.json(names.schema_file(self.pipeline.name, table_id, DAY)))
+
+    def json(self, file: str) -> Any:
+        found = self.services.storage.bucket(self.pipeline.bucket).read(file)
+        assert found, f"there is no {file}"
+        return json.loads(found[0])
+
+    def _copy(self, wanted: select.Extraction, uri: str) -> int:
+        options = {
+            "selectQuery": wanted.query,
+            "quoteCharacter": wanted.quote,
+            "escapeCharacter": wanted.escape,
+            "fieldsTerminatedBy": wanted.delimiter,
+        }
+        context = {"fileType": "CSV", "uri": uri, "databases": [self.pipeline.database], "csvExportOptions": options}
+        export = csv_export.read(context)
+        with csv_export.bucket(self.services.objects.url, export.bucket) as bucket, TemporaryFile() as rows:
+            csv_export.copy(export, self._connect, "roundtrip", lambda: None, rows)
+            csv_export.upload(export, bucket, rows)
+            return int(bucket.get_blob(export.object).generation)
+
+
+@dataclass
+class _Exports:
+    """The topic of exports, whose messages are heard here."""
+
+    heard: Heard
+
+    def request(self, exports: Sequence[dict[str, object]], instance: str) -> None:
+        self.heard.request(exports, instance)
