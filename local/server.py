@@ -77,6 +77,8 @@ class _Listener(TCPServer):
         super().__init__(("127.0.0.1", 0), _Connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        # A thread stays listed until it has ended: what it dies of is told only then.
+        self.connections = {connection: thread for connection, thread in self.connections.items() if thread.is_alive()}
         self.connections[request] = thread = Thread(target=self._serve, args=(request, client_address), daemon=True)
         thread.start()
 
@@ -86,11 +88,10 @@ class _Listener(TCPServer):
                 self.finish_request(connection, client_address)
         finally:
             self.shutdown_request(connection)
-            del self.connections[connection]
 
     def server_close(self) -> None:
         super().server_close()
-        for connection, thread in list(self.connections.items()):
+        for connection, thread in self.connections.items():
             with suppress(OSError):  # closed meanwhile
                 connection.shutdown(socket.SHUT_RD)
             thread.join()
