@@ -4,6 +4,7 @@ PYTHON ?= python3
 TOOLS := .venv/bin
 # gRPC tells on standard error of every connection that a local server closes.
 export GRPC_VERBOSITY := NONE
+export SOURCE KEEP
 
 .PHONY: help demo query test soak readme format pins clean
 
@@ -11,7 +12,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/ready .venv-deployed/ready ## mirror a PostgreSQL database on this machine (SOURCE=postgresql://user@host/db for your own, KEEP=1 to leave it up)
-	@$(TOOLS)/python -m local.demo $(if $(SOURCE),--source '$(SOURCE)') $(if $(KEEP),--keep)
+	@$(TOOLS)/python -m local.demo
 
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')
 	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'

@@ -1,6 +1,7 @@
 """`make demo`: the whole mirror on this machine, from a PostgreSQL database to views, shown as it works and then checked."""
 
 import argparse
+import os
 import re
 import shutil
 import signal
@@ -65,11 +66,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument(
         "--source",
+        default=os.environ.get("SOURCE"),
         metavar="URL",
         help="mirror postgresql://user@host/database (password from PGPASSWORD), which is only read",
     )
     parser.add_argument(
-        "--keep", action="store_true", help="leave the cloud up until Ctrl-C, to be queried with make query"
+        "--keep",
+        default=bool(os.environ.get("KEEP")),
+        action="store_true",
+        help="leave the cloud up until Ctrl-C, to be queried with make query",
     )
     return parser.parse_args()
 

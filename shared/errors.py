@@ -14,8 +14,20 @@ import re
 _LONGEST = 1024
 """Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""
 
-# PostgreSQL ends `invalid input syntax for type integer: "12,50"` with the value; BigQuery writes `Could not parse '12,50' as INT64`.
-_VALUES = re.compile(r""": ".*|(?<=Could not parse )'.*'(?= as )|(?<!\w)'[^']*'""", re.DOTALL)
+# PostgreSQL quotes names and values alike, so that only what follows a word for a named thing is kept. BigQuery writes
+# `Could not parse '12,50' as INT64`, `Invalid numeric value: 12,50;` and `field starts with: <12,50>`.
+_VALUES = re.compile(
+    r"""
+      \s(?:DETAIL|CONTEXT|HINT):.*
+    | :\s".*
+    | (?<!column\s)(?<!relation\s)(?<!table\s)(?<!parameter\s)(?<!schema\s)(?<!role\s)(?<!database\s)(?<!function\s)(?<!user\s)"[^"]*"
+    | (?<=Could\ not\ parse\s)'.*'(?=\sas\s)
+    | (?<!\w)'[^']*'
+    | (?<=value:\s)[^;]*
+    | (?<=starts\ with:\s)<.*>
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 
 class Permanent(Exception):  # noqa: N818 - it says what the failure is, not that it is one

@@ -16,7 +16,7 @@ _PUBSUB_MESSAGE = "google.cloud.pubsub.topic.v1.messagePublished"
 
 _TOPIC_SOURCE = "//pubsub.googleapis.com/"
 _GIVEN_UP_AT = "CloudPubSubDeadLetterSourceTopicPublishTime"
-_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_RUN_ID = re.compile(r"[!-.0-~]{1,128}")  # printable ASCII, without the slash that would part the names of objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ class Message:
         """Raises Permanent where a replay's attribute is not an id that Pub/Sub gives."""
         origin = self.attributes.get("message_id", self.message_id)
         if not _RUN_ID.fullmatch(origin):
-            raise Permanent(f"the attribute message_id is {origin!r}, which is no message's id")
+            raise Permanent(
+                f"the message's id is {origin!r}, which cannot be a run's: correct the attribute message_id"
+            )
         return origin
 
     @property

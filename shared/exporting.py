@@ -1,6 +1,7 @@
 """Export one table: take its lane to the end, whatever an earlier delivery left behind."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,8 +28,8 @@ class CloudSql(Protocol):
     def operation(self, instance: str, name: str) -> Operation:
         """The operation as it stands."""
 
-    def operations(self, instance: str, since: datetime) -> list[Operation]:
-        """The instance's operations, newest first: the recent ones, and at least those begun after `since`."""
+    def operations(self, instance: str) -> list[Operation]:
+        """The instance's recent operations, newest first."""
 
 
 class Bucket(runs.Bucket, Protocol):
@@ -88,7 +89,8 @@ def export_table(export: TableExport, published_at: datetime, services: Services
     try:
         return work.settle()
     except Permanent as failure:
-        work.record_failure(failure)
+        with suppress(Permanent):  # such as no access to the bucket: the first reason counts
+            work.record_failure(failure)
         raise
 
 
@@ -130,6 +132,7 @@ class _Export:
         found = self._bucket.read(self._schema_file)
         seal = schema_file.read(found[0]) if found else None
         if seal and seal.run_id == export.run_id:
+            self._bucket.delete(self._staged_file)  # of a second export, begun by a delivery at the same moment
             return Seen(seal)
         return Seen(
             seal=seal,
@@ -169,16 +172,15 @@ class _Export:
                 return replace(seen, operations=(self._start(), *operations))
             case lane.Wait(operation):
                 ended = self._wait(operation)
-                if ended.error:
-                    return self._look()  # what comes next may be a new start, which wants a fresh look
-                return replace(seen, operations=(ended, *operations[1:]), staged=self._bucket.stat(self._staged_file))
+                # The wait was long: another delivery may have finished the work, or a later run begun its own.
+                return replace(self._look(), operations=(ended, *operations[1:]))
             case lane.Move(operation, staged):
                 return replace(seen, data=self._move(operation, staged, seen.data), staged=None)
             case lane.SealPair(data):
                 return replace(seen, seal=self._seal(data, seen.seal_generation))
 
     def _operations(self) -> tuple[Operation, ...]:
-        self._recent = self._services.cloudsql.operations(self._pipeline.instance, self._export.requested_at)
+        self._recent = self._services.cloudsql.operations(self._pipeline.instance)
         return lane.of_file(self._recent, self._uri(self._staged_file))
 
     def _start(self) -> Operation:

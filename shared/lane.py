@@ -194,7 +194,9 @@ def _after_operations(operations: tuple[Operation, ...], staged: File | None, pu
         return Wait(newest)
     if newest and not newest.error and staged:
         return Move(newest, staged)
-    failed = [operation for operation in operations if operation.error and operation.inserted_at >= published_at]
+    # Success without a file, which something else has deleted, is no success.
+    failed = [operation for operation in operations if operation.inserted_at >= published_at]
     if len(failed) >= MOST_FAILURES:
-        return GiveUp(f"its export failed {len(failed)} times, at last with: {failed[0].error}", failed[0].name)
+        last = failed[0].error or "its file has disappeared"
+        return GiveUp(f"its export failed {len(failed)} times, at last with: {last}", failed[0].name)
     return Clear() if staged else Start()

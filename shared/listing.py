@@ -76,12 +76,12 @@ def _new(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Man
     for table in selection.tables:
         if table.row_security:
             _warn_of_row_security(table, request)
-    content = runs.write_manifest(request, [_export(table, request) for table in selection.tables])
+    manifest = runs.new_manifest(request, [_export(table, request).to_json() for table in selection.tables])
     try:
-        bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), content, onto=0)
+        bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), manifest.content, onto=0)
     except Outrun:  # another delivery of the same request: what it wrote counts
-        return _existing(request, bucket) or runs.read_manifest(content)
-    return runs.read_manifest(content)
+        return _existing(request, bucket) or manifest
+    return manifest
 
 
 def _export(table: Table, request: MirrorRequest) -> TableExport:

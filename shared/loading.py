@@ -78,11 +78,13 @@ class Services:
 
 def load_shard(exported: TableExported, published_at: datetime, services: Services) -> Outcome:
     """
-    See an exported pair loaded into its shard; a redelivery waits for the job that the first one began.
+    See an exported pair loaded into its shard, unless that is left to a Scio job; a redelivery waits for the first one's job.
 
     `published_at` is when the message was published. A pair that another run has sealed since is left to that run. Raises
     Permanent, once that is written down, where BigQuery refuses the data.
     """
+    if exported.pipeline.loader != "bigquery":
+        return outcome.of_table("ignored", f"the pipeline {exported.pipeline.name} has another loader", exported)
     bucket = services.storage.bucket(exported.pipeline.bucket)
     try:
         return _load(exported, published_at, bucket, services.warehouse)
@@ -108,9 +110,9 @@ def _load(exported: TableExported, published_at: datetime, bucket: Bucket, wareh
         raise NotYet(f"another run is about to replace {exported.data_uri}: its rows are there, and not yet its seal")
     job = _job(exported, seal, published_at, warehouse)
     if job.reason == "duplicate" and not exported.replace:
-        return outcome.of_table(
-            "skipped", f"not loaded: {exported.shard.name} has rows already", exported, severity="WARNING"
-        )
+        reason = f"{exported.shard.name} has rows already"
+        runs.record(bucket, exported, exported.table_id, "skipped", {"function": "load_shard", "error": reason})
+        return outcome.of_table("skipped", f"not loaded: {reason}", exported, severity="WARNING")
     if job.reason:
         raise Permanent(f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}", job.job_id)
     return outcome.of_table(

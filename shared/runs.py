@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from shared import times
 from shared.errors import Outrun
-from shared.messages import MirrorRequest, TableExport, TableOfRun
+from shared.messages import MirrorRequest, TableOfRun
 
 VERSION = 1
 
@@ -42,7 +42,8 @@ def newest_manifest_file(pipeline: str, day: date) -> str:
     return f"{pipeline}/manifest_{times.stamp(day)}.json"
 
 
-def write_manifest(request: MirrorRequest, exports: Sequence[TableExport]) -> bytes:
+def new_manifest(request: MirrorRequest, tables: Sequence[dict[str, Any]]) -> Manifest:
+    """The manifest of a run that begins; `tables` are its `table-exports` messages."""
     content = {
         "version": VERSION,
         "run_id": request.run_id,
@@ -50,9 +51,10 @@ def write_manifest(request: MirrorRequest, exports: Sequence[TableExport]) -> by
         "database": request.pipeline.database,
         "shard_date": request.shard_date.isoformat(),
         "requested_at": times.rfc3339(request.requested_at),
-        "tables": [export.to_json() for export in exports],
+        "tables": tables,
     }
-    return json.dumps(content, ensure_ascii=False).encode()
+    written = json.dumps(content, ensure_ascii=False).encode()
+    return Manifest(request.run_id, request.requested_at, tuple(tables), written)
 
 
 def read_manifest(content: bytes) -> Manifest:

@@ -6,7 +6,7 @@ settings `shared.select` has fixed, so that PostgreSQL's own output of a value i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from shared import json_limits, names, sql
@@ -16,20 +16,25 @@ _LONGEST_DESCRIPTION = 1024
 """Characters. BigQuery's limit for the description of a column."""
 
 
+Sql = Callable[[str], str]
+"""Gives an SQL expression over the column that it is told how to refer to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """
     How the values of one kind of type travel.
 
-    `csv` and `ndjson` render a column that is put in their `{}`: as a field of a CSV file, and as the text of a JSON value.
-    `exceeds`: PostgreSQL has values of it that BigQuery cannot hold; `holds` is the condition for those that it can.
+    `csv` and `ndjson` render a column as a field of a CSV file, and as the text of a JSON value. `holds`, where PostgreSQL has
+    values of the type that BigQuery cannot hold, is the condition for those that it can; `or_text`: the pipeline may ask for
+    the text of all of them instead.
     """
 
     bigquery_type: str
-    csv: str
-    ndjson: str
-    exceeds: bool = False
-    holds: str = ""
+    csv: Sql
+    ndjson: Sql
+    holds: Sql | None = None
+    or_text: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +48,88 @@ class MappedColumn:
     description: str | None
 
 
-def _quoted(text: str) -> str:
-    return f"to_json({text})::text"
+def _quoted(value: Sql) -> Sql:
+    """The value's text as a JSON string."""
+    return lambda c: f"to_json({value(c)})::text"
 
 
-# format('%s') gives a value's own output where a cast would not: padded char(n), inet without a mask. It makes '' of NULL.
-_OWN_TEXT = "CASE WHEN {} IS DISTINCT FROM NULL THEN " + _quoted("format('%s', {})") + " END"
-_DATETIME = "to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')"
-_INSTANT = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00:00'"
-_TIME = "to_char({}, 'HH24:MI:SS.US')"
-_BASE64 = "translate(encode({}, 'base64'), chr(10), '')"  # encode() breaks lines
-_BLANKED = "translate({}::text, chr(9) || chr(10) || chr(13), '   ')"  # raw only between the tokens of a json
-_FINITE = "{}::text NOT IN ('NaN', 'Infinity', '-Infinity')"
-_DAYS = "{} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"
-_DATETIMES = "{} >= TIMESTAMP '0001-01-01 00:00:00' AND {} < TIMESTAMP '10000-01-01 00:00:00'"
-_INSTANTS = "{} >= TIMESTAMPTZ '0001-01-01 00:00:00+00' AND {} < TIMESTAMPTZ '10000-01-01 00:00:00+00'"
+def _itself(c: str) -> str:
+    return c
 
-_TEXT = Kind("STRING", "{}", _OWN_TEXT)
-_INTEGER = Kind("INT64", "{}", _quoted("{}::text"))
-_FLOAT = Kind("FLOAT64", "{}", "to_json({})::text")
-_JSON = Kind("JSON", "{}::text", _BLANKED, exceeds=True, holds=json_limits.held("{}::text"))
-_ARRAY = Kind("JSON", "to_jsonb({})::text", "to_jsonb({})::text")
-# Arrays of these hold numbers that the JSON of BigQuery may not.
-_WIDE_ARRAY = replace(_ARRAY, exceeds=True, holds=json_limits.held("to_jsonb({})::text"))
-_WIDE_ELEMENTS = ("numeric", "json", "jsonb")
-_NUMERIC = Kind("NUMERIC", "{}", _quoted("{}::text"), exceeds=True, holds=_FINITE)
+
+def _text(c: str) -> str:
+    return f"{c}::text"
+
+
+def _own_text(c: str) -> str:
+    """A value's own output, where a cast would give another: padded char(n), inet without a mask. format() makes '' of NULL."""
+    return f"CASE WHEN {c} IS DISTINCT FROM NULL THEN to_json(format('%s', {c}))::text END"
+
+
+def _number(c: str) -> str:
+    return f"to_json({c})::text"
+
+
+def _amount(c: str) -> str:
+    return f"{c}::numeric::text"
+
+
+def _datetime(c: str) -> str:
+    return f"to_char({c}, 'YYYY-MM-DD HH24:MI:SS.US')"
+
+
+def _instant(c: str) -> str:
+    return f"to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00:00'"
+
+
+def _time(c: str) -> str:
+    return f"to_char({c}, 'HH24:MI:SS.US')"
+
+
+def _base64(c: str) -> str:
+    return f"translate(encode({c}, 'base64'), chr(10), '')"  # encode() breaks lines
+
+
+def _blanked(c: str) -> str:
+    """The text of a json in one line: raw control characters stand only between its tokens."""
+    return f"translate({c}::text, chr(9) || chr(10) || chr(13), '   ')"
+
+
+def _jsonb(c: str) -> str:
+    return f"to_jsonb({c})::text"
+
+
+def _is_finite(c: str) -> str:
+    return f"{c}::text NOT IN ('NaN', 'Infinity', '-Infinity')"
+
+
+def _is_day(c: str) -> str:
+    return f"{c} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"
+
+
+def _is_time(c: str) -> str:
+    return f"{c} < TIME '24:00:00'"
+
+
+def _is_datetime(c: str) -> str:
+    return f"{c} >= TIMESTAMP '0001-01-01 00:00:00' AND {c} < TIMESTAMP '10000-01-01 00:00:00'"
+
+
+def _is_instant(c: str) -> str:
+    return f"{c} >= TIMESTAMPTZ '0001-01-01 00:00:00+00' AND {c} < TIMESTAMPTZ '10000-01-01 00:00:00+00'"
+
+
+def _is_held_json(text: Sql) -> Sql:
+    return lambda c: json_limits.held(text(c))
+
+
+_TEXT = Kind("STRING", _itself, _own_text)
+_INTEGER = Kind("INT64", _itself, _quoted(_text))
+_FLOAT = Kind("FLOAT64", _itself, _number)
+_JSON = Kind("JSON", _text, _blanked, holds=_is_held_json(_text))
+_ARRAY = Kind("JSON", _jsonb, _jsonb)
+_ARRAY_OF_WIDE = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
+_NUMERIC = Kind("NUMERIC", _itself, _quoted(_text), holds=_is_finite)
 _BY_NAME = {
     "smallint": _INTEGER,
     "integer": _INTEGER,
@@ -75,16 +137,18 @@ _BY_NAME = {
     "oid": _INTEGER,
     "real": _FLOAT,
     "double precision": _FLOAT,
-    "boolean": Kind("BOOL", "{}::text", "{}::text"),
-    "money": Kind("NUMERIC", "{}::numeric", _quoted("{}::numeric::text")),
-    "date": Kind("DATE", "{}", _quoted("{}::text"), exceeds=True, holds=_DAYS),
-    "time without time zone": Kind("TIME", _TIME, _quoted(_TIME), exceeds=True, holds="{} < TIME '24:00:00'"),
-    "timestamp without time zone": Kind("DATETIME", _DATETIME, _quoted(_DATETIME), exceeds=True, holds=_DATETIMES),
-    "timestamp with time zone": Kind("TIMESTAMP", _INSTANT, _quoted(_INSTANT), exceeds=True, holds=_INSTANTS),
-    "bytea": Kind("BYTES", _BASE64, _quoted(_BASE64)),
+    "boolean": Kind("BOOL", _text, _text),
+    "money": Kind("NUMERIC", _amount, _quoted(_amount)),
+    "date": Kind("DATE", _itself, _quoted(_text), holds=_is_day),
+    "time without time zone": Kind("TIME", _time, _quoted(_time), holds=_is_time),
+    "timestamp without time zone": Kind("DATETIME", _datetime, _quoted(_datetime), holds=_is_datetime),
+    "timestamp with time zone": Kind("TIMESTAMP", _instant, _quoted(_instant), holds=_is_instant),
+    "bytea": Kind("BYTES", _base64, _quoted(_base64)),
     "json": _JSON,
     "jsonb": _JSON,
 }
+_WIDE = frozenset({"numeric[]", "json[]", "jsonb[]"})
+"""Arrays whose numbers the JSON of BigQuery may not hold."""
 _MODIFIERS = re.compile(r"\((-?\d+)(?:,(-?\d+))?\)", re.ASCII)
 
 
@@ -101,36 +165,34 @@ def mapped(columns: Sequence[Column], unrepresentable: str) -> tuple[MappedColum
 
 def csv_value(column: MappedColumn, reference: str, unrepresentable: str) -> str:
     """The SQL of a column's value in a CSV file; `reference` is how the SELECT names the column."""
-    return _guarded(column, column.kind.csv.replace("{}", reference), reference, unrepresentable)
+    return _guarded(column, column.kind.csv(reference), reference, unrepresentable)
 
 
 def ndjson_value(column: MappedColumn, reference: str, unrepresentable: str) -> str:
     """The SQL of a column's value as the text of a JSON value, NULL where the value is."""
-    return _guarded(column, column.kind.ndjson.replace("{}", reference), reference, unrepresentable)
+    return _guarded(column, column.kind.ndjson(reference), reference, unrepresentable)
 
 
 def _mapped(column: Column, name: str, unrepresentable: str) -> MappedColumn:
-    kind = _kind(column.base_type or column.data_type)
-    if kind.exceeds and unrepresentable == "string":
+    kind, note = _kind(column.base_type or column.data_type), None
+    if kind.holds and kind.or_text and unrepresentable == "string":
         kind, note = _TEXT, f"{column.data_type} as text, because BigQuery cannot hold all of its values."
-    elif kind.exceeds and unrepresentable == "null":
+    loses_values = kind.holds is not None and unrepresentable != "fail"
+    if loses_values:
         note = f"Values of {column.data_type} that BigQuery cannot hold are NULL."
-    else:
-        note = None
-    can_be_null = column.nullable or (kind.exceeds and unrepresentable == "null")
-    return MappedColumn(
-        column, name, kind, "NULLABLE" if can_be_null else "REQUIRED", _description(column.comment, note)
-    )
+    mode = "NULLABLE" if column.nullable or loses_values else "REQUIRED"
+    return MappedColumn(column, name, kind, mode, _description(column.comment, note))
 
 
 def _kind(data_type: str) -> Kind:
     """The kind of a type by PostgreSQL's words for it; what is not known here travels as PostgreSQL's own text."""
-    if data_type.endswith("[]"):
-        return _WIDE_ARRAY if data_type.startswith(_WIDE_ELEMENTS) else _ARRAY
     modifiers = _MODIFIERS.search(data_type)
-    if data_type.startswith("numeric(") and modifiers:
+    plain = _MODIFIERS.sub("", data_type, count=1)
+    if plain.endswith("[]"):
+        return _ARRAY_OF_WIDE if plain in _WIDE else _ARRAY
+    if plain == "numeric" and modifiers:
         return _numeric(int(modifiers[1]), int(modifiers[2] or 0))
-    return _BY_NAME.get(_MODIFIERS.sub("", data_type, count=1), _TEXT)
+    return _BY_NAME.get(plain, _TEXT)
 
 
 def _numeric(precision: int, scale: int) -> Kind:
@@ -145,8 +207,8 @@ def _numeric(precision: int, scale: int) -> Kind:
 def _guarded(column: MappedColumn, value: str, reference: str, unrepresentable: str) -> str:
     if not column.kind.holds:
         return value
-    holds = column.kind.holds.replace("{}", reference)
-    if unrepresentable == "null":
+    holds = column.kind.holds(reference)
+    if unrepresentable != "fail":
         return f"CASE WHEN {holds} THEN {value} END"
     # An unknown setting raises an error that repeats its name, and no part of a row.
     complaint = sql.literal(f"column {column.source.name} holds a value that BigQuery cannot hold")
@@ -154,5 +216,6 @@ def _guarded(column: MappedColumn, value: str, reference: str, unrepresentable: 
 
 
 def _description(comment: str | None, note: str | None) -> str | None:
+    """The comment with the note behind it, which stays whole where both are too long."""
     ending = f"\n{note}" if comment and note else note or ""
     return f"{(comment or '')[: _LONGEST_DESCRIPTION - len(ending)]}{ending}" or None

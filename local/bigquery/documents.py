@@ -4,17 +4,21 @@ https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#json_ty
 """
 
 import json
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any, NoReturn
 
 _DEPTH = 500
+_MOST_DIGITS = 17  # of a FLOAT64 in decimal, so that it is told from its neighbours
+_ALL_DIGITS = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _INTEGERS = range(-(2**63), 2**64)
 
 
 def parse(text: str) -> Any:
     """A value of Python's; ValueError where the text is no JSON, or nested too deep to say."""
     try:
-        return json.loads(text, object_pairs_hook=_members, parse_float=_exact, parse_constant=_refuse)
+        return json.loads(
+            text, object_pairs_hook=_members, parse_float=_exact, parse_int=_whole, parse_constant=_refuse
+        )
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
@@ -40,11 +44,21 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _exact(text: str) -> float:
-    """PARSE_JSON refuses by default what FLOAT64 would round; what a load does is not published."""
+    """PARSE_JSON refuses by default what FLOAT64 would round; what a load does is not published.
+
+    Exact is a number whose digits come back, where as many are asked for as it came with. (Python's repr and PostgreSQL's
+    text do not always agree on the shortest.)
+    """
     number = float(text)
-    if Decimal(text) != Decimal(repr(number)):
+    given = Decimal(text)
+    digits = len(_ALL_DIGITS.create_decimal(text).normalize(_ALL_DIGITS).as_tuple().digits)
+    if digits > _MOST_DIGITS or Decimal(f"{number:.{digits}g}") != given:
         raise ValueError(f"{text} is no FLOAT64")
     return number
+
+
+def _whole(text: str) -> int | float:
+    return -0.0 if text == "-0" else int(text)  # no integer has that sign
 
 
 def _refuse(constant: str) -> NoReturn:

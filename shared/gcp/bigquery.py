@@ -9,7 +9,7 @@ from google.api_core import exceptions
 
 from shared import audit, loading, shards
 from shared.audit import TableWritten, Truncated
-from shared.errors import NotYet, Outrun, Permanent
+from shared.errors import NotYet, Outrun, Permanent, without_values
 from shared.loading import Job
 from shared.messages import TableExported
 from shared.schema_file import Seal
@@ -17,6 +17,8 @@ from shared.shards import Shard
 from shared.views import PIN, ShardState, View
 
 _REFUSALS = (exceptions.BadRequest, exceptions.Forbidden, exceptions.NotFound)
+_CALL = 60
+"""Seconds for one call, its repetitions included."""
 _WAIT = 480
 """Seconds for a job to end within one invocation; the next delivery waits on."""
 
@@ -45,15 +47,13 @@ class BigQuery:
         existed = False
         try:
             job = self._client.load_table_from_uri(
-                exported.data_uri, destination, job_id=job_id, location=location, job_config=config
+                exported.data_uri, destination, job_id=job_id, location=location, job_config=config, **self._patience
             )
         except exceptions.Conflict:
             existed = True
-            job = self._client.get_job(job_id, location=location)
+            job = self._client.get_job(job_id, location=location, **self._patience)
         except _REFUSALS as error:
-            if _reason(error) in loading.PASSING:
-                raise NotYet(f"BigQuery takes no load into {destination} now: {error.message}") from error
-            raise Permanent(f"BigQuery takes no load into {destination}: {error.message}") from error
+            raise _refusal(f"the load into {destination}", error) from error
         ended = _ended(job, existed=existed)
         if not ended.reason and not is_new:
             self._describe(destination, seal)
@@ -65,7 +65,7 @@ class BigQuery:
         table = bigquery.Table(destination, schema=_schema(seal, described=True))
         table.description = seal.description
         with suppress(exceptions.NotFound):  # deleted since it was loaded
-            self._client.update_table(table, ["description", "schema"])
+            self._client.update_table(table, ["description", "schema"], **self._patience)
 
     def has_shard(self, dataset: str, shard: Shard) -> bool:
         """Whether the shard is there."""
@@ -85,7 +85,7 @@ class BigQuery:
 
     def shards(self, dataset: str) -> list[Shard]:
         """All shards of a dataset."""
-        tables = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000)
+        tables = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000, **self._patience)
         found = (shards.parse(table.table_id) for table in tables if table.table_type == "TABLE")
         return [shard for shard in found if shard]
 
@@ -110,14 +110,14 @@ class BigQuery:
         view.description = description
         view.labels = {PIN: pin} if pin else {}
         try:
-            created = self._client.create_table(view)
+            created = self._client.create_table(view, **self._patience)
         except exceptions.Conflict as error:
             raise Outrun(f"{dataset}.{name} has been created since") from error
         except _REFUSALS as error:
-            raise Permanent(f"BigQuery refuses the view {dataset}.{name}: {error.message}") from error
+            raise _refusal(f"the view {dataset}.{name}", error) from error
         if created.expires:
             created.expires = None
-            self._client.update_table(created, ["expires"])
+            self._client.update_table(created, ["expires"], **self._patience)
 
     def change_view(self, view: View, query: str, pin: str) -> None:
         """
@@ -131,18 +131,20 @@ class BigQuery:
         changed.view_query = query
         changed.labels = {PIN: pin or None}  # None takes the label away
         try:
-            self._client.update_table(changed, ["view_query", "labels"] if pin != view.pin else ["view_query"])
+            self._client.update_table(
+                changed, ["view_query", "labels"] if pin != view.pin else ["view_query"], **self._patience
+            )
         except exceptions.PreconditionFailed as error:
             raise Outrun(f"{view.dataset}.{view.name} has been changed since") from error
         except _REFUSALS as error:
-            raise Permanent(f"BigQuery refuses to move the view {view.dataset}.{view.name}: {error.message}") from error
+            raise _refusal(f"moving the view {view.dataset}.{view.name}", error) from error
 
     def table_written(self, job: Truncated) -> TableWritten | None:
         """What a job wrote; None where it is gone, runs, or is neither a load nor a copy."""
         from google.cloud import bigquery
 
         try:
-            found = self._client.get_job(job.job_id, project=job.project, location=job.location)
+            found = self._client.get_job(job.job_id, project=job.project, location=job.location, **self._patience)
         except exceptions.NotFound:
             return None
         if not isinstance(found, bigquery.LoadJob | bigquery.CopyJob) or found.state != "DONE":
@@ -154,7 +156,9 @@ class BigQuery:
         """A job is found again only where it runs, which is where its dataset is."""
         if dataset not in self._locations:
             try:
-                self._locations[dataset] = self._client.get_dataset(f"{self.project}.{dataset}").location
+                self._locations[dataset] = self._client.get_dataset(
+                    f"{self.project}.{dataset}", **self._patience
+                ).location
             except exceptions.NotFound as error:
                 raise Permanent(
                     f"there is no dataset {self.project}.{dataset}: create it, or correct the pipeline's shards_dataset"
@@ -163,9 +167,18 @@ class BigQuery:
 
     def _table(self, dataset: str, name: str) -> Any:
         try:
-            return self._client.get_table(f"{self.project}.{dataset}.{name}")
+            return self._client.get_table(f"{self.project}.{dataset}.{name}", **self._patience)
         except exceptions.NotFound:
             return None
+        except exceptions.Forbidden as error:
+            raise _refusal(f"a look at {dataset}.{name}", error) from error
+
+    @cached_property
+    def _patience(self) -> dict[str, Any]:
+        """For each call: without it, one could take ten minutes, and Pub/Sub would deliver the event a second time."""
+        from google.cloud.bigquery import DEFAULT_RETRY
+
+        return {"timeout": _CALL, "retry": DEFAULT_RETRY.with_timeout(_CALL)}
 
     @cached_property
     def _client(self) -> Any:
@@ -225,9 +238,11 @@ def _ended(job: Any, *, existed: bool) -> Job:
     )
 
 
-def _reason(error: exceptions.GoogleAPICallError) -> str:
-    """Google's word for the error; a spent quota is a Forbidden, too."""
-    return error.errors[0].get("reason", "") if error.errors else ""
+def _refusal(what: str, error: exceptions.GoogleAPICallError) -> NotYet | Permanent:
+    """What a refused call means: a spent quota is a Forbidden, too, and passes."""
+    reason = error.errors[0].get("reason", "") if error.errors else ""
+    said = f"BigQuery refuses {what}: {without_values(error.message)}"
+    return NotYet(said) if reason in loading.PASSING else Permanent(said)
 
 
 def _reference(project: str, view: View) -> dict[str, Any]:

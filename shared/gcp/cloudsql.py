@@ -1,12 +1,15 @@
 """The Cloud SQL Admin API: exports, and the operations that carry them out."""
 
+import json
 import logging
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
 
 import httplib2
+from google.auth.exceptions import TransportError
 from googleapiclient import discovery
 from googleapiclient.errors import HttpError
 
@@ -66,20 +69,14 @@ class CloudSql:
         request = self._service.operations().get(project=project, operation=name, fields=_OPERATION)
         return _operation(_answer(request, f"the operation {name} of {instance}", missing_is_permanent=False))
 
-    def operations(self, instance: str, since: datetime) -> list[Operation]:
-        """The instance's operations, newest first: a page of them, and as many more as began after `since`."""
+    def operations(self, instance: str) -> list[Operation]:
+        """The instance's recent operations, newest first: one page, because in its lane a table's own are the newest."""
         project, name = _project_and_name(instance)
-        service = self._service.operations()
-        request = service.list(
-            project=project, instance=name, maxResults=_PAGE, fields=f"items({_OPERATION}),nextPageToken"
+        request = self._service.operations().list(
+            project=project, instance=name, maxResults=_PAGE, fields=f"items({_OPERATION})"
         )
-        found: list[Operation] = []
-        while request is not None:
-            answer = _answer(request, f"the operations of {instance}")
-            found += [_operation(item) for item in answer.get("items", [])]
-            beyond = bool(found) and found[-1].inserted_at < since
-            request = None if beyond else service.list_next(request, answer)
-        return found
+        answer = _answer(request, f"the operations of {instance}")
+        return [_operation(item) for item in answer.get("items", [])]
 
     @property
     def _service(self) -> Any:
@@ -100,7 +97,7 @@ def _answer(request: Any, what: str, *, missing_is_permanent: bool = True) -> di
         answer: dict[str, Any] = request.execute()
     except HttpError as error:
         raise _failure(error, what, missing_is_permanent=missing_is_permanent) from error
-    except (OSError, httplib2.HttpLib2Error) as error:
+    except (OSError, httplib2.HttpLib2Error, HTTPException, TransportError) as error:
         raise NotNow(f"{what}: no answer, {type(error).__name__}") from error
     return answer
 
@@ -112,11 +109,7 @@ def _failure(error: HttpError, what: str, *, missing_is_permanent: bool) -> NotN
     `operationInProgress` came as 403 in earlier years and comes as 409 now, so the reason counts, not the status.
     """
     status = error.status_code
-    reasons = (
-        {detail.get("reason") for detail in error.error_details if isinstance(detail, dict)}
-        if error.error_details
-        else set()
-    )
+    reasons = _reasons(error)
     message = f"{what}: {status} {without_values(str(error.reason))}"
     if _BUSY in reasons or reasons & _RATE_LIMITS or status in {408, 429} or status >= 500:
         return NotNow(message)
@@ -125,6 +118,15 @@ def _failure(error: HttpError, what: str, *, missing_is_permanent: bool) -> NotN
     if status == 404 and not missing_is_permanent:
         return NotNow(message)
     return Permanent(f"{message}. {_REMEDIES.get(status, 'Correct the request, then replay the message')}")
+
+
+def _reasons(error: HttpError) -> set[str]:
+    """Google's words for the error. The client's own `error_details` leaves them out where the answer has `details`, too."""
+    try:
+        errors = json.loads(error.content)["error"]["errors"]
+        return {each.get("reason", "") for each in errors}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 _REMEDIES = {

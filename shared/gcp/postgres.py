@@ -10,7 +10,7 @@ from shared.catalog import Column, Table
 from shared.errors import NotNow, Permanent
 from shared.pipelines import Pipeline
 
-_CONNECTED_WITHIN = 60
+_ANSWERED_WITHIN = 60
 """Seconds for the database to answer, the catalog of tens of thousands of tables included."""
 _NO_SUCH_DATABASE = "3D000"
 
@@ -75,6 +75,7 @@ class Postgres:
         try:
             with _connected(pipeline) as connection:
                 cursor = connection.cursor()
+                cursor.execute(f"SET statement_timeout = '{_ANSWERED_WITHIN}s'")
                 cursor.execute(_CATALOG, (list(pipeline.schemas),))
                 rows = cursor.fetchall()
         except pg8000.exceptions.DatabaseError as error:
@@ -112,7 +113,7 @@ def _to_host(pipeline: Pipeline, host: str, password: str | None) -> Iterator[An
         name, _, port = host.rpartition(":")
         place = {"host": name.strip("[]"), "port": int(port)}  # TLS where the server offers it
     connection = pg8000.dbapi.connect(
-        pipeline.user, password=password, database=pipeline.database, timeout=_CONNECTED_WITHIN, **place
+        pipeline.user, password=password, database=pipeline.database, timeout=_ANSWERED_WITHIN, **place
     )
     try:
         yield connection
@@ -132,7 +133,7 @@ def _through_connector(pipeline: Pipeline, password: str | None) -> Iterator[Any
             user=pipeline.user,
             password=password,
             db=pipeline.database,
-            timeout=_CONNECTED_WITHIN,
+            timeout=_ANSWERED_WITHIN,
         )
         try:
             yield connection

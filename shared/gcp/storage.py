@@ -2,15 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from google.api_core import exceptions
+from google.auth.exceptions import TransportError
+from requests.exceptions import RequestException
 
 from shared.errors import NotNow, Outrun, Permanent
 from shared.lane import File
 
-_UNAVAILABLE = (exceptions.ServerError, exceptions.TooManyRequests, exceptions.RetryError, ConnectionError)
+_UNAVAILABLE = (
+    exceptions.RetryError,
+    exceptions.ServerError,
+    exceptions.TooManyRequests,
+    RequestException,
+    TransportError,
+    ConnectionError,
+)
 
 
 class Storage:
@@ -41,6 +51,8 @@ class Bucket:
         try:
             with self._translated(name):
                 content: bytes = blob.download_as_bytes()
+                if blob.generation is None:  # the answer's headers did not say
+                    blob.reload()
         except exceptions.NotFound:
             return None
         return content, int(blob.generation)
@@ -84,7 +96,7 @@ class Bucket:
                 )
         except exceptions.NotFound as error:
             raise Outrun(f"{file.name} has been moved or deleted") from error
-        return _file(moved)
+        return replace(_file(moved), marks=marks)
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""

@@ -170,8 +170,8 @@ def test_of_two_days_at_once_the_later_one_wins(stage: Stage, refresh_views: Fun
 
 def test_a_service_that_fails_has_the_event_delivered_again(stage: Stage, refresh_views: Function) -> None:
     events = stage.load(stage.shard("orders_20260115"))
-    stage.bigquery.fail_next("bigquery.tables.get", 403, "accessDenied")
+    stage.bigquery.fail_next("bigquery.tables.get", 403, "quotaExceeded")
 
     statuses = [refresh_views.hear(*events[END]) for _ in range(2)]
 
-    assert statuses == [500, 200]
+    assert statuses == [503, 200]

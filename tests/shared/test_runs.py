@@ -55,9 +55,9 @@ def test_the_newest_manifest_stands_under_its_day() -> None:
 
 
 def test_a_manifest_is_what_the_contract_says() -> None:
-    content = runs.write_manifest(REQUEST, [export("orders")])
+    manifest = runs.new_manifest(REQUEST, [export("orders").to_json()])
 
-    assert json.loads(content) == {
+    assert json.loads(manifest.content) == {
         "version": 1,
         "run_id": "9912",
         "pipeline": "billing",
@@ -70,13 +70,9 @@ def test_a_manifest_is_what_the_contract_says() -> None:
 
 @given(st.lists(st.text(min_size=1)))
 def test_a_manifest_comes_back_from_its_file(tables: list[str]) -> None:
-    exports = [export(table) for table in tables]
+    manifest = runs.new_manifest(REQUEST, [export(table).to_json() for table in tables])
 
-    content = runs.write_manifest(REQUEST, exports)
-
-    assert runs.read_manifest(content) == runs.Manifest(
-        "9912", REQUESTED_AT, tuple(each.to_json() for each in exports), content
-    )
+    assert runs.read_manifest(manifest.content) == manifest
 
 
 def test_a_record_stands_beside_the_manifest() -> None:
