@@ -150,3 +150,25 @@ def test_one_log_line_tells_of_the_load(stage: Stage, log: Log) -> None:
         "operation": jobs(stage)[0],
         "outcome": "loaded",
     }
+
+
+def test_a_pipeline_whose_own_job_loads_is_left_to_it(stage: Stage) -> None:
+    stage.pipeline["loader"] = "scio"
+    put_pair(stage)
+    load_shard = stage.function("load_shard")
+
+    status = load_shard.receive(announce(stage))
+
+    assert status == 200
+    assert jobs(stage) == []
+
+
+def test_rows_that_another_run_has_put_there_wait_for_its_seal(stage: Stage) -> None:
+    put_pair(stage)
+    stage.put("billing/orders/data_20260115.csv", "7,later\n")
+    load_shard = stage.function("load_shard")
+
+    status = load_shard.receive(announce(stage))
+
+    assert status == 503
+    assert jobs(stage) == []

@@ -166,6 +166,14 @@ _SEEN = st.builds(
 )
 
 
+def test_an_export_whose_file_disappears_again_and_again_is_given_up() -> None:
+    """It would be started for ever, as each of its operations succeeds."""
+    succeeded = tuple(operation(f"op{number}", number) for number in (5, 4, 3, 2, 1))
+
+    assert isinstance(step(Seen(operations=succeeded[1:])), Start)
+    assert isinstance(step(Seen(operations=succeeded)), GiveUp)
+
+
 @given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
 def test_nothing_is_exported_that_a_later_run_has_sealed(seen: Seen, export: TableExport) -> None:
     taken = step(seen, export)
