@@ -14,7 +14,8 @@ class Column:
     """
     A column of a table: `data_type` in PostgreSQL's own words, as `format_type()` writes them.
 
-    `base_type` is what a domain stands for, however many domains lie between, and None where the type is no domain.
+    `base_type` is what a domain, or an array of domains, stands for, however many domains lie between, and `record[]` for an
+    array of composites; None for all other types.
     """
 
     name: str

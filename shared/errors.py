@@ -11,6 +11,10 @@ Whatever else is raised, here or in a library, is handed back and delivered agai
 
 import re
 
+BEYOND = "holds a value that BigQuery cannot hold"
+"""What the SELECT of an export complains of, behind `column` and the column's name."""
+_OUR_COMPLAINT = re.compile(rf"column .* {BEYOND}", re.DOTALL)
+
 _LONGEST = 1024
 """Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""
 
@@ -56,6 +60,8 @@ class Outrun(Exception):  # noqa: N818
 
 def without_values(message: str) -> str:
     """The first line of a service's message, without the quoted values that may come from a row, safe to log."""
+    if ours := _OUR_COMPLAINT.search(message):
+        return one_line(ours[0])
     lines = _VALUES.sub("", message).strip().splitlines()
     return lines[0] if lines else ""
 

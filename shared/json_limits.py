@@ -1,7 +1,7 @@
 """
 Which JSON documents BigQuery can hold as they are, as a condition in PostgreSQL's SQL.
 
-BigQuery keeps a number as INT64, UINT64 or FLOAT64 and nests to 500 levels
+BigQuery keeps text as Unicode, a number as INT64, UINT64 or FLOAT64 and nests to 500 levels
 (https://cloud.google.com/bigquery/docs/json-data); PostgreSQL's json has neither limit. A number counts as held where the
 digits that come back are the digits that went in.
 """
@@ -17,6 +17,11 @@ _NUMBER = literal("(-?[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?)")
 _STRING = literal(r'"([^"\\]|\\.)*"')
 _BRACKET = literal(r"[\[{]")
 _INNERMOST = literal(r"[\[{][^\[\]{}]*[\]}]")
+
+# Half of a surrogate pair, which json takes and jsonb does not, is no character.
+_BACKSLASHES = literal(r"\\\\")
+_SURROGATE = literal(r"\\u[dD][89a-fA-F]")
+_SURROGATE_PAIR = literal(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 # The first two cases keep from the casts below them what would make those fail.
 _DIGITS_COME_BACK = """CASE
@@ -42,4 +47,9 @@ def held(text: str) -> str:
         f"SELECT FROM peeled WHERE rounds = {_DEEPEST} AND rest ~ {_BRACKET}"
     )
     brackets = f"length({text}) - length(translate({text}, '[{{', ''))"
-    return f"({text} !~ {_LONG_NUMBER} OR NOT EXISTS ({lost})) AND ({brackets} <= {_DEEPEST} OR NOT EXISTS ({deep}))"
+    whole_characters = f"regexp_replace(regexp_replace({text}, {_BACKSLASHES}, '', 'g'), {_SURROGATE_PAIR}, '', 'g')"
+    return (
+        f"({text} !~ {_LONG_NUMBER} OR NOT EXISTS ({lost}))"
+        f" AND ({brackets} <= {_DEEPEST} OR NOT EXISTS ({deep}))"
+        f" AND ({text} !~ {_SURROGATE} OR {whole_characters} !~ {_SURROGATE})"
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from shared import json_limits, names, sql
 from shared.catalog import Column
+from shared.errors import BEYOND
 
 _LONGEST_DESCRIPTION = 1024
 """Characters. BigQuery's limit for the description of a column."""
@@ -99,6 +100,11 @@ def _jsonb(c: str) -> str:
     return f"to_jsonb({c})::text"
 
 
+def _json(c: str) -> str:
+    """Where jsonb would write out all digits of 1e300, or refuses what json takes: like `_blanked`, in one line."""
+    return _blanked(f"to_json({c})")
+
+
 def _is_finite(c: str) -> str:
     return f"{c}::text NOT IN ('NaN', 'Infinity', '-Infinity')"
 
@@ -128,7 +134,16 @@ _INTEGER = Kind("INT64", _itself, _quoted(_text))
 _FLOAT = Kind("FLOAT64", _itself, _number)
 _JSON = Kind("JSON", _text, _blanked, holds=_is_held_json(_text))
 _ARRAY = Kind("JSON", _jsonb, _jsonb)
-_ARRAY_OF_WIDE = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
+_WIDE_ARRAY = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
+_ARRAYS = {
+    "real[]": Kind("JSON", _json, _json),
+    "double precision[]": Kind("JSON", _json, _json),
+    "json[]": Kind("JSON", _json, _json, holds=_is_held_json(_json), or_text=False),
+    "record[]": Kind("JSON", _json, _json, holds=_is_held_json(_json), or_text=False),
+    "jsonb[]": _WIDE_ARRAY,
+    "numeric[]": _WIDE_ARRAY,
+}
+"""Arrays with numbers that need care; all others are as `to_jsonb` writes them."""
 _NUMERIC = Kind("NUMERIC", _itself, _quoted(_text), holds=_is_finite)
 _BY_NAME = {
     "smallint": _INTEGER,
@@ -147,8 +162,6 @@ _BY_NAME = {
     "json": _JSON,
     "jsonb": _JSON,
 }
-_WIDE = frozenset({"numeric[]", "json[]", "jsonb[]"})
-"""Arrays whose numbers the JSON of BigQuery may not hold."""
 _MODIFIERS = re.compile(r"\((-?\d+)(?:,(-?\d+))?\)", re.ASCII)
 
 
@@ -189,7 +202,7 @@ def _kind(data_type: str) -> Kind:
     modifiers = _MODIFIERS.search(data_type)
     plain = _MODIFIERS.sub("", data_type, count=1)
     if plain.endswith("[]"):
-        return _ARRAY_OF_WIDE if plain in _WIDE else _ARRAY
+        return _ARRAYS.get(plain, _ARRAY)
     if plain == "numeric" and modifiers:
         return _numeric(int(modifiers[1]), int(modifiers[2] or 0))
     return _BY_NAME.get(plain, _TEXT)
@@ -211,7 +224,7 @@ def _guarded(column: MappedColumn, value: str, reference: str, unrepresentable: 
     if unrepresentable != "fail":
         return f"CASE WHEN {holds} THEN {value} END"
     # An unknown setting raises an error that repeats its name, and no part of a row.
-    complaint = sql.literal(f"column {column.source.name} holds a value that BigQuery cannot hold")
+    complaint = sql.literal(f"column {column.source.name} {BEYOND}")
     return f"CASE WHEN {reference} IS NULL OR {holds} THEN ({value})::text ELSE current_setting({complaint}) END"
 
 

@@ -26,7 +26,7 @@ WITH RECURSIVE domains AS (
     SELECT domains.domain, below.typbasetype, below.typtypmod
     FROM domains JOIN pg_catalog.pg_type AS below ON below.oid = domains.base AND below.typtype = 'd'
 ), base_types AS (
-    SELECT domains.domain, pg_catalog.format_type(domains.base, domains.modifier) AS name
+    SELECT domains.domain, pg_catalog.format_type(domains.base, domains.modifier) AS name, base.typtype
     FROM domains JOIN pg_catalog.pg_type AS base ON base.oid = domains.base AND base.typtype <> 'd'
 ), columns AS (
     SELECT a.attrelid, pg_catalog.json_agg(pg_catalog.json_build_object(
@@ -36,8 +36,13 @@ WITH RECURSIVE domains AS (
             SELECT FROM pg_catalog.pg_constraint AS c
             WHERE c.conrelid = a.attrelid AND c.contype = 'n' AND NOT c.convalidated AND c.conkey = ARRAY[a.attnum]),
         'comment', pg_catalog.left(d.description, 1024),
-        'base_type', base_types.name) ORDER BY a.attnum) AS described
+        'base_type', CASE
+            WHEN coalesce(elements.typtype, element.typtype) = 'c' THEN 'record[]'
+            ELSE coalesce(base_types.name, elements.name || '[]') END) ORDER BY a.attnum) AS described
     FROM pg_catalog.pg_attribute AS a
+    JOIN pg_catalog.pg_type AS type ON type.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_type AS element ON element.oid = type.typelem AND type.typcategory = 'A'
+    LEFT JOIN base_types AS elements ON elements.domain = element.oid
     LEFT JOIN base_types ON base_types.domain = a.atttypid
     LEFT JOIN pg_catalog.pg_description AS d
         ON d.objoid = a.attrelid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = a.attnum
@@ -76,6 +81,7 @@ class Postgres:
             with _connected(pipeline) as connection:
                 cursor = connection.cursor()
                 cursor.execute(f"SET statement_timeout = '{_ANSWERED_WITHIN}s'")
+                cursor.execute("SET quote_all_identifiers = off")  # else format_type() quotes the names of types
                 cursor.execute(_CATALOG, (list(pipeline.schemas),))
                 rows = cursor.fetchall()
         except pg8000.exceptions.DatabaseError as error:

@@ -21,10 +21,11 @@ def test_a_word_with_an_apostrophe_stays() -> None:
     assert errors.without_values("it doesn't exist, and it can't") == "it doesn't exist, and it can't"
 
 
-def test_the_name_of_a_setting_stays() -> None:
-    message = 'unrecognized configuration parameter "column price holds a value that BigQuery cannot hold"'
+@pytest.mark.parametrize("column", ["price", 'what "was" sent', "a': b"])
+def test_a_column_whose_values_are_beyond_bigquery_is_named_whatever_it_is_called(column: str) -> None:
+    message = f'unrecognized configuration parameter "column {column} {errors.BEYOND}"'
 
-    assert errors.without_values(message) == message
+    assert errors.without_values(message) == f"column {column} {errors.BEYOND}"
 
 
 @pytest.mark.parametrize("value", ["12,50", "O'Brien", 'say "12"', "two\nlines", ""])
