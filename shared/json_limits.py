@@ -29,8 +29,11 @@ _DIGITS_COME_BACK = """CASE
     WHEN digits ~ '^-?[0-9]+$' THEN digits::numeric BETWEEN -9223372036854775808 AND 18446744073709551615
     WHEN digits::numeric = 0 THEN true
     WHEN abs(digits::numeric) NOT BETWEEN 5e-324 AND 1.7976931348623157e308 THEN false
-    ELSE digits::float8::text::numeric = digits::numeric
+    WHEN significant <= 15 THEN true
+    WHEN significant > 17 THEN false
+    ELSE to_char(digits::float8, '9.' || repeat('9', significant - 1) || 'EEEE')::numeric = digits::numeric
 END"""
+_SIGNIFICANT = "length(btrim(regexp_replace(parts[1], '[eE].*$|[-.]', '', 'g'), '0'))"
 
 
 def held(text: str) -> str:
@@ -38,7 +41,7 @@ def held(text: str) -> str:
     bare = f"regexp_replace({text}, {_STRING}, '', 'g')"
     lost = (
         f"SELECT FROM regexp_matches({bare}, {_NUMBER}, 'g') AS found (parts), "
-        f"LATERAL (SELECT parts[1] AS digits) AS number WHERE NOT {_DIGITS_COME_BACK}"
+        f"LATERAL (SELECT parts[1] AS digits, {_SIGNIFICANT} AS significant) AS number WHERE NOT {_DIGITS_COME_BACK}"
     )
     # Each round takes away the innermost brackets: what is left after as many rounds as levels are allowed is too deep.
     deep = (
