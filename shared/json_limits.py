@@ -31,6 +31,7 @@ _DIGITS_COME_BACK = """CASE
     WHEN abs(digits::numeric) NOT BETWEEN 5e-324 AND 1.7976931348623157e308 THEN false
     WHEN significant <= 15 THEN true
     WHEN significant > 17 THEN false
+    WHEN digits::float8::text::numeric = digits::numeric THEN true
     ELSE to_char(digits::float8, '9.' || repeat('9', significant - 1) || 'EEEE')::numeric = digits::numeric
 END"""
 _SIGNIFICANT = "length(btrim(regexp_replace(parts[1], '[eE].*$|[-.]', '', 'g'), '0'))"

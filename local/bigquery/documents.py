@@ -46,13 +46,13 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _exact(text: str) -> float:
     """PARSE_JSON refuses by default what FLOAT64 would round; what a load does is not published.
 
-    Exact is a number whose digits come back, where as many are asked for as it came with. (Python's repr and PostgreSQL's
-    text do not always agree on the shortest.)
+    Exact is a number whose digits come back, be it as the shortest text of its FLOAT64, or where as many are asked for as it
+    came with. (Python's repr and PostgreSQL's text do not always agree on the shortest.)
     """
     number = float(text)
     given = Decimal(text)
     digits = len(_ALL_DIGITS.create_decimal(text).normalize(_ALL_DIGITS).as_tuple().digits)
-    if digits > _MOST_DIGITS or Decimal(f"{number:.{digits}g}") != given:
+    if digits > _MOST_DIGITS or given not in (Decimal(repr(number)), Decimal(f"{number:.{digits}g}")):
         raise ValueError(f"{text} is no FLOAT64")
     return number
 

@@ -120,4 +120,5 @@ def _is_number_held(number: Number) -> bool:
     if number.is_whole:
         return int(number) in _INTEGERS
     digits = len(str(number).lower().partition("e")[0].replace(".", "").strip("-0"))
-    return digits <= _MOST_DIGITS and Decimal(f"{float(number):.{max(digits, 1)}g}") == Decimal(number)
+    texts = repr(float(number)), f"{float(number):.{max(digits, 1)}g}"
+    return digits <= _MOST_DIGITS and Decimal(number) in map(Decimal, texts)
