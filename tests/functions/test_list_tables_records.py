@@ -141,3 +141,15 @@ def test_a_table_that_would_be_called_as_a_folder_of_the_mirror_is_refused(stage
     assert tables(stage) == ["public.orders"]
     assert [line["table"] for line in log() if line["severity"] == "ERROR"] == [f"public.{name}"]
     assert stage.json(f"billing/_runs/9912/failed/{name}.json")["function"] == "list_tables"
+
+
+def test_a_table_with_row_level_security_is_exported_and_reported(stage: Stage, log: Log) -> None:
+    stage.run(ORDERS, REFUNDS, "ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+    list_tables = stage.function("list_tables")
+
+    list_tables.receive(REQUEST)
+
+    (warning,) = [line for line in log() if line["severity"] == "WARNING"]
+    assert warning["table"] == "public.orders"
+    assert "row-level security" in warning["message"]
+    assert tables(stage) == ["public.orders", "public.refunds"]
