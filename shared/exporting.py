@@ -124,8 +124,7 @@ class _Export:
     def record_failure(self, failure: Permanent) -> None:
         """Leave nothing half done behind, and write down why the table has no export in this run."""
         self._bucket.delete(self._staged_file)
-        content = {"function": "export_table", "error": str(failure)}
-        runs.record(self._bucket, self._export, self._export.table_id, "failed", content)
+        self._record_reason("failed", str(failure))
 
     def _look(self) -> Seen:
         export = self._export
@@ -251,7 +250,7 @@ class _Export:
                 format=seal.format,
             )
         )
-        data = self._bucket.stat(seal.data_uri.removeprefix(self._uri("")))
+        data = self._bucket.stat(names.object_name(self._pipeline.bucket, seal.data_uri))
         marks = data.marks if data else {}
         runs.record(
             self._bucket,
@@ -269,10 +268,11 @@ class _Export:
 
     def _skip(self, reason: str) -> Outcome:
         self._bucket.delete(self._staged_file)
-        runs.record(
-            self._bucket, self._export, self._export.table_id, "skipped", {"function": "export_table", "error": reason}
-        )
+        self._record_reason("skipped", reason)
         return outcome.of_table("skipped", f"not exported: {reason}", self._export, severity="WARNING")
+
+    def _record_reason(self, settled: str, reason: str) -> None:
+        runs.record_reason(self._bucket, self._export, self._export.table_id, settled, "export_table", reason)
 
     def _uri(self, name: str) -> str:
         return names.uri(self._pipeline.bucket, name)

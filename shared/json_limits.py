@@ -2,7 +2,7 @@
 Which JSON documents BigQuery can hold as they are, as a condition in PostgreSQL's SQL.
 
 BigQuery keeps text as Unicode, a number as INT64, UINT64 or FLOAT64 and nests to 500 levels
-(https://cloud.google.com/bigquery/docs/json-data); PostgreSQL's json has neither limit. A number counts as held where the
+(https://cloud.google.com/bigquery/docs/json-data); PostgreSQL's json has none of these limits. A number counts as held where the
 digits that come back are the digits that went in.
 """
 

@@ -101,7 +101,7 @@ def _export(table: Table, request: MirrorRequest) -> TableExport:
 
 def _refuse(refusal: Refusal, request: MirrorRequest, bucket: runs.Bucket) -> None:
     export = _export(refusal.table, request)
-    runs.record(bucket, export, refusal.table_id, "failed", {"function": "list_tables", "error": refusal.reason})
+    runs.record_reason(bucket, export, refusal.table_id, "failed", "list_tables", refusal.reason)
     log.write(
         "list_tables", outcome.of_table("dead", f"not mirrored: {refusal.reason}", export, severity="ERROR").to_json()
     )

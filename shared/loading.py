@@ -89,7 +89,7 @@ def load_shard(exported: TableExported, published_at: datetime, services: Servic
     try:
         return _load(exported, published_at, bucket, services.warehouse)
     except Permanent as failure:
-        runs.record(bucket, exported, exported.table_id, "failed", {"function": "load_shard", "error": str(failure)})
+        runs.record_reason(bucket, exported, exported.table_id, "failed", "load_shard", str(failure))
         raise
 
 
@@ -105,13 +105,13 @@ def _load(exported: TableExported, published_at: datetime, bucket: Bucket, wareh
         return outcome.of_table(
             "skipped", f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}", exported
         )
-    data = bucket.stat(_name(exported, seal.data_uri))
+    data = bucket.stat(names.object_name(exported.pipeline.bucket, seal.data_uri))
     if data and data.generation != seal.data_generation:
         raise NotYet(f"another run is about to replace {exported.data_uri}: its rows are there, and not yet its seal")
     job = _job(exported, seal, published_at, warehouse)
     if job.reason == "duplicate" and not exported.replace:
         reason = f"{exported.shard.name} has rows already"
-        runs.record(bucket, exported, exported.table_id, "skipped", {"function": "load_shard", "error": reason})
+        runs.record_reason(bucket, exported, exported.table_id, "skipped", "load_shard", reason)
         return outcome.of_table("skipped", f"not loaded: {reason}", exported, severity="WARNING")
     if job.reason:
         raise Permanent(f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}", job.job_id)
@@ -121,16 +121,11 @@ def _load(exported: TableExported, published_at: datetime, bucket: Bucket, wareh
 
 
 def _seal(exported: TableExported, bucket: Bucket) -> Seal:
-    found = bucket.read(_name(exported, exported.schema_uri))
+    found = bucket.read(names.object_name(exported.pipeline.bucket, exported.schema_uri))
     seal = schema_file.read(found[0]) if found else None
     if not seal:
         raise Permanent(f"{exported.schema_uri} is gone, or no schema file: export the table again")
     return seal
-
-
-def _name(exported: TableExported, uri: str) -> str:
-    """The name of an object in the pipeline's bucket."""
-    return uri.removeprefix(names.uri(exported.pipeline.bucket, ""))
 
 
 def _job(exported: TableExported, seal: Seal, published_at: datetime, warehouse: Warehouse) -> Job:

@@ -71,6 +71,11 @@ def uri(bucket: str, name: str) -> str:
     return f"gs://{bucket}/{name}"
 
 
+def object_name(bucket: str, uri_there: str) -> str:
+    """The name, in its bucket, of the object that a URI names."""
+    return uri_there.removeprefix(uri(bucket, ""))
+
+
 def _kept(name: str) -> str:
     return "".join(character if _is_kept(character) else "_" for character in name)
 

@@ -75,5 +75,10 @@ def record(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, content:
         return
 
 
+def record_reason(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, function: str, reason: str) -> None:
+    """Write down, as `record` does, that a table has no export or no shard in this run, which function says so, and why."""
+    record(bucket, of, table_id, settled, {"function": function, "error": reason})
+
+
 def _folder(pipeline: str, run_id: str) -> str:
     return f"{pipeline}/_runs/{run_id}"
