@@ -22,6 +22,7 @@ services = exporting.Services(
     cloudsql=CloudSql(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
     announcements=topics,
+    requests=topics if settings.mirror_requests_topic else None,
     shards=BigQuery(settings.project),
     clock=SystemClock(),
     wait_budget=timedelta(seconds=settings.wait_budget_seconds),

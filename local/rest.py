@@ -64,12 +64,12 @@ class Api:
         self._requests = Schemas(self._document.schemas, lenient=True)
         self._answers = Schemas(self._document.schemas, lenient=False)
         self.faults: list[str] = []
-        self._server = Server(self._answer)
+        self.server = Server(self._answer)
 
     @property
     def url(self) -> str:
         """Without a trailing slash."""
-        return self._server.url
+        return self.server.url
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +79,7 @@ class Api:
 
     def stop(self) -> None:
         """Serve no more, and close every connection."""
-        self._server.stop()
+        self.server.stop()
 
     def _answer(self, call: Call) -> Answer:
         try:

@@ -35,17 +35,22 @@ class Answer:
 
 
 Answering = Callable[[Call], Answer]
+Between = Callable[[Call, Answering], Answer]
+"""Stands between the callers and the answering, which it calls or not: what it gives, or raises, is the answer."""
 
 
 class Server:
     """
     Answers calls on a free port of 127.0.0.1, each connection in a thread, until it is stopped.
 
-    Whatever the answering raises but `HangUp` is a bug of ours: the caller gets a bare 500, and the thread dies of it.
+    A test may set `between`, to have calls go wrong. Whatever is raised but `HangUp` is a bug of ours: the caller gets a
+    bare 500, and the thread dies of it.
     """
 
     def __init__(self, answering: Answering) -> None:
-        self._listener = _Listener(answering)
+        self.between: Between | None = None
+        self._answering = answering
+        self._listener = _Listener(self._answer)
         self._thread = Thread(target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
@@ -53,6 +58,9 @@ class Server:
     def url(self) -> str:
         """Without a trailing slash."""
         return f"http://127.0.0.1:{self._listener.server_address[1]}"
+
+    def _answer(self, call: Call) -> Answer:
+        return self.between(call, self._answering) if self.between else self._answering(call)
 
     def stop(self) -> None:
         """Close every connection; calls in progress end first. Stopping twice is harmless."""

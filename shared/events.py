@@ -16,7 +16,8 @@ _PUBSUB_MESSAGE = "google.cloud.pubsub.topic.v1.messagePublished"
 
 _TOPIC_SOURCE = "//pubsub.googleapis.com/"
 _GIVEN_UP_AT = "CloudPubSubDeadLetterSourceTopicPublishTime"
-_RUN_ID = re.compile(r"[!-.0-~]{1,128}")  # printable ASCII, without the slash that would part the names of objects
+RUN_ID = re.compile(r"[!-.0-~]{1,128}")
+"""A message's id, which is a run's: printable ASCII, without the slash that would part the names of objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Message:
     def origin_id(self) -> str:
         """Raises Permanent where a replay's attribute is not an id that Pub/Sub gives."""
         origin = self.attributes.get("message_id", self.message_id)
-        if not _RUN_ID.fullmatch(origin):
+        if not RUN_ID.fullmatch(origin):
             raise Permanent(
                 f"the message's id is {origin!r}, which cannot be a run's: correct the attribute message_id"
             )

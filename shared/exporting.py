@@ -59,6 +59,13 @@ class Announcements(Protocol):
         """Publish, and return when it is confirmed."""
 
 
+class Requests(Protocol):
+    """The topic that runs are asked for on."""
+
+    def relist(self, export: TableExport) -> None:
+        """Have the table described anew in the same run, and return when the request is confirmed."""
+
+
 class Shards(Protocol):
     """The datasets of shards."""
 
@@ -68,11 +75,12 @@ class Shards(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What an export works with."""
+    """What an export works with. Without `requests`, a table that has been altered since it was listed is given up."""
 
     cloudsql: CloudSql
     storage: Storage
     announcements: Announcements
+    requests: Requests | None
     shards: Shards
     clock: Clock
     wait_budget: timedelta
@@ -133,17 +141,24 @@ class _Export:
         if seal and seal.run_id == export.run_id:
             self._bucket.delete(self._staged_file)  # of a second export, begun by a delivery at the same moment
             return Seen(seal)
+        data = self._bucket.stat(self._data_file)
         return Seen(
             seal=seal,
             seal_generation=found[1] if found else 0,
-            data=self._bucket.stat(self._data_file),
+            data=data,
             staged=self._bucket.stat(self._staged_file),
             shard_exists=not export.replace and self._has_shard(),
+            superseded=data is not None and data.marks.get("run_id") == export.run_id and self._is_superseded(),
         )
 
     def _has_shard(self) -> bool:
         shard = Shard(self._export.table_id, self._export.shard_date)
         return self._services.shards.has_shard(self._pipeline.shards_dataset, shard)
+
+    def _is_superseded(self) -> bool:
+        """Whether the table has been described anew: not asked where nothing has been begun, because only a failure has that done."""
+        described = runs.read_relisted(self._bucket, self._export)
+        return described is not None and described != self._export.to_json()
 
     def _take_steps(self, seen: Seen) -> Outcome:
         while True:
@@ -153,6 +168,10 @@ class _Export:
                     return self._announce(seal)
                 case lane.Skip(reason):
                     return self._skip(reason)
+                case lane.Leave():
+                    return self._leave("it has been described anew, and that message sees to it")
+                case lane.Relist(reason, operation):
+                    return self._relist(reason, operation)
                 case lane.GiveUp(reason, operation):
                     raise Permanent(reason, operation)
                 case _:
@@ -163,7 +182,8 @@ class _Export:
         operations = seen.operations or ()
         match step:
             case lane.AskOperations():
-                return replace(seen, operations=self._operations())
+                operations = self._operations()
+                return replace(seen, operations=operations, superseded=bool(operations) and self._is_superseded())
             case lane.Clear():
                 self._bucket.delete(self._staged_file)
                 return replace(seen, staged=None)
@@ -270,6 +290,18 @@ class _Export:
         self._bucket.delete(self._staged_file)
         self._record_reason("skipped", reason)
         return outcome.of_table("skipped", f"not exported: {reason}", self._export, severity="WARNING")
+
+    def _relist(self, reason: str, operation: str) -> Outcome:
+        """Have the table described anew, once in a run."""
+        if self._services.requests is None or runs.read_relisted(self._bucket, self._export):
+            raise Permanent(reason, operation)
+        self._bucket.delete(self._staged_file)
+        self._services.requests.relist(self._export)
+        return self._leave(f"it has been altered, and is to be described anew: {reason}", operation)
+
+    def _leave(self, reason: str, operation: str | None = None) -> Outcome:
+        said = f"not exported by this message: {reason}"
+        return outcome.of_table("waiting", said, self._export, severity="WARNING", operation=operation)
 
     def _record_reason(self, settled: str, reason: str) -> None:
         runs.record_reason(self._bucket, self._export, self._export.table_id, settled, "export_table", reason)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import flask
 from cloudevents.http import CloudEvent
 from werkzeug.exceptions import ServiceUnavailable
 
@@ -92,4 +93,7 @@ def _subject(event: CloudEvent) -> dict[str, Any]:
 
 
 def _attempt(message: Message) -> dict[str, Any]:
-    return {"attempt": message.delivery_attempt} if message.delivery_attempt else {}
+    """Which delivery it is, where the subscription counts; functions-framework leaves that out of a bare push's event."""
+    pushed = flask.request.get_json(silent=True) if flask.has_request_context() else None
+    attempt = message.delivery_attempt or (pushed.get("deliveryAttempt") if isinstance(pushed, dict) else None)
+    return {"attempt": attempt} if attempt else {}

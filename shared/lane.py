@@ -7,16 +7,19 @@ operations, and takes up the work where they say that it stands.
 
     nothing there ──▶ Start ──▶ Wait ──▶ Move ──▶ SealPair ──▶ Announce
                         ▲        │ failed
-                        └─ Clear ◀┘
+                        └─ Clear ◀┤ too often ──▶ GiveUp
+                                 └ its table has been altered ──▶ Relist
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared import verdict
 from shared.messages import TableExport
 from shared.schema_file import Seal
+from shared.verdict import OperationFailure
 
 MOST_FAILURES = 5
 """Failed operations of one table since its message was published, after which the failure counts as permanent."""
@@ -60,7 +63,8 @@ class File:
 class Seen:
     """
     What is known: the pair's seal and the generation of its schema file (0: none), the data under its final name, the
-    staged data, and the operations that wrote there, newest first. None for operations: not asked yet.
+    staged data, and the operations that wrote there, newest first. None for operations: not asked yet. `superseded`: the
+    table has been described anew in this run, in another message.
     """
 
     seal: Seal | None = None
@@ -69,6 +73,7 @@ class Seen:
     staged: File | None = None
     shard_exists: bool = False
     operations: tuple[Operation, ...] | None = None
+    superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,11 @@ class Skip:
     """What stands there is not to be replaced by this run."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The message that describes the table anew sees to it: what lies there is that one's, and described by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +133,23 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Relist:
+    """The table is not as it was described: have it described anew, if it has not been in this run."""
+
+    reason: str
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUp:
-    """It has failed too often."""
+    """It has failed too often, or for good."""
 
     reason: str
     operation: str
 
 
 Advance = AskOperations | Clear | Start | Wait | Move | SealPair
-Step = Advance | Announce | Skip | GiveUp
+Step = Advance | Announce | Skip | Leave | Relist | GiveUp
 
 
 def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
@@ -140,6 +158,8 @@ def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
         return Announce(seen.seal)
     if reason := _reason_to_skip(export, seen):
         return Skip(reason)
+    if seen.superseded:
+        return Leave()
     if seen.data and seen.data.marks.get("run_id") == export.run_id:
         return SealPair(seen.data)
     if seen.operations is None:
@@ -196,7 +216,17 @@ def _after_operations(operations: tuple[Operation, ...], staged: File | None, pu
         return Move(newest, staged)
     # Success without a file, which something else has deleted, is no success.
     failed = [operation for operation in operations if operation.inserted_at >= published_at]
-    if len(failed) >= MOST_FAILURES:
-        last = failed[0].error or "its file has disappeared"
-        return GiveUp(f"its export failed {len(failed)} times, at last with: {last}", failed[0].name)
-    return Clear() if staged else Start()
+    return _after_failures(failed) or (Clear() if staged else Start())
+
+
+def _after_failures(failed: Sequence[Operation]) -> Relist | GiveUp | None:
+    """The end, if this message's failed operations, newest first, are reason for it."""
+    if not failed:
+        return None
+    error = failed[0].error or "its file has disappeared"
+    reason = f"its export failed {len(failed)} times, at last with: {error}. {verdict.remedy_of_operation(error)}"
+    kind = verdict.of_operation(error)
+    if kind is OperationFailure.ALTERED:
+        return Relist(reason, failed[0].name)
+    too_often = len(failed) >= MOST_FAILURES or kind is OperationFailure.HOPELESS
+    return GiveUp(reason, failed[0].name) if too_often else None

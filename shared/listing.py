@@ -1,12 +1,13 @@
 """Begin a run: read the catalog once, write down what is to be exported, then ask for each table's export."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from shared import catalog, log, outcome, runs
+from shared import catalog, log, messages, outcome, runs
 from shared.catalog import Refusal, Table
-from shared.errors import Outrun
+from shared.errors import Outrun, Permanent
 from shared.messages import MirrorRequest, TableExport
 from shared.outcome import Outcome
 from shared.pipelines import Pipeline
@@ -51,17 +52,45 @@ def list_tables(request: MirrorRequest, services: Services) -> Outcome:
     Permanent where the request names what the pipeline does not mirror, or the database has nothing to mirror.
     """
     bucket = services.storage.bucket(request.pipeline.bucket)
-    manifest = _existing(request, bucket) or _new(request, bucket, services.database)
-    if request.tables is None:
-        _show_newest(request, manifest, bucket)
-    services.exports.request(manifest.tables, request.pipeline.instance)
+    if request.relist:
+        exports = _relisted(request, bucket, services.database)
+    else:
+        manifest = _existing(request, bucket) or _new(request, bucket, services.database)
+        if request.tables is None:
+            _show_newest(request, manifest, bucket)
+        exports = manifest.tables
+    services.exports.request(exports, request.pipeline.instance)
     return Outcome(
         outcome="listed",
-        message=f"{len(manifest.tables)} tables of {request.pipeline.database} are to be exported",
+        message=f"{len(exports)} tables of {request.pipeline.database} are to be exported",
         pipeline=request.pipeline.name,
         shard_date=request.shard_date.isoformat(),
         run_id=request.run_id,
     )
+
+
+def _relisted(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Sequence[dict[str, Any]]:
+    """The exports of tables that have been altered since their run began, as they are now; what is published once stands."""
+    manifest = _existing(request, bucket)
+    if not manifest or not manifest.tables:
+        raise Permanent(
+            f"the pipeline {request.pipeline.name} has no run {request.run_id} to describe tables of anew: leave out run_id and relist"
+        )
+    run = replace(request, requested_at=manifest.requested_at, replace=manifest.tables[0]["replace"])
+    try:
+        tables = _selected(run, bucket, database)
+    except Permanent as failure:
+        for table in _as_listed(run, manifest):
+            runs.record_reason(bucket, table, table.table_id, "failed", "list_tables", str(failure))
+        raise
+    return [runs.write_relisted(bucket, _export(table, run)) for table in tables]
+
+
+def _as_listed(run: MirrorRequest, manifest: Manifest) -> list[TableExport]:
+    """The requested tables as the run's manifest has them."""
+    entries = [entry for entry in manifest.tables if f"{entry['schema']}.{entry['table']}" in (run.tables or ())]
+    pipelines = {run.pipeline.name: run.pipeline}
+    return [messages.table_export(json.dumps(entry).encode(), pipelines) for entry in entries]
 
 
 def _existing(request: MirrorRequest, bucket: runs.Bucket) -> Manifest | None:
@@ -70,18 +99,24 @@ def _existing(request: MirrorRequest, bucket: runs.Bucket) -> Manifest | None:
 
 
 def _new(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Manifest:
+    tables = _selected(request, bucket, database)
+    manifest = runs.new_manifest(request, [_export(table, request).to_json() for table in tables])
+    try:
+        bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), manifest.content, onto=0)
+    except Outrun:  # another delivery of the same request: what it wrote counts
+        return _existing(request, bucket) or manifest
+    return manifest
+
+
+def _selected(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> tuple[Table, ...]:
+    """The tables that the request means and that can be mirrored; the others are reported."""
     selection = catalog.select(database.tables(request.pipeline), request.pipeline, request.tables)
     for refusal in selection.refusals:
         _refuse(refusal, request, bucket)
     for table in selection.tables:
         if table.row_security:
             _warn_of_row_security(table, request)
-    manifest = runs.new_manifest(request, [_export(table, request).to_json() for table in selection.tables])
-    try:
-        bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), manifest.content, onto=0)
-    except Outrun:  # another delivery of the same request: what it wrote counts
-        return _existing(request, bucket) or manifest
-    return manifest
+    return selection.tables
 
 
 def _export(table: Table, request: MirrorRequest) -> TableExport:

@@ -1,7 +1,8 @@
 """Load one exported table into its shard, by one BigQuery job, whatever an earlier delivery began."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from typing import Protocol
@@ -60,6 +61,9 @@ class Bucket(runs.Bucket, Protocol):
     def stat(self, name: str) -> File | None:
         """An object; None where there is none."""
 
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+
 
 class Storage(Protocol):
     """Cloud Storage."""
@@ -108,16 +112,47 @@ def _load(exported: TableExported, published_at: datetime, bucket: Bucket, wareh
     data = bucket.stat(names.object_name(exported.pipeline.bucket, seal.data_uri))
     if data and data.generation != seal.data_generation:
         raise NotYet(f"another run is about to replace {exported.data_uri}: its rows are there, and not yet its seal")
-    job = _job(exported, seal, published_at, warehouse)
+    job = _job(exported, seal, warehouse, lambda job: job.reason is not None and job.ended_at < published_at)
     if job.reason == "duplicate" and not exported.replace:
         reason = f"{exported.shard.name} has rows already"
         runs.record_reason(bucket, exported, exported.table_id, "skipped", "load_shard", reason)
         return outcome.of_table("skipped", f"not loaded: {reason}", exported, severity="WARNING")
-    if job.reason:
-        raise Permanent(f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}", job.job_id)
+    _check(job, exported)
+    _load_what_came_meanwhile(exported, job, bucket, warehouse)
+    runs.clear_failure(bucket, exported, exported.table_id)
     return outcome.of_table(
         "loaded", f"{job.rows} rows loaded into {exported.shard.name}", exported, operation=job.job_id
     )
+
+
+def _load_what_came_meanwhile(exported: TableExported, job: Job, bucket: Bucket, warehouse: Warehouse) -> None:
+    """
+    See the newest pair in the shard at last.
+
+    A later run may have sealed a pair, and loaded it, while our job ran: what ours put in its place then gives way again.
+    """
+    seal = _seal(exported, bucket)
+    if seal.run_id == exported.run_id:
+        return
+    theirs = replace(
+        exported,
+        run_id=seal.run_id,
+        requested_at=seal.requested_at,
+        data_uri=seal.data_uri,
+        format=seal.format,
+        replace=True,
+    )
+    again = _job(theirs, seal, warehouse, lambda job_of_theirs: job_of_theirs.ended_at <= job.ended_at)
+    _check(again, theirs)
+
+
+def _check(job: Job, exported: TableExported) -> None:
+    if job.reason:
+        raise Permanent(
+            f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}. "
+            "Mend what it says at the source, and request the table again",
+            job.job_id,
+        )
 
 
 def _seal(exported: TableExported, bucket: Bucket) -> Seal:
@@ -128,14 +163,17 @@ def _seal(exported: TableExported, bucket: Bucket) -> Seal:
     return seal
 
 
-def _job(exported: TableExported, seal: Seal, published_at: datetime, warehouse: Warehouse) -> Job:
-    """The job that decides: failed jobs that may be tried again are passed over, each try under an id of its own."""
+def _job(exported: TableExported, seal: Seal, warehouse: Warehouse, is_past: Callable[[Job], bool]) -> Job:
+    """
+    The job that decides: each try has an id of its own.
+
+    Passed over are jobs that existed and are past, and failed ones that may be tried again.
+    """
     for attempt in count(1):
         job = warehouse.load(job_id(exported.run_id, exported.table_id, attempt), exported, seal)
         passing = job.reason in PASSING
         if passing and not job.existed:
             raise NotYet(f"BigQuery could not load {exported.data_uri} now: {job.reason}", job.job_id)
-        failed_before = job.reason is not None and job.existed and job.ended_at < published_at
-        if not passing and not failed_before:
+        if not passing and not (job.existed and is_past(job)):
             break
     return job

@@ -8,7 +8,7 @@ from typing import Any
 from shared import names, times
 from shared.catalog import Column
 from shared.errors import Permanent
-from shared.events import Message
+from shared.events import RUN_ID, Message
 from shared.fields import Fields
 from shared.pipelines import Pipeline
 from shared.shards import Shard
@@ -22,7 +22,8 @@ class MirrorRequest:
     A wish to mirror a database on one day.
 
     `replace`: what stands already at that date gives way. It does on the day of the request itself; of an earlier day,
-    whose rows are gone from the source, only where the request says so.
+    whose rows are gone from the source, only where the request says so. `relist`: the run exists, and tables of it that have
+    been altered since they were listed are to be described anew.
     """
 
     run_id: str
@@ -31,6 +32,7 @@ class MirrorRequest:
     tables: tuple[str, ...] | None
     shard_date: date
     replace: bool
+    relist: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,16 @@ class TableExport(TableOfRun):
             "columns": [column.to_json() for column in self.columns],
         }
 
+    def relist_request(self) -> dict[str, Any]:
+        """The message on `mirror-requests` that has the table described anew, in the same run."""
+        return {
+            "pipeline": self.pipeline.name,
+            "tables": [f"{self.schema}.{self.table}"],
+            "shard_date": self.shard_date.isoformat(),
+            "run_id": self.run_id,
+            "relist": True,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableExported(TableOfRun):
@@ -112,8 +124,18 @@ class ViewRefresh:
 
 
 def mirror_request(message: Message, pipelines: Pipelines) -> MirrorRequest:
-    """What a message on `mirror-requests` asks for. The run's id is the message's, so that a redelivery is the same run."""
-    fields = Fields.read(message.data, "mirror request", known=("pipeline", "tables", "shard_date", "replace"))
+    """
+    What a message on `mirror-requests` asks for.
+
+    The run's id is the message's, so that a redelivery is the same run; a `relist` names the run that it belongs to.
+    """
+    known = ("pipeline", "tables", "shard_date", "replace", "run_id", "relist")
+    fields = Fields.read(message.data, "mirror request", known=known)
+    relist = fields.flag("relist", default=False)
+    if relist != fields.has("run_id") or (relist and not fields.has("tables")):
+        raise Permanent(
+            "run_id, relist and tables go together, to have tables of a run described anew: leave out run_id"
+        )
     pipeline = fields.pipeline(pipelines)
     today = _today(message, pipeline)
     day = fields.day("shard_date") if fields.has("shard_date") else today
@@ -122,12 +144,13 @@ def mirror_request(message: Message, pipelines: Pipelines) -> MirrorRequest:
             f"shard_date {day} is later than {today}, the day of the request in {pipeline.time_zone}: it would hold the view until then"
         )
     return MirrorRequest(
-        run_id=message.origin_id,
+        run_id=_run_id(fields) if relist else message.origin_id,
         requested_at=message.origin_time,
         pipeline=pipeline,
         tables=fields.names("tables"),
         shard_date=day,
         replace=fields.flag("replace", default=False) or day == today,
+        relist=relist,
     )
 
 
@@ -164,6 +187,13 @@ def view_refresh(data: bytes, pipelines: Pipelines) -> ViewRefresh:
         pin=fields.day("shard_date") if fields.has("shard_date") and not unpin else None,
         unpin=unpin,
     )
+
+
+def _run_id(fields: Fields) -> str:
+    run_id = fields.text("run_id")
+    if not RUN_ID.fullmatch(run_id):
+        raise Permanent(f"run_id is {run_id!r}, which is no run's")
+    return run_id
 
 
 def _today(message: Message, pipeline: Pipeline) -> date:

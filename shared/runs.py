@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from shared import times
 from shared.errors import Outrun
-from shared.messages import MirrorRequest, TableOfRun
+from shared.messages import MirrorRequest, TableExport, TableOfRun
 
 VERSION = 1
 
@@ -21,6 +21,13 @@ class Bucket(Protocol):
 
     def write(self, name: str, content: bytes, onto: int) -> None:
         """Write an object over its generation `onto` (0: where there is none); raises Outrun where it is another."""
+
+
+class Deleting(Protocol):
+    """A pipeline's bucket, as far as taking a record back needs it."""
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,38 @@ def record(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, content:
 def record_reason(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, function: str, reason: str) -> None:
     """Write down, as `record` does, that a table has no export or no shard in this run, which function says so, and why."""
     record(bucket, of, table_id, settled, {"function": function, "error": reason})
+
+
+def clear_failure(bucket: Deleting, of: TableOfRun, table_id: str) -> None:
+    """Take back what was written down of a failure that a replay has made good."""
+    bucket.delete(f"{_folder(of.pipeline.name, of.run_id)}/failed/{table_id}.json")
+
+
+def write_relisted(bucket: Bucket, export: TableExport) -> dict[str, Any]:
+    """
+    Write down how a table of a run is described anew, and give what counts: what was written first, if that was another.
+
+    It is the `table-exports` message, as in the manifest.
+    """
+    message = export.to_json()
+    try:
+        bucket.write(_relisted_file(export), json.dumps(message, ensure_ascii=False).encode(), onto=0)
+    except Outrun:
+        return read_relisted(bucket, export) or message
+    return message
+
+
+def read_relisted(bucket: Bucket, export: TableExport) -> dict[str, Any] | None:
+    """The `table-exports` message that describes a table of a run anew; None where there is none."""
+    found = bucket.read(_relisted_file(export))
+    if not found:
+        return None
+    message: dict[str, Any] = json.loads(found[0])
+    return message
+
+
+def _relisted_file(export: TableExport) -> str:
+    return f"{_folder(export.pipeline.name, export.run_id)}/relisted/{export.table_id}.json"
 
 
 def _folder(pipeline: str, run_id: str) -> str:

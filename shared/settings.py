@@ -8,7 +8,9 @@ from shared import pipelines
 from shared.pipelines import Pipeline
 
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
-_TOPIC_VARIABLES = frozenset({"TABLE_EXPORTS_TOPIC", "TABLE_EXPORTED_TOPIC", "DEAD_LETTERS_TOPIC"})
+_TOPIC_VARIABLES = frozenset(
+    {"MIRROR_REQUESTS_TOPIC", "TABLE_EXPORTS_TOPIC", "TABLE_EXPORTED_TOPIC", "DEAD_LETTERS_TOPIC"}
+)
 _LONGEST_WAIT = 540
 """Seconds. A push subscription gives up on an answer after 600."""
 
@@ -24,6 +26,7 @@ class Settings:
     project: str
     pipelines: Mapping[str, Pipeline]
     dead_letters_topic: str
+    mirror_requests_topic: str = ""
     table_exports_topic: str = ""
     table_exported_topic: str = ""
     cloudsql_admin_endpoint: str | None = None
@@ -55,6 +58,7 @@ class Settings:
             project=environ["GOOGLE_CLOUD_PROJECT"],
             pipelines=known,
             dead_letters_topic=environ["DEAD_LETTERS_TOPIC"],
+            mirror_requests_topic=environ.get("MIRROR_REQUESTS_TOPIC", ""),
             table_exports_topic=environ.get("TABLE_EXPORTS_TOPIC", ""),
             table_exported_topic=environ.get("TABLE_EXPORTED_TOPIC", ""),
             cloudsql_admin_endpoint=environ.get("CLOUDSQL_ADMIN_ENDPOINT") or None,

@@ -17,6 +17,7 @@ from local.bigquery.queries import Queries
 from local.bigquery.tables import Tables
 from local.discovery import Method
 from local.rest import Api, ApiError, Handler, Request
+from local.server import Server
 
 
 class BigQuery:
@@ -58,6 +59,11 @@ class BigQuery:
     def url(self) -> str:
         """Without a trailing slash."""
         return self._api.url
+
+    @property
+    def server(self) -> Server:
+        """What it answers calls with."""
+        return self._api.server
 
     @property
     def faults(self) -> list[str]:

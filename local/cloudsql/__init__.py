@@ -20,6 +20,7 @@ from local.cloudsql.csv_export import Connect, Export
 from local.cloudsql.operations import Operation, OperationFailed, Operations, Slot
 from local.cloudsql.plans import Fault, Outcome, following
 from local.rest import Api, ApiError, Handler, Request
+from local.server import Server
 
 __all__ = ["CloudSqlAdmin", "Fault", "Outcome"]
 
@@ -73,6 +74,11 @@ class CloudSqlAdmin:
         """Serve no more, and end the exports that run: they stay unfinished."""
         self._api.stop()
         self._operations.stop(interrupt=self._terminate)
+
+    @property
+    def server(self) -> Server:
+        """What it answers calls with."""
+        return self._api.server
 
     @property
     def faults(self) -> list[str]:

@@ -7,6 +7,7 @@ snapshots, schemas, exactly-once delivery, or authentication of pushes. All thes
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import monotonic, sleep
 from typing import Any, Self
 
@@ -17,6 +18,10 @@ from local.pubsub.publisher import Publisher
 from local.pubsub.requests import Pb, Rejected
 from local.pubsub.resources import Resources
 from local.pubsub.subscriber import Subscriber
+
+Procedure = Callable[[Pb], Pb]
+Between = Callable[[str, Pb, Procedure], Pb]
+"""Stands between the callers and the procedure of that name, which it calls or not; it may raise Rejected."""
 
 _Stream = Callable[[Iterator[Pb], grpc.ServicerContext], Iterator[Pb]]
 
@@ -29,17 +34,22 @@ class PubSub:
     A Pub/Sub service, gone when it is stopped.
 
     Deadlines and backoffs take `second` seconds for each of theirs, so that a test need not wait for ten. While
-    `deliver_twice` is set, each push that is accepted is pushed a second time before it counts as acknowledged.
+    `deliver_twice` is set, each push that is accepted is pushed a second time before it counts as acknowledged. A test may
+    set `between`, to have calls go wrong.
     """
 
     def __init__(self, second: float = 1.0) -> None:
         self.deliver_twice = False
+        self.between: Between | None = None
         self._resources = Resources(second, lambda: self.deliver_twice)
         self._threads = ThreadPoolExecutor(_THREADS, "pubsub")
         self._server = grpc.server(self._threads, options=_ANY_SIZE)
-        self._server.add_generic_rpc_handlers(_handlers(self._resources))
+        self._server.add_generic_rpc_handlers(_handlers(self._resources, self._call))
         self.host = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
+
+    def _call(self, name: str, procedure: Procedure, request: Pb) -> Pb:
+        return self.between(name, request, procedure) if self.between else procedure(request)
 
     def __enter__(self) -> Self:
         return self
@@ -72,14 +82,17 @@ class PubSub:
         return True
 
 
-def _handlers(resources: Resources) -> list[grpc.GenericRpcHandler]:
+_Calling = Callable[[str, Procedure, Pb], Pb]
+
+
+def _handlers(resources: Resources, call: _Calling) -> list[grpc.GenericRpcHandler]:
     publisher, subscriber = Publisher(resources), Subscriber(resources)
     streaming = grpc.stream_stream_rpc_method_handler(
         _rejecting_stream(subscriber.streaming_pull), types.StreamingPullRequest.pb().FromString, _serialized
     )
     services: Mapping[str, dict[str, grpc.RpcMethodHandler]] = {
-        "Publisher": _unary(publisher.procedures),
-        "Subscriber": _unary(subscriber.procedures) | {"StreamingPull": streaming},
+        "Publisher": _unary(publisher.procedures, call),
+        "Subscriber": _unary(subscriber.procedures, call) | {"StreamingPull": streaming},
     }
     return [
         grpc.method_handlers_generic_handler(f"google.pubsub.v1.{service}", methods)
@@ -87,14 +100,16 @@ def _handlers(resources: Resources) -> list[grpc.GenericRpcHandler]:
     ]
 
 
-def _unary(procedures: Mapping[str, tuple[Callable[[Pb], Pb], Any]]) -> dict[str, grpc.RpcMethodHandler]:
+def _unary(procedures: Mapping[str, tuple[Procedure, Any]], call: _Calling) -> dict[str, grpc.RpcMethodHandler]:
     return {
-        name: grpc.unary_unary_rpc_method_handler(_rejecting(procedure), request.pb().FromString, _serialized)
+        name: grpc.unary_unary_rpc_method_handler(
+            _rejecting(partial(call, name, procedure)), request.pb().FromString, _serialized
+        )
         for name, (procedure, request) in procedures.items()
     }
 
 
-def _rejecting(procedure: Callable[[Pb], Pb]) -> Callable[[Pb, grpc.ServicerContext], Pb]:
+def _rejecting(procedure: Procedure) -> Callable[[Pb, grpc.ServicerContext], Pb]:
     def answer(request: Pb, context: grpc.ServicerContext) -> Pb:
         try:
             return procedure(request)

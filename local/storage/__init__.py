@@ -33,8 +33,8 @@ class Storage:
     def __init__(self) -> None:
         self._objects = Objects()
         self._lock = Lock()
-        self._server = Server(self._answer)
-        self.url = self._server.url
+        self.server = Server(self._answer)
+        self.url = self.server.url
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +43,7 @@ class Storage:
         self.stop()
 
     def stop(self) -> None:
-        self._server.stop()
+        self.server.stop()
 
     def create_bucket(self, name: str) -> None:
         with self._lock:

@@ -13,16 +13,16 @@ from google.auth.exceptions import TransportError
 from googleapiclient import discovery
 from googleapiclient.errors import HttpError
 
-from shared import times
+from shared import times, verdict
 from shared.errors import NotNow, NotYet, Permanent, without_values
 from shared.lane import Operation
 from shared.select import Extraction
+from shared.verdict import Refusal
 
 _OPERATION = "name,status,insertTime,endTime,error,operationType,exportContext/uri"
 """What is asked of an operation: not the query, which may be long."""
+_STATE = "state,settings/activationPolicy"
 _PAGE = 50
-_BUSY = "operationInProgress"
-_RATE_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
 
 # It warns of a timeout that it cannot pass on, at each refresh of a token; our clients have one of their own.
 logging.getLogger("google_auth_httplib2").setLevel(logging.ERROR)
@@ -61,13 +61,19 @@ class CloudSql:
             }
         }
         request = self._service.instances().export(project=project, instance=name, body=body, fields=_OPERATION)
-        return _operation(_answer(request, f"the export of {uri} from {instance}"))
+        try:
+            return _operation(_answer(request, f"the export of {uri} from {instance}"))
+        except _Refused as refused:
+            raise self._judged(refused.refusal, instance) from refused
 
     def operation(self, instance: str, name: str) -> Operation:
         """The operation as it stands. An operation may be unknown for a moment after its start: NotNow."""
         project, _ = _project_and_name(instance)
         request = self._service.operations().get(project=project, operation=name, fields=_OPERATION)
-        return _operation(_answer(request, f"the operation {name} of {instance}", missing_is_permanent=False))
+        try:
+            return _operation(_answer(request, f"the operation {name} of {instance}", by_id=True))
+        except _Refused as refused:
+            raise verdict.of_call(refused.refusal) from refused
 
     def operations(self, instance: str) -> list[Operation]:
         """The instance's recent operations, newest first: one page, because in its lane a table's own are the newest."""
@@ -75,8 +81,23 @@ class CloudSql:
         request = self._service.operations().list(
             project=project, instance=name, maxResults=_PAGE, fields=f"items({_OPERATION})"
         )
-        answer = _answer(request, f"the operations of {instance}")
+        try:
+            answer = _answer(request, f"the operations of {instance}")
+        except _Refused as refused:
+            raise verdict.of_call(refused.refusal) from refused
         return [_operation(item) for item in answer.get("items", [])]
+
+    def _judged(self, refusal: Refusal, instance: str) -> NotNow | NotYet | Permanent:
+        """What a refused export means, by the instance's state where that decides."""
+        if not refusal.depends_on_state:
+            return verdict.of_call(refusal)
+        project, name = _project_and_name(instance)
+        request = self._service.instances().get(project=project, instance=name, fields=_STATE)
+        try:
+            found = _answer(request, f"the state of {instance}")
+        except _Refused as refused:
+            return verdict.of_call(refused.refusal)
+        return verdict.of_call(refusal, found.get("state", ""), found.get("settings", {}).get("activationPolicy", ""))
 
     @property
     def _service(self) -> Any:
@@ -92,32 +113,23 @@ def _project_and_name(instance: str) -> tuple[str, str]:
     return project, name
 
 
-def _answer(request: Any, what: str, *, missing_is_permanent: bool = True) -> dict[str, Any]:
+class _Refused(Exception):  # noqa: N818
+    """The Admin API has answered with an error."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def _answer(request: Any, what: str, *, by_id: bool = False) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = request.execute()
     except HttpError as error:
-        raise _failure(error, what, missing_is_permanent=missing_is_permanent) from error
+        refusal = Refusal(what, error.status_code, _reasons(error), str(error.reason), by_id)
+        raise _Refused(refusal) from error
     except (OSError, httplib2.HttpLib2Error, HTTPException, TransportError) as error:
         raise NotNow(f"{what}: no answer, {type(error).__name__}") from error
     return answer
-
-
-def _failure(error: HttpError, what: str, *, missing_is_permanent: bool) -> NotNow | NotYet | Permanent:
-    """
-    What an error of the Admin API means.
-
-    `operationInProgress` came as 403 in earlier years and comes as 409 now, so the reason counts, not the status.
-    """
-    status = error.status_code
-    reasons = _reasons(error)
-    message = f"{what}: {status} {without_values(str(error.reason))}"
-    if _BUSY in reasons or reasons & _RATE_LIMITS or status in {408, 429} or status >= 500:
-        return NotNow(message)
-    if status == 409:
-        return NotYet(message)  # a conflict of another kind: not for waiting here, but not for good either
-    if status == 404 and not missing_is_permanent:
-        return NotNow(message)
-    return Permanent(f"{message}. {_REMEDIES.get(status, 'Correct the request, then replay the message')}")
 
 
 def _reasons(error: HttpError) -> set[str]:
@@ -127,13 +139,6 @@ def _reasons(error: HttpError) -> set[str]:
         return {each.get("reason", "") for each in errors}
     except (ValueError, KeyError, TypeError, AttributeError):
         return set()
-
-
-_REMEDIES = {
-    401: "Give the function's service account access to the Cloud SQL Admin API",
-    403: "Grant the function's service account cloudsql.instances.export and .get on the instance, and enable the Cloud SQL Admin API",
-    404: "Correct the pipeline's instance",
-}
 
 
 def _operation(fields: Mapping[str, Any]) -> Operation:

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.errors import one_line
 from shared.events import Message
-from shared.messages import TableExported
+from shared.messages import TableExport, TableExported
 from shared.settings import Settings
 
 _IN_LANES = "export_table"
@@ -36,6 +36,10 @@ class PubSub:
         with suppress(RuntimeError):
             self._client.resume_publish(topic, instance)
         _confirm([self._publish(topic, export, ordering_key=instance) for export in exports])
+
+    def relist(self, export: TableExport) -> None:
+        """Have the table described anew in the same run, and return when the request is confirmed."""
+        _confirm([self._publish(self._settings.mirror_requests_topic, export.relist_request())])
 
     def announce(self, exported: TableExported) -> None:
         """Tell the loaders of a pair of files, and return when it is confirmed."""

@@ -154,7 +154,7 @@ class Mirror:
         """The pair of files, made by the Admin API."""
         heard, services = Heard(), self.services
         used = exporting.Services(
-            services.cloudsql, services.storage, heard, services.warehouse, QuickClock(), timedelta(seconds=60)
+            services.cloudsql, services.storage, heard, None, services.warehouse, QuickClock(), timedelta(seconds=60)
         )
         exporting.export_table(export, REQUESTED, used)
         [announced] = heard.exported
