@@ -9,12 +9,15 @@ from shared import refreshing
 from shared.clock import SystemClock
 from shared.gcp.bigquery import BigQuery
 from shared.gcp.pubsub import PubSub
+from shared.gcp.storage import Storage
 from shared.handler import handler
 from shared.outcome import Outcome
 from shared.settings import Settings
 
 settings = Settings.from_env(os.environ)
-services = refreshing.Services(warehouse=BigQuery(settings.project), clock=SystemClock())
+services = refreshing.Services(
+    warehouse=BigQuery(settings.project), storage=Storage(settings.project), clock=SystemClock()
+)
 
 
 @functions_framework.cloud_event

@@ -15,6 +15,8 @@ from shared.errors import Permanent
 
 LOG_ENTRY_WRITTEN = "google.cloud.audit.log.v1.written"
 
+_LEGACY = "jobservice.jobcompleted"
+"""The older form of the log: one entry at the end of a job, https://cloud.google.com/bigquery/docs/reference/auditlogs/migration"""
 _INSERT_JOB = "google.cloud.bigquery.v2.JobService.InsertJob"
 _JOB = re.compile(r"projects/(?P<project>[^/]+)/jobs/(?P<job_id>[^/]+)")
 _TABLE = re.compile(r"projects/(?P<project>[^/]+)/datasets/(?P<dataset>[^/]+)/tables/(?P<name>.+)", re.DOTALL)
@@ -60,6 +62,8 @@ def table_written(job: str, destination: str, error: str | None = None) -> Table
 
 def _read(entry: Mapping[str, Any]) -> TableWritten | Truncated | None:
     payload = entry["protoPayload"]
+    if payload.get("methodName") == _LEGACY:
+        return _completed(payload["serviceData"]["jobCompletedEvent"]["job"])
     job = _JOB.fullmatch(payload.get("resourceName", ""))
     if payload.get("methodName") != _INSERT_JOB or not job:
         return None
@@ -81,3 +85,14 @@ def _ended(change: Mapping[str, Any]) -> TableWritten | None:
     return table_written(
         change["job"]["jobName"], details["destinationTable"], str(error.get("message", error)) if error else None
     )
+
+
+def _completed(job: Mapping[str, Any]) -> TableWritten | None:
+    """The same fact as the older form writes it."""
+    config, status = job.get("jobConfiguration", {}), job.get("jobStatus", {})
+    details = config.get("load") or config.get("tableCopy")
+    if status.get("state") != "DONE" or not details:
+        return None
+    table, error = details["destinationTable"], status.get("error")
+    destination = f"projects/{table['projectId']}/datasets/{table['datasetId']}/tables/{table['tableId']}"
+    return table_written(job["jobName"]["jobId"], destination, str(error.get("message", error)) if error else None)

@@ -1,6 +1,7 @@
 """What arrives: the envelope of a Pub/Sub message, taken off a CloudEvent."""
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,6 +85,17 @@ def message(event: CloudEvent) -> Message:
         attributes=found.get("attributes") or {},
         delivery_attempt=_attempt(body),
     )
+
+
+def log_entry(message: Message) -> dict[str, Any] | None:
+    """The entry of the audit log that a log sink has published; None where the message is another."""
+    if b'"protoPayload"' not in message.data:
+        return None
+    try:
+        content = json.loads(message.data)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and "protoPayload" in content else None
 
 
 def _decoded(data: str) -> bytes:

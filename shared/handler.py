@@ -63,9 +63,14 @@ def _outcome(function: Callable[[CloudEvent], Outcome], event: CloudEvent, dead_
         return function(event)
     except Permanent as failure:
         reason = one_line(str(failure))
-        if events.is_message(event):
+        if _is_ours(event):
             dead_letters.bury(events.message(event), function.__name__, reason)
         return Outcome("dead", reason, severity="ERROR", operation=failure.operation)
+
+
+def _is_ours(event: CloudEvent) -> bool:
+    """Whether somebody can mend and replay it: a message, but none of those that a log sink makes of the audit log."""
+    return events.is_message(event) and events.log_entry(events.message(event)) is None
 
 
 def _subject(event: CloudEvent) -> dict[str, Any]:

@@ -1,30 +1,38 @@
-"""Keep each view at its table's newest shard, told by events of BigQuery's jobs, by people, and by a schedule."""
+"""Keep each view at its table's newest shard, told by events of BigQuery and Dataflow, by people, and by a schedule."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Protocol
 
 from cloudevents.http import CloudEvent
 
-from shared import audit, events, log, messages, shards, views
+from shared import audit, dataflow, events, log, messages, moving, shards
 from shared.audit import TableWritten, Truncated
 from shared.clock import Clock
+from shared.dataflow import JobEnded
 from shared.errors import Permanent, without_values
 from shared.messages import ViewRefresh
+from shared.moving import Moved, Stayed
 from shared.outcome import Outcome
 from shared.pipelines import Pipeline
-from shared.shards import Shard
-from shared.times import stamp
-from shared.views import Aim
+from shared.releases import Releases, Run, Storage
+from shared.shards import Listed, Shard
+from shared.times import day_in, stamp
+from shared.views import SETTLED_AFTER, Aim
 
-Signal = ViewRefresh | TableWritten | Truncated | None
+Signal = ViewRefresh | TableWritten | Truncated | JobEnded | None
+
+_AT_ONCE = 8
+"""Views that are moved at the same time: well below what BigQuery allows a user, 100 requests a second of one method."""
+_FUNCTION = "refresh_views"
 
 
-class Warehouse(views.Warehouse, Protocol):
+class Warehouse(moving.Warehouse, Protocol):
     """BigQuery's tables, views and jobs."""
 
-    def shards(self, dataset: str) -> list[Shard]:
+    def shards(self, dataset: str) -> dict[Shard, Listed]:
         """All shards of a dataset."""
 
     def table_written(self, job: Truncated) -> TableWritten | None:
@@ -36,24 +44,44 @@ class Services:
     """What refreshing works with."""
 
     warehouse: Warehouse
+    storage: Storage
     clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A view that is not the mirror's to move."""
+
+    reason: str
+
+
+_Results = Mapping[str, Moved | Stayed | _Refused]
 
 
 def read(event: CloudEvent, pipelines: Mapping[str, Pipeline]) -> Signal:
     """What an event says; None for the many that say nothing here. Permanent where it is malformed."""
     if events.is_message(event):
-        return messages.view_refresh(events.message(event).data, pipelines)
+        message = events.message(event)
+        entry = events.log_entry(message)
+        return audit.read(entry) if entry else messages.view_refresh(message.data, pipelines)
+    if event["type"] == dataflow.STATUS_CHANGED:
+        return dataflow.read(event.data, pipelines)
     return audit.read(event.data) if event["type"] == audit.LOG_ENTRY_WRITTEN else None
 
 
 def refresh_views(signal: Signal, pipelines: Mapping[str, Pipeline], services: Services) -> Outcome:
     """Move the views that a signal is about. Whatever is not about a shard of a pipeline costs no call of BigQuery."""
     if isinstance(signal, ViewRefresh):
-        return _on_request(signal, services)
+        return _Refresh(signal.pipeline, services).on_request(signal)
+    if isinstance(signal, JobEnded):
+        return _Refresh(signal.pipeline, services).after_dataflow(signal)
     if isinstance(signal, Truncated):
         signal = services.warehouse.table_written(signal)
     pipeline = _pipeline(signal, services.warehouse.project, pipelines) if signal else None
-    return _after_job(signal, pipeline, services) if signal and pipeline else _ignored("no shard of a pipeline")
+    shard = shards.parse(signal.name) if signal and pipeline else None
+    if not signal or not pipeline or not shard:
+        return _ignored("no shard of a pipeline")
+    return _Refresh(pipeline, services).after_job(shard, signal.error)
 
 
 def _pipeline(written: TableWritten, project: str, pipelines: Mapping[str, Pipeline]) -> Pipeline | None:
@@ -63,68 +91,178 @@ def _pipeline(written: TableWritten, project: str, pipelines: Mapping[str, Pipel
     return next((pipeline for pipeline in pipelines.values() if pipeline.shards_dataset == written.dataset), None)
 
 
-def _after_job(written: TableWritten, pipeline: Pipeline, services: Services) -> Outcome:
-    """Move the view of a shard that a job has just written; a job that failed moves nothing, and is reported."""
-    shard = shards.parse(written.name)
-    if not shard:
-        return _ignored(f"{written.dataset}.{written.name} is no shard")
-
-    def say(outcome: str, message: str, severity: str) -> Outcome:
-        return Outcome(
-            outcome, message, severity, pipeline=pipeline.name, table=shard.table_id, shard_date=shard.day.isoformat()
-        )
-
-    if written.error:
-        return say("dead", f"the load of {shard.name} failed: {without_values(written.error)}", "ERROR")
-    if views.move(pipeline, Aim((shard,), trusted=True), services):
-        return say("moved", f"the view {shard.table_id} shows {shard.name}", "INFO")
-    return say("ignored", f"the view {shard.table_id} need not move for {shard.name}", "INFO")
-
-
-def _on_request(request: ViewRefresh, services: Services) -> Outcome:
-    """Reconcile, pin or unpin views, as the request says; views that refuse are reported one by one, and the rest go on."""
-    moved, refused = 0, []
-    for aim in _aims(request, services.warehouse):
-        try:
-            moved += views.move(request.pipeline, aim, services)
-        except Permanent as reason:
-            refused.append(str(reason))
-            log.write(
-                "refresh_views",
-                {
-                    "severity": "ERROR",
-                    "message": str(reason),
-                    "pipeline": request.pipeline.name,
-                    "table": aim.table_id,
-                    "outcome": "dead",
-                },
-            )
-    if refused and request.table_ids:
-        raise Permanent("; ".join(refused))
-    word = "moved" if moved else "ignored"
-    return Outcome(word, f"{moved} views moved, {len(refused)} refused", pipeline=request.pipeline.name)
-
-
 def _ignored(message: str) -> Outcome:
     """Nothing to do, and nothing to say about it but to whoever debugs."""
     return Outcome("ignored", message, severity="DEBUG")
 
 
-def _aims(request: ViewRefresh, warehouse: Warehouse) -> list[Aim]:
-    found: dict[str, list[Shard]] = {}
-    for shard in sorted(warehouse.shards(request.pipeline.shards_dataset), reverse=True):
-        found.setdefault(shard.table_id, []).append(shard)
-    wanted = request.table_ids or tuple(found)
-    if unknown := [table_id for table_id in wanted if table_id not in found]:
-        raise Permanent(f"{request.pipeline.shards_dataset} has no shard of {', '.join(unknown)}")
-    if request.pin:
-        return [_pinned(table_id, request.pin, found[table_id]) for table_id in wanted]
-    pin = "" if request.unpin else None
-    return [Aim(tuple(found[table_id]), backwards=request.unpin, pin=pin) for table_id in wanted]
+class _Refresh:
+    """The refresh of a pipeline's views that one signal causes."""
+
+    def __init__(self, pipeline: Pipeline, services: Services) -> None:
+        self._pipeline = pipeline
+        self._services = services
+
+    def after_job(self, shard: Shard, error: str | None) -> Outcome:
+        """Move the view of a shard that a job has just written; a job that failed moves nothing, and is reported."""
+        if error:
+            return self._said("dead", f"the load of {shard.name} failed: {without_values(error)}", "ERROR", shard)
+        if self._pipeline.release == "together":
+            return self._after_job_of_run(shard)
+        result = moving.move(self._pipeline, Aim((shard,), trusted=True), self._services)
+        if isinstance(result, Moved):
+            severity = "WARNING" if result.losses else "INFO"
+            return self._said("moved", _moved(shard.table_id, result), severity, shard)
+        if result.shrunk:
+            return self._said("skipped", result.shrunk, "ERROR", shard)
+        return self._said("ignored", f"the view {shard.table_id} need not move for {shard.name}", "INFO", shard)
+
+    def _after_job_of_run(self, shard: Shard) -> Outcome:
+        """Move the views of the run that made the shard, if this was its last."""
+        run = self._releases({*self._listed(), shard}).run_of(shard)
+        if run and not run.is_whole:
+            said = f"{shard.name} waits for {len(run.silent)} other tables of the run {run.run_id}"
+            return self._said("waiting", said, "INFO", shard)
+        if run and self._pipeline.loader != "bigquery":
+            # Of the other shards nobody has said that they are whole: that is for the job's own event, or the reconcile.
+            return self._said(
+                "waiting", f"{shard.name} waits for the end of the job that writes the run", "INFO", shard
+            )
+        swept = run.shards if run else [shard]
+        results = self._move_all([Aim((each,), trusted=True) for each in swept])
+        self._report_failed(results, [run] if run else [])
+        return self._summed_up(results)
+
+    def after_dataflow(self, job: JobEnded) -> Outcome:
+        """Reconcile the pipeline whose job has written its shards; one that failed moves nothing, and is reported."""
+        if job.failed:
+            return self._said("dead", f"the Dataflow job {job.name} failed", "ERROR")
+        return self.on_request(ViewRefresh(job.pipeline), written_by=job.ended_at)
+
+    def on_request(self, request: ViewRefresh, written_by: datetime | None = None) -> Outcome:
+        """Reconcile, pin or unpin views, as the request says; views that refuse are reported one by one, and the rest go on."""
+        listed = self._listed()
+        aims = [replace(aim, written_by=written_by) for aim in self._aims(request, listed)]
+        whole: list[Run] = []
+        if self._pipeline.release == "together" and request.pin is None:
+            aims, whole = self._released(aims, self._settled(listed, written_by))
+        results = self._move_all(aims)
+        self._report_failed(results, whole)
+        self._keep_to_days(results, listed)
+        if request.table_ids is None:
+            self._report_stale(listed)
+        refused = [result.reason for result in results.values() if isinstance(result, _Refused)]
+        if refused and request.table_ids:
+            raise Permanent("; ".join(refused))
+        return self._summed_up(results)
+
+    def _aims(self, request: ViewRefresh, listed: Mapping[Shard, Listed]) -> list[Aim]:
+        found: dict[str, list[Shard]] = {}
+        for shard in sorted(listed, reverse=True):
+            found.setdefault(shard.table_id, []).append(shard)
+        wanted = request.table_ids or tuple(found)
+        if unknown := [table_id for table_id in wanted if table_id not in found]:
+            raise Permanent(f"{request.pipeline.shards_dataset} has no shard of {', '.join(unknown)}")
+        if request.pin:
+            return [_pinned(table_id, request.pin, found[table_id]) for table_id in wanted]
+        pin, by_hand = "" if request.unpin else None, request.table_ids is not None
+        return [Aim(tuple(found[table_id]), backwards=request.unpin, pin=pin, by_hand=by_hand) for table_id in wanted]
+
+    def _settled(self, listed: Mapping[Shard, Listed], written_by: datetime | None) -> Collection[Shard]:
+        """The shards that a run may count as brought: of another loader, those that it can have finished."""
+        if self._pipeline.loader == "bigquery":
+            return listed.keys()
+        latest = written_by or self._services.clock.now() - SETTLED_AFTER
+        return [shard for shard, known in listed.items() if known.created_at <= latest]
+
+    def _released(self, aims: Iterable[Aim], present: Collection[Shard]) -> tuple[list[Aim], list[Run]]:
+        """The aims with only the shards whose runs are whole, and those runs."""
+        releases = self._releases(present)
+        releases.end_silent_runs()
+        aims = [replace(aim, shards=releases.newest_released(aim.shards)) for aim in aims]
+        return [aim for aim in aims if aim.shards], releases.whole()
+
+    def _move_all(self, aims: Sequence[Aim]) -> _Results:
+        """Move several views at the same time, and report each that moved, was kept, or refuses to be moved."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            results = dict(zip([aim.table_id for aim in aims], pool.map(self._move, aims), strict=True))
+        for table_id, result in results.items():
+            match result:
+                case Moved(shown, losses):
+                    self._log("WARNING" if losses else "INFO", "moved", _moved(table_id, result), table_id, shown)
+                case Stayed(_, shrunk) if shrunk:
+                    self._log("ERROR", "skipped", shrunk, table_id)
+                case _Refused(reason):
+                    self._log("ERROR", "dead", reason, table_id)
+        return results
+
+    def _move(self, aim: Aim) -> Moved | Stayed | _Refused:
+        try:
+            return moving.move(self._pipeline, aim, self._services)
+        except Permanent as reason:
+            return _Refused(str(reason))
+
+    def _keep_to_days(self, results: _Results, listed: Mapping[Shard, Listed]) -> None:
+        of_table: dict[str, dict[Shard, datetime | None]] = {}
+        for shard, known in listed.items():
+            of_table.setdefault(shard.table_id, {})[shard] = known.expires_at
+        for table_id, result in results.items():
+            if not isinstance(result, _Refused):
+                moving.keep_to_days(self._pipeline, result, of_table[table_id], self._services)
+
+    def _report_failed(self, results: _Results, whole: Iterable[Run]) -> None:
+        """Name the tables that a day has been released without."""
+        moved = {result.shown.day for result in results.values() if isinstance(result, Moved)}
+        for run in whole:
+            if run.failed and run.day in moved:
+                said = f"{run.day} is released without {', '.join(sorted(run.failed))}, which failed in the run {run.run_id}"
+                self._log("WARNING", "moved", said)
+
+    def _report_stale(self, listed: Mapping[Shard, Listed]) -> None:
+        """Name the tables that have had no shard since others have had two: dropped, renamed, or failing."""
+        newest: dict[str, date] = {}
+        for shard in listed:
+            newest[shard.table_id] = max(shard.day, newest.get(shard.table_id, shard.day))
+        last_but_one = sorted({shard.day for shard in listed})[-2:][:1]
+        today = day_in(self._pipeline.time_zone, self._services.clock.now())
+        stale = [
+            f"{table_id} ({(today - day).days} days old)"
+            for table_id, day in sorted(newest.items())
+            if last_but_one and day < last_but_one[0]
+        ]
+        if stale:
+            self._log("WARNING", "ignored", f"{len(stale)} views are stale: {', '.join(stale)}")
+
+    def _summed_up(self, results: _Results) -> Outcome:
+        counts = [sum(isinstance(result, kind) for result in results.values()) for kind in (Moved, _Refused)]
+        word = "moved" if counts[0] else "ignored"
+        return self._said(word, f"{counts[0]} views moved, {counts[1]} refused", "INFO")
+
+    def _listed(self) -> dict[Shard, Listed]:
+        return self._services.warehouse.shards(self._pipeline.shards_dataset)
+
+    def _releases(self, present: Collection[Shard]) -> Releases:
+        bucket = self._services.storage.bucket(self._pipeline.bucket)
+        return Releases(self._pipeline, bucket, frozenset(present), self._services.clock.now())
+
+    def _said(self, outcome: str, message: str, severity: str, shard: Shard | None = None) -> Outcome:
+        about = Outcome(outcome, message, severity, pipeline=self._pipeline.name)
+        return replace(about, table=shard.table_id, shard_date=shard.day.isoformat()) if shard else about
+
+    def _log(
+        self, severity: str, outcome: str, message: str, table_id: str | None = None, shown: Shard | None = None
+    ) -> None:
+        said = replace(self._said(outcome, message, severity, shown), table=table_id)
+        log.write(_FUNCTION, said.to_json())
+
+
+def _moved(table_id: str, moved: Moved) -> str:
+    losses = f", and whoever queries it loses columns: {', '.join(moved.losses)}" if moved.losses else ""
+    return f"the view {table_id} shows {moved.shown.name}{losses}"
 
 
 def _pinned(table_id: str, day: date, found: list[Shard]) -> Aim:
     shard = Shard(table_id, day)
     if shard not in found:
         raise Permanent(f"the view {table_id} cannot be pinned to {day}: there is no shard {shard.name}")
-    return Aim((shard,), trusted=True, backwards=True, pin=stamp(day))
+    return Aim((shard,), trusted=True, backwards=True, pin=stamp(day), by_hand=True)

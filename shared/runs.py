@@ -36,6 +36,7 @@ class Manifest:
 
     run_id: str
     requested_at: datetime
+    day: date
     tables: tuple[dict[str, Any], ...]
     content: bytes
 
@@ -61,12 +62,18 @@ def new_manifest(request: MirrorRequest, tables: Sequence[dict[str, Any]]) -> Ma
         "tables": tables,
     }
     written = json.dumps(content, ensure_ascii=False).encode()
-    return Manifest(request.run_id, request.requested_at, tuple(tables), written)
+    return Manifest(request.run_id, request.requested_at, request.shard_date, tuple(tables), written)
 
 
 def read_manifest(content: bytes) -> Manifest:
     fields = json.loads(content)
-    return Manifest(fields["run_id"], times.moment(fields["requested_at"]), tuple(fields["tables"]), content)
+    return Manifest(
+        run_id=fields["run_id"],
+        requested_at=times.moment(fields["requested_at"]),
+        day=times.day(fields["shard_date"]),
+        tables=tuple(fields["tables"]),
+        content=content,
+    )
 
 
 def record(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, content: dict[str, Any]) -> None:
@@ -75,11 +82,7 @@ def record(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, content:
 
     What was written first stands, so that a redelivery changes nothing.
     """
-    name = f"{_folder(of.pipeline.name, of.run_id)}/{settled}/{table_id}.json"
-    try:
-        bucket.write(name, json.dumps(content, ensure_ascii=False).encode(), onto=0)
-    except Outrun:
-        return
+    _write_once(bucket, f"{_folder(of.pipeline.name, of.run_id)}/{settled}/{table_id}.json", content)
 
 
 def record_reason(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, function: str, reason: str) -> None:
@@ -87,9 +90,19 @@ def record_reason(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, f
     record(bucket, of, table_id, settled, {"function": function, "error": reason})
 
 
+def record_silence(bucket: Bucket, pipeline: str, run_id: str, table_id: str, function: str, reason: str) -> None:
+    """Write down that a table failed of which nothing has been heard."""
+    _write_once(bucket, failed_file(pipeline, run_id, table_id), {"function": function, "error": reason})
+
+
+def failed_file(pipeline: str, run_id: str, table_id: str = "") -> str:
+    """Where it is written that a table failed; without a table, what all these names begin with."""
+    return f"{_folder(pipeline, run_id)}/failed/" + (f"{table_id}.json" if table_id else "")
+
+
 def clear_failure(bucket: Deleting, of: TableOfRun, table_id: str) -> None:
     """Take back what was written down of a failure that a replay has made good."""
-    bucket.delete(f"{_folder(of.pipeline.name, of.run_id)}/failed/{table_id}.json")
+    bucket.delete(failed_file(of.pipeline.name, of.run_id, table_id))
 
 
 def write_relisted(bucket: Bucket, export: TableExport) -> dict[str, Any]:
@@ -113,6 +126,13 @@ def read_relisted(bucket: Bucket, export: TableExport) -> dict[str, Any] | None:
         return None
     message: dict[str, Any] = json.loads(found[0])
     return message
+
+
+def _write_once(bucket: Bucket, name: str, content: dict[str, Any]) -> None:
+    try:
+        bucket.write(name, json.dumps(content, ensure_ascii=False).encode(), onto=0)
+    except Outrun:
+        return
 
 
 def _relisted_file(export: TableExport) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from shared.times import stamp, stamped_day
 
@@ -20,6 +20,14 @@ class Shard:
     def name(self) -> str:
         """`orders_20261122`: the shard's own table id in BigQuery."""
         return f"{self.table_id}_{stamp(self.day)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a list of tables says of a shard."""
+
+    created_at: datetime
+    expires_at: datetime | None
 
 
 def parse(name: str) -> Shard | None:

@@ -16,6 +16,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 """GoogleSQL as far as it matters here: comments and strings, which are passed over, and paths of names."""
+_FIRST = re.compile(r"`?(?P<name>\w+)`?\s*\.")
+"""The first name of a path of several, where that one is no project, whose id may have hyphens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,22 @@ def create(project: str, dataset: str, shard: Shard) -> str:
 
 
 def references(query: str, project: str, dataset: str, table_id: str) -> list[Reference]:
-    """The places where a view names shards of one table; `project` is where a path that names none is looked up."""
+    """
+    The places where a view names shards of one table; `project` is where a path that names none is looked up.
+
+    Where it names one so, it may also name a column by the shard's bare name: `orders_20261122.id`.
+    """
+    paths = [(token.start(), token["path"]) for token in _TOKEN.finditer(query) if token["path"]]
     found = []
-    for token in _TOKEN.finditer(query):
-        shard = _shard(token["path"] or "", project, dataset)
+    for start, path in paths:
+        shard = _shard(path, project, dataset)
         if shard and shard.table_id == table_id:
-            found.append(Reference(shard, token.end() - token["path"].endswith("`")))
+            found.append(Reference(shard, start + len(path) - path.endswith("`")))
+    by_name = {reference.shard.name: reference.shard for reference in found}
+    for start, path in paths:
+        first = _FIRST.match(path)
+        if first and first["name"] in by_name:
+            found.append(Reference(by_name[first["name"]], start + first.end("name")))
     return found
 
 

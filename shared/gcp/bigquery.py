@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from google.api_core import exceptions
 
-from shared import audit, loading, shards
+from shared import audit, loading, shards, views
 from shared.audit import TableWritten, Truncated
 from shared.errors import NotYet, Outrun, Permanent, without_values
 from shared.loading import Job
 from shared.messages import TableExported
 from shared.schema_file import Seal
-from shared.shards import Shard
-from shared.views import PIN, ShardState, View
+from shared.shards import Listed, Shard
+from shared.views import PIN, Columns, ShardState, View
 
 _REFUSALS = (exceptions.BadRequest, exceptions.Forbidden, exceptions.NotFound)
 _CALL = 60
@@ -81,13 +83,28 @@ class BigQuery:
             changed_at=table.modified,
             rows=table.num_rows or 0,
             streaming=table.streaming_buffer is not None,
+            expires_at=table.expires,
+            columns=_columns(table),
         )
 
-    def shards(self, dataset: str) -> list[Shard]:
+    def shards(self, dataset: str) -> dict[Shard, Listed]:
         """All shards of a dataset."""
         tables = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000, **self._patience)
-        found = (shards.parse(table.table_id) for table in tables if table.table_type == "TABLE")
-        return [shard for shard in found if shard]
+        found = {shards.parse(table.table_id): table for table in tables if table.table_type == "TABLE"}
+        return {shard: Listed(table.created, table.expires) for shard, table in found.items() if shard}
+
+    def expire(self, dataset: str, shard: Shard, at: datetime | None) -> None:
+        """Have a shard expire at that moment, or never; one that is gone stays so."""
+        from google.cloud import bigquery
+
+        table = bigquery.Table(f"{self.project}.{dataset}.{shard.name}")
+        table.expires = at
+        try:
+            self._client.update_table(table, ["expires"], **self._patience)
+        except exceptions.NotFound:
+            return
+        except _REFUSALS as error:
+            raise _refusal(f"the expiry of {dataset}.{shard.name}", error) from error
 
     def view(self, dataset: str, name: str) -> View | None:
         """What stands under that name; None where nothing does."""
@@ -95,11 +112,11 @@ class BigQuery:
         if table is None:
             return None
         query = table.view_query if table.table_type == "VIEW" else None
-        return View(dataset, name, table.etag, table.table_type, query, table.labels.get(PIN, ""))
+        return View(dataset, name, table.etag, table.table_type, query, table.labels.get(PIN, ""), _columns(table))
 
-    def create_view(self, dataset: str, name: str, query: str, description: str | None, pin: str) -> None:
+    def create_view(self, dataset: str, name: str, query: str, shard: ShardState, pin: str) -> None:
         """
-        Create a view that never expires, whatever the dataset's default, which holds for views too.
+        Create a view, described as its shard is, that never expires, whatever the dataset's default, which holds for views too.
 
         Raises Outrun where the name has been taken since it was looked at.
         """
@@ -107,7 +124,7 @@ class BigQuery:
 
         view = bigquery.Table(f"{self.project}.{dataset}.{name}")
         view.view_query = query
-        view.description = description
+        view.description = shard.description
         view.labels = {PIN: pin} if pin else {}
         try:
             created = self._client.create_table(view, **self._patience)
@@ -115,13 +132,17 @@ class BigQuery:
             raise Outrun(f"{dataset}.{name} has been created since") from error
         except _REFUSALS as error:
             raise _refusal(f"the view {dataset}.{name}", error) from error
-        if created.expires:
+        # BigQuery takes columns only of a view that is there.
+        columns = views.described(_columns(created), shard.columns)
+        changes = (["schema"] if columns else []) + (["expires"] if created.expires else [])
+        if changes:
             created.expires = None
-            self._client.update_table(created, ["expires"], **self._patience)
+            created.schema = columns or created.schema
+            self._patch_view(f"{dataset}.{name}", created, changes, "describing")
 
-    def change_view(self, view: View, query: str, pin: str) -> None:
+    def change_view(self, view: View, query: str, pin: str) -> View:
         """
-        Change a view's SQL and pin in one patch, if it is as it was when it was read.
+        Change a view's SQL and pin in one patch, if it is as it was when it was read, and give it as it is then.
 
         A patch, because CREATE OR REPLACE VIEW is a query job, which makes events of its own and loses labels.
         """
@@ -130,14 +151,25 @@ class BigQuery:
         changed = bigquery.Table.from_api_repr(_reference(self.project, view) | {"etag": view.etag})
         changed.view_query = query
         changed.labels = {PIN: pin or None}  # None takes the label away
+        fields = ["view_query", "labels"] if pin != view.pin else ["view_query"]
+        answer = self._patch_view(f"{view.dataset}.{view.name}", changed, fields, "moving")
+        return replace(view, etag=answer.etag, query=query, pin=pin, columns=_columns(answer))
+
+    def describe_view(self, view: View, columns: Columns) -> None:
+        """Describe a view's columns, if it is as it was when it was read."""
+        from google.cloud import bigquery
+
+        changed = bigquery.Table.from_api_repr(_reference(self.project, view) | {"etag": view.etag})
+        changed.schema = columns
+        self._patch_view(f"{view.dataset}.{view.name}", changed, ["schema"], "describing")
+
+    def _patch_view(self, name: str, changed: Any, fields: list[str], doing: str) -> Any:
         try:
-            self._client.update_table(
-                changed, ["view_query", "labels"] if pin != view.pin else ["view_query"], **self._patience
-            )
+            return self._client.update_table(changed, fields, **self._patience)
         except exceptions.PreconditionFailed as error:
-            raise Outrun(f"{view.dataset}.{view.name} has been changed since") from error
+            raise Outrun(f"{name} has been changed since") from error
         except _REFUSALS as error:
-            raise _refusal(f"moving the view {view.dataset}.{view.name}", error) from error
+            raise _refusal(f"{doing} the view {name}", error) from error
 
     def table_written(self, job: Truncated) -> TableWritten | None:
         """What a job wrote; None where it is gone, runs, or is neither a load nor a copy."""
@@ -205,6 +237,10 @@ def _load_config(exported: TableExported, seal: Seal, *, described: bool) -> Any
     if described and seal.description:
         config.destination_table_description = seal.description
     return config
+
+
+def _columns(table: Any) -> Columns:
+    return [field.to_api_repr() for field in table.schema]
 
 
 def _schema(seal: Seal, *, described: bool) -> list[Any]:

@@ -13,6 +13,7 @@ from requests.exceptions import RequestException
 from shared.errors import NotNow, Outrun, Permanent
 from shared.lane import File
 
+_NAMES = "items(name),nextPageToken"
 _UNAVAILABLE = (
     exceptions.RetryError,
     exceptions.ServerError,
@@ -56,6 +57,11 @@ class Bucket:
         except exceptions.NotFound:
             return None
         return content, int(blob.generation)
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of all objects that begin so."""
+        with self._translated(prefix):
+            return [blob.name for blob in self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_NAMES)]
 
     def stat(self, name: str) -> File | None:
         """An object; None where there is none."""
