@@ -23,6 +23,7 @@ services = exporting.Services(
     storage=Storage(settings.project),
     announcements=topics,
     requests=topics if settings.mirror_requests_topic else None,
+    run_announcements=topics if settings.run_exported_topic else None,
     shards=BigQuery(settings.project),
     clock=SystemClock(),
     wait_budget=timedelta(seconds=settings.wait_budget_seconds),

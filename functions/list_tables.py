@@ -15,7 +15,12 @@ from shared.settings import Settings
 
 settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC")
 topics = PubSub(settings)
-services = listing.Services(database=Postgres(), storage=Storage(settings.project), exports=topics)
+services = listing.Services(
+    database=Postgres(),
+    storage=Storage(settings.project),
+    exports=topics,
+    run_announcements=topics if settings.run_exported_topic else None,
+)
 
 
 @functions_framework.cloud_event

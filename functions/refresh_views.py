@@ -15,12 +15,16 @@ from shared.outcome import Outcome
 from shared.settings import Settings
 
 settings = Settings.from_env(os.environ)
+topics = PubSub(settings)
 services = refreshing.Services(
-    warehouse=BigQuery(settings.project), storage=Storage(settings.project), clock=SystemClock()
+    warehouse=BigQuery(settings.project),
+    storage=Storage(settings.project),
+    clock=SystemClock(),
+    run_announcements=topics if settings.run_exported_topic else None,
 )
 
 
 @functions_framework.cloud_event
-@handler(PubSub(settings))
+@handler(topics)
 def refresh_views(event: CloudEvent) -> Outcome:
     return refreshing.refresh_views(refreshing.read(event, settings.pipelines), settings.pipelines, services)

@@ -38,6 +38,11 @@ class Message:
     delivery_attempt: int | None = None
 
     @property
+    def is_replay(self) -> bool:
+        """Whether somebody has published it again out of the dead letters."""
+        return "source_topic" in self.attributes or _GIVEN_UP_AT in self.attributes
+
+    @property
     def origin_id(self) -> str:
         """Raises Permanent where a replay's attribute is not an id that Pub/Sub gives."""
         origin = self.attributes.get("message_id", self.message_id)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared import lane, names, outcome, runs, schema_file, select, times, typemap
+from shared import completing, lane, names, outcome, runs, schema_file, select, times, typemap
 from shared.clock import Clock
+from shared.completing import RunAnnouncements
 from shared.errors import NotNow, NotYet, Outrun, Permanent
 from shared.lane import File, Operation, Seen
 from shared.messages import TableExport, TableExported
@@ -41,9 +42,6 @@ class Bucket(runs.Bucket, Protocol):
     def move(self, file: File, name: str, onto: int, marks: dict[str, str]) -> File:
         """Give a file its name and its marks, over that name's generation `onto` (0: none); raises Outrun where it is another."""
 
-    def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
-
 
 class Storage(Protocol):
     """Cloud Storage."""
@@ -75,12 +73,18 @@ class Shards(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What an export works with. Without `requests`, a table that has been altered since it was listed is given up."""
+    """
+    What an export works with.
+
+    Without `requests`, a table that has been altered since it was listed is given up; without `run_announcements`, nobody is
+    told that a run is whole.
+    """
 
     cloudsql: CloudSql
     storage: Storage
     announcements: Announcements
     requests: Requests | None
+    run_announcements: RunAnnouncements | None
     shards: Shards
     clock: Clock
     wait_budget: timedelta
@@ -284,6 +288,7 @@ class _Export:
                 "seconds": float(marks.get("seconds", 0)),
             },
         )
+        self._announce_run()
         return outcome.of_table("exported", f"exported to {seal.data_uri}", export, operation=marks.get("operation"))
 
     def _skip(self, reason: str) -> Outcome:
@@ -305,6 +310,14 @@ class _Export:
 
     def _record_reason(self, settled: str, reason: str) -> None:
         runs.record_reason(self._bucket, self._export, self._export.table_id, settled, "export_table", reason)
+        self._announce_run()
+
+    def _announce_run(self) -> None:
+        """This may have been its last table."""
+        export, topic = self._export, self._services.run_announcements
+        completing.announce_if_whole(
+            self._bucket, export.pipeline, export.run_id, export.table_id, topic, export.run_tables
+        )
 
     def _uri(self, name: str) -> str:
         return names.uri(self._pipeline.bucket, name)

@@ -72,6 +72,18 @@ class Fields:
             raise self._wrong(name, "a list of at least one name")
         return tuple(value)
 
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self.get(name) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(name, "a list of texts")
+        return tuple(value)
+
+    def number_or_none(self, name: str) -> int | None:
+        value = self.get(name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise self._wrong(name, "a whole number")
+        return value
+
     def objects(self, name: str, what: str) -> list["Fields"]:
         value = self.get(name)
         if not isinstance(value, list) or not value or not all(isinstance(item, dict) for item in value):

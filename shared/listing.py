@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from shared import catalog, log, messages, outcome, runs
+from shared import catalog, completing, log, messages, outcome, runs
 from shared.catalog import Refusal, Table
+from shared.completing import RunAnnouncements
 from shared.errors import Outrun, Permanent
 from shared.messages import MirrorRequest, TableExport
 from shared.outcome import Outcome
@@ -21,13 +22,6 @@ class Database(Protocol):
         """All tables of the pipeline's schemas, with their columns, as they stand now."""
 
 
-class Storage(Protocol):
-    """Cloud Storage."""
-
-    def bucket(self, name: str) -> runs.Bucket:
-        """The bucket of that name."""
-
-
 class Exports(Protocol):
     """The topic that exports are asked for on."""
 
@@ -37,11 +31,12 @@ class Exports(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What listing works with."""
+    """What listing works with. Without `run_announcements`, nobody is told that a run is whole."""
 
     database: Database
-    storage: Storage
+    storage: runs.Storage
     exports: Exports
+    run_announcements: RunAnnouncements | None
 
 
 def list_tables(request: MirrorRequest, services: Services) -> Outcome:
@@ -53,13 +48,15 @@ def list_tables(request: MirrorRequest, services: Services) -> Outcome:
     """
     bucket = services.storage.bucket(request.pipeline.bucket)
     if request.relist:
-        exports = _relisted(request, bucket, services.database)
+        exports = _relisted(request, bucket, services)
     else:
         manifest = _existing(request, bucket) or _new(request, bucket, services.database)
         if request.tables is None:
             _show_newest(request, manifest, bucket)
         exports = manifest.tables
     services.exports.request(exports, request.pipeline.instance)
+    if not exports:
+        _announce_run(request, bucket, services)
     return Outcome(
         outcome="listed",
         message=f"{len(exports)} tables of {request.pipeline.database} are to be exported",
@@ -69,7 +66,12 @@ def list_tables(request: MirrorRequest, services: Services) -> Outcome:
     )
 
 
-def _relisted(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Sequence[dict[str, Any]]:
+def _announce_run(request: MirrorRequest, bucket: runs.Bucket, services: Services) -> None:
+    """No export is to follow that would: the run has no tables that can be mirrored, or its last one has left the database."""
+    completing.announce_if_whole(bucket, request.pipeline, request.run_id, "list_tables", services.run_announcements)
+
+
+def _relisted(request: MirrorRequest, bucket: runs.Bucket, services: Services) -> Sequence[dict[str, Any]]:
     """The exports of tables that have been altered since their run began, as they are now; what is published once stands."""
     manifest = _existing(request, bucket)
     if not manifest or not manifest.tables:
@@ -78,12 +80,14 @@ def _relisted(request: MirrorRequest, bucket: runs.Bucket, database: Database) -
         )
     run = replace(request, requested_at=manifest.requested_at, replace=manifest.tables[0]["replace"])
     try:
-        tables = _selected(run, bucket, database)
+        tables = _selected(run, bucket, services.database)
     except Permanent as failure:
         for table in _as_listed(run, manifest):
             runs.record_reason(bucket, table, table.table_id, "failed", "list_tables", str(failure))
+        _announce_run(run, bucket, services)
         raise
-    return [runs.write_relisted(bucket, _export(table, run)) for table in tables]
+    run_tables = len(manifest.tables)
+    return [runs.write_relisted(bucket, _export(table, run, run_tables)) for table in tables]
 
 
 def _as_listed(run: MirrorRequest, manifest: Manifest) -> list[TableExport]:
@@ -100,7 +104,7 @@ def _existing(request: MirrorRequest, bucket: runs.Bucket) -> Manifest | None:
 
 def _new(request: MirrorRequest, bucket: runs.Bucket, database: Database) -> Manifest:
     tables = _selected(request, bucket, database)
-    manifest = runs.new_manifest(request, [_export(table, request).to_json() for table in tables])
+    manifest = runs.new_manifest(request, [_export(table, request, len(tables)).to_json() for table in tables])
     try:
         bucket.write(runs.manifest_file(request.pipeline.name, request.run_id), manifest.content, onto=0)
     except Outrun:  # another delivery of the same request: what it wrote counts
@@ -119,7 +123,7 @@ def _selected(request: MirrorRequest, bucket: runs.Bucket, database: Database) -
     return selection.tables
 
 
-def _export(table: Table, request: MirrorRequest) -> TableExport:
+def _export(table: Table, request: MirrorRequest, run_tables: int | None = None) -> TableExport:
     return TableExport(
         run_id=request.run_id,
         requested_at=request.requested_at,
@@ -131,6 +135,7 @@ def _export(table: Table, request: MirrorRequest) -> TableExport:
         columns=table.columns,
         comment=table.comment,
         has_children=table.has_children,
+        run_tables=run_tables,
     )
 
 

@@ -61,9 +61,6 @@ class Bucket(runs.Bucket, Protocol):
     def stat(self, name: str) -> File | None:
         """An object; None where there is none."""
 
-    def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
-
 
 class Storage(Protocol):
     """Cloud Storage."""

@@ -61,11 +61,16 @@ class TableOfRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableExport(TableOfRun):
-    """The wish to export it, with all that this needs, so that nobody has to ask the database again."""
+    """
+    The wish to export it, with all that this needs, so that nobody has to ask the database again.
+
+    `run_tables`: how many tables the run has, None where the message does not say.
+    """
 
     columns: tuple[Column, ...]
     comment: str | None = None
     has_children: bool = False
+    run_tables: int | None = None
 
     @property
     def table_id(self) -> str:
@@ -76,6 +81,7 @@ class TableExport(TableOfRun):
         return TableOfRun.to_json(self) | {
             "comment": self.comment,
             "has_children": self.has_children,
+            "run_tables": self.run_tables,
             "columns": [column.to_json() for column in self.columns],
         }
 
@@ -110,6 +116,29 @@ class TableExported(TableOfRun):
             "schema_uri": self.schema_uri,
             "data_uri": self.data_uri,
             "format": self.format,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunExported:
+    """A run that is whole: the ids of its tables that were exported, and of those that failed."""
+
+    run_id: str
+    pipeline: Pipeline
+    shard_date: date
+    manifest_uri: str
+    tables: tuple[str, ...]
+    failed: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as `run-exported` carries it."""
+        return {
+            "run_id": self.run_id,
+            "pipeline": self.pipeline.name,
+            "shard_date": self.shard_date.isoformat(),
+            "manifest_uri": self.manifest_uri,
+            "tables": list(self.tables),
+            "failed": list(self.failed),
         }
 
 
@@ -162,6 +191,7 @@ def table_export(data: bytes, pipelines: Pipelines) -> TableExport:
         columns=tuple(_column(column) for column in fields.objects("columns", "column of a table export")),
         comment=fields.text_or_none("comment"),
         has_children=fields.flag("has_children", default=False),
+        run_tables=fields.number_or_none("run_tables"),
     )
 
 
@@ -174,6 +204,19 @@ def table_exported(data: bytes, pipelines: Pipelines) -> TableExported:
         schema_uri=fields.text("schema_uri"),
         data_uri=fields.text("data_uri"),
         format=fields.text("format"),
+    )
+
+
+def run_exported(data: bytes, pipelines: Pipelines) -> RunExported:
+    """What a message on `run-exported` announces."""
+    fields = Fields.read(data, "announcement of a run")
+    return RunExported(
+        run_id=fields.text("run_id"),
+        pipeline=fields.pipeline(pipelines),
+        shard_date=fields.day("shard_date"),
+        manifest_uri=fields.text("manifest_uri"),
+        tables=fields.texts("tables"),
+        failed=fields.texts("failed"),
     )
 
 

@@ -85,6 +85,20 @@ def _is_time_zone(value: Any) -> bool:
     return True
 
 
+def _is_dataflow(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"template", "region"} <= value.keys():
+        return False
+    parameters = value.get("parameters", {})
+    texts = {key: text for key, text in value.items() if key != "parameters"}
+    return (
+        texts.keys() <= {"template", "region", "service_account", "network"}
+        and all(map(_text, texts.values()))
+        and value["template"].startswith("gs://")
+        and isinstance(parameters, dict)
+        and all(isinstance(text, str) for text in parameters.values())
+    )
+
+
 _ANY_TEXT = _Rule(_text, "a text that is not empty")
 _DATASET = _matching(r"[A-Za-z0-9_]{1,1024}", "a dataset's id (letters, digits and _)")
 _RULES = {
@@ -113,7 +127,10 @@ _RULES = {
         "a number above 0 and at most 1",
     ),
     "keep_days": _Rule(lambda value: _whole(value) and value >= 1, "a whole number of days, 1 or more"),
-    "dataflow": _Rule(lambda value: isinstance(value, dict), "an object"),
+    "dataflow": _Rule(
+        _is_dataflow,
+        'an object with "template" (gs://…) and "region", and perhaps "parameters" (texts), "service_account" and "network"',
+    ),
 }
 _REQUIRED = [field.name for field in fields(Pipeline) if field.default is MISSING and field.name != "name"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")

@@ -8,16 +8,18 @@ from typing import Protocol
 
 from cloudevents.http import CloudEvent
 
-from shared import audit, dataflow, events, log, messages, moving, shards
+from shared import audit, completing, dataflow, events, log, messages, moving, shards
 from shared.audit import TableWritten, Truncated
 from shared.clock import Clock
+from shared.completing import RunAnnouncements
 from shared.dataflow import JobEnded
 from shared.errors import Permanent, without_values
 from shared.messages import ViewRefresh
 from shared.moving import Moved, Stayed
 from shared.outcome import Outcome
 from shared.pipelines import Pipeline
-from shared.releases import Releases, Run, Storage
+from shared.releases import Releases, Run
+from shared.runs import Storage
 from shared.shards import Listed, Shard
 from shared.times import day_in, stamp
 from shared.views import SETTLED_AFTER, Aim
@@ -41,11 +43,12 @@ class Warehouse(moving.Warehouse, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What refreshing works with."""
+    """What refreshing works with. Without `run_announcements`, nobody is told that a run is whole."""
 
     warehouse: Warehouse
     storage: Storage
     clock: Clock
+    run_announcements: RunAnnouncements | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ class _Refresh:
         self._keep_to_days(results, listed)
         if request.table_ids is None:
             self._report_stale(listed)
+            self._end_silent_runs()
         refused = [result.reason for result in results.values() if isinstance(result, _Refused)]
         if refused and request.table_ids:
             raise Permanent("; ".join(refused))
@@ -232,6 +236,11 @@ class _Refresh:
         ]
         if stale:
             self._log("WARNING", "ignored", f"{len(stale)} views are stale: {', '.join(stale)}")
+
+    def _end_silent_runs(self) -> None:
+        services = self._services
+        bucket = services.storage.bucket(self._pipeline.bucket)
+        completing.end_silent_runs(bucket, self._pipeline, services.clock.now(), services.run_announcements)
 
     def _summed_up(self, results: _Results) -> Outcome:
         counts = [sum(isinstance(result, kind) for result in results.values()) for kind in (Moved, _Refused)]

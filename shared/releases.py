@@ -7,29 +7,11 @@ its folder says which of them have failed.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Protocol
+from datetime import date, datetime
 
 from shared import names, runs, schema_file, times
 from shared.pipelines import Pipeline
 from shared.shards import Shard
-
-SILENT_AFTER = timedelta(hours=24)
-"""Since the request, when a table without a shard counts as failed, so that every run ends."""
-
-
-class Bucket(runs.Bucket, Protocol):
-    """A pipeline's bucket."""
-
-    def names(self, prefix: str) -> list[str]:
-        """The names of all objects that begin so."""
-
-
-class Storage(Protocol):
-    """Cloud Storage."""
-
-    def bucket(self, name: str) -> Bucket:
-        """The bucket of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +38,7 @@ class Run:
 class Releases:
     """What may be shown of a pipeline, given the shards that are there. Each run is looked up once."""
 
-    def __init__(self, pipeline: Pipeline, bucket: Bucket, present: Collection[Shard], now: datetime) -> None:
+    def __init__(self, pipeline: Pipeline, bucket: runs.Bucket, present: Collection[Shard], now: datetime) -> None:
         self._pipeline = pipeline
         self._bucket = bucket
         self._present = present
@@ -89,7 +71,7 @@ class Releases:
         """See that the whole-database runs of the last days end, even where they brought nothing that led here."""
         zone = self._pipeline.time_zone
         for back in (0, 1, 2):
-            day = times.day_in(zone, self._now - SILENT_AFTER * back)
+            day = times.day_in(zone, self._now - back * runs.SILENT_AFTER)
             self._read(runs.newest_manifest_file(self._pipeline.name, day))
 
     def _read(self, manifest_file: str) -> Run | None:
@@ -103,8 +85,8 @@ class Releases:
         prefix = runs.failed_file(name, manifest.run_id)
         recorded = {each.removeprefix(prefix).removesuffix(".json") for each in self._bucket.names(prefix)}
         failed, silent = recorded - with_shard, tables - with_shard - recorded
-        if manifest.requested_at + SILENT_AFTER <= self._now:
-            self._fail(manifest.run_id, silent)
+        if manifest.requested_at + runs.SILENT_AFTER <= self._now:
+            runs.record_silence(self._bucket, name, manifest.run_id, silent)
             failed, silent = failed | silent, set()
         return Run(
             run_id=manifest.run_id,
@@ -114,8 +96,3 @@ class Releases:
             failed=frozenset(failed),
             silent=frozenset(silent),
         )
-
-    def _fail(self, run_id: str, silent: Collection[str]) -> None:
-        reason = f"it has no shard {SILENT_AFTER.total_seconds() / 3600:g} hours after the run was requested"
-        for table_id in sorted(silent):
-            runs.record_silence(self._bucket, self._pipeline.name, run_id, table_id, "refresh_views", reason)

@@ -1,9 +1,9 @@
 """The record of a run in the bucket: its manifest, and what became of each of its tables."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from shared import times
@@ -11,6 +11,11 @@ from shared.errors import Outrun
 from shared.messages import MirrorRequest, TableExport, TableOfRun
 
 VERSION = 1
+SILENT_AFTER = timedelta(hours=24)
+"""Since the request, when a table of which nothing has come counts as failed, so that every run ends."""
+
+Settled = dict[str, set[str]]
+"""The ids of the tables that were `exported`, have `failed`, or were `skipped`; one may be in more than one of them."""
 
 
 class Bucket(Protocol):
@@ -22,12 +27,18 @@ class Bucket(Protocol):
     def write(self, name: str, content: bytes, onto: int) -> None:
         """Write an object over its generation `onto` (0: where there is none); raises Outrun where it is another."""
 
-
-class Deleting(Protocol):
-    """A pipeline's bucket, as far as taking a record back needs it."""
+    def names(self, prefix: str) -> list[str]:
+        """The names of all objects that begin so."""
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""
+
+
+class Storage(Protocol):
+    """Cloud Storage."""
+
+    def bucket(self, name: str) -> Bucket:
+        """The bucket of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +52,13 @@ class Manifest:
     content: bytes
 
 
+def folder(pipeline: str, run_id: str) -> str:
+    """Where the record of a run is kept."""
+    return f"{pipeline}/_runs/{run_id}"
+
+
 def manifest_file(pipeline: str, run_id: str) -> str:
-    return f"{_folder(pipeline, run_id)}/manifest.json"
+    return f"{folder(pipeline, run_id)}/manifest.json"
 
 
 def newest_manifest_file(pipeline: str, day: date) -> str:
@@ -82,7 +98,7 @@ def record(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, content:
 
     What was written first stands, so that a redelivery changes nothing.
     """
-    _write_once(bucket, f"{_folder(of.pipeline.name, of.run_id)}/{settled}/{table_id}.json", content)
+    _write_once(bucket, f"{folder(of.pipeline.name, of.run_id)}/{settled}/{table_id}.json", content)
 
 
 def record_reason(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, function: str, reason: str) -> None:
@@ -90,17 +106,36 @@ def record_reason(bucket: Bucket, of: TableOfRun, table_id: str, settled: str, f
     record(bucket, of, table_id, settled, {"function": function, "error": reason})
 
 
-def record_silence(bucket: Bucket, pipeline: str, run_id: str, table_id: str, function: str, reason: str) -> None:
-    """Write down that a table failed of which nothing has been heard."""
-    _write_once(bucket, failed_file(pipeline, run_id, table_id), {"function": function, "error": reason})
+def record_silence(bucket: Bucket, pipeline: str, run_id: str, tables: Iterable[str]) -> None:
+    """Write down that tables failed of which nothing has been heard for a day."""
+    reason = f"nothing has come of it {SILENT_AFTER.total_seconds() / 3600:g} hours after the run was requested"
+    for table_id in sorted(tables):
+        content = {"function": "refresh_views", "error": reason}
+        _write_once(bucket, failed_file(pipeline, run_id, table_id), content)
 
 
 def failed_file(pipeline: str, run_id: str, table_id: str = "") -> str:
     """Where it is written that a table failed; without a table, what all these names begin with."""
-    return f"{_folder(pipeline, run_id)}/failed/" + (f"{table_id}.json" if table_id else "")
+    return f"{folder(pipeline, run_id)}/failed/" + (f"{table_id}.json" if table_id else "")
 
 
-def clear_failure(bucket: Deleting, of: TableOfRun, table_id: str) -> None:
+def settled(bucket: Bucket, pipeline: str, run_id: str) -> Settled:
+    """What is written down of a run's tables, by one list of its folder."""
+    found: Settled = {"exported": set(), "failed": set(), "skipped": set()}
+    prefix = f"{folder(pipeline, run_id)}/"
+    for name in bucket.names(prefix):
+        how, _, file = name.removeprefix(prefix).partition("/")
+        if how in found:
+            found[how].add(file.removesuffix(".json"))
+    return found
+
+
+def announced_file(pipeline: str, run_id: str) -> str:
+    """The object that decides who says that a run is whole."""
+    return f"{folder(pipeline, run_id)}/run_exported.json"
+
+
+def clear_failure(bucket: Bucket, of: TableOfRun, table_id: str) -> None:
     """Take back what was written down of a failure that a replay has made good."""
     bucket.delete(failed_file(of.pipeline.name, of.run_id, table_id))
 
@@ -136,8 +171,4 @@ def _write_once(bucket: Bucket, name: str, content: dict[str, Any]) -> None:
 
 
 def _relisted_file(export: TableExport) -> str:
-    return f"{_folder(export.pipeline.name, export.run_id)}/relisted/{export.table_id}.json"
-
-
-def _folder(pipeline: str, run_id: str) -> str:
-    return f"{pipeline}/_runs/{run_id}"
+    return f"{folder(export.pipeline.name, export.run_id)}/relisted/{export.table_id}.json"

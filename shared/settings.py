@@ -9,7 +9,13 @@ from shared.pipelines import Pipeline
 
 _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _TOPIC_VARIABLES = frozenset(
-    {"MIRROR_REQUESTS_TOPIC", "TABLE_EXPORTS_TOPIC", "TABLE_EXPORTED_TOPIC", "DEAD_LETTERS_TOPIC"}
+    {
+        "MIRROR_REQUESTS_TOPIC",
+        "TABLE_EXPORTS_TOPIC",
+        "TABLE_EXPORTED_TOPIC",
+        "RUN_EXPORTED_TOPIC",
+        "DEAD_LETTERS_TOPIC",
+    }
 )
 _LONGEST_WAIT = 540
 """Seconds. A push subscription gives up on an answer after 600."""
@@ -29,7 +35,9 @@ class Settings:
     mirror_requests_topic: str = ""
     table_exports_topic: str = ""
     table_exported_topic: str = ""
+    run_exported_topic: str = ""
     cloudsql_admin_endpoint: str | None = None
+    dataflow_endpoint: str | None = None
     pubsub_endpoint: str | None = None
     wait_budget_seconds: float = 480
 
@@ -61,7 +69,9 @@ class Settings:
             mirror_requests_topic=environ.get("MIRROR_REQUESTS_TOPIC", ""),
             table_exports_topic=environ.get("TABLE_EXPORTS_TOPIC", ""),
             table_exported_topic=environ.get("TABLE_EXPORTED_TOPIC", ""),
+            run_exported_topic=environ.get("RUN_EXPORTED_TOPIC", ""),
             cloudsql_admin_endpoint=environ.get("CLOUDSQL_ADMIN_ENDPOINT") or None,
+            dataflow_endpoint=environ.get("DATAFLOW_ENDPOINT") or None,
             pubsub_endpoint=environ.get("PUBSUB_ENDPOINT") or None,
             wait_budget_seconds=float(wait),
         )

@@ -1,8 +1,9 @@
 """
-Whether a failure of an export may pass: decided here, and with each that does not, what to do about it.
+Whether a failure may pass: decided here, and with each that does not, what to do about it.
 
     of a call        an error of the Admin API            NotNow, NotYet or Permanent
     of an operation  one that is done, with an error      PASSING, ALTERED or HOPELESS
+    of a launch      an error of Dataflow                 NotNow or Permanent
 
 A failure passes where the same message may succeed later with nobody's help.
 """
@@ -33,6 +34,15 @@ _REMEDIES = {
     404: "Correct the pipeline's instance",
 }
 _REPLAY = "then replay the message"
+_REMEDIES_OF_LAUNCH = {
+    400: "Correct the pipeline's dataflow setting by what it says",
+    401: "Give the function's service account access to the Dataflow API",
+    403: (
+        "Grant the function's service account roles/dataflow.developer and, on the job's service account, "
+        "roles/iam.serviceAccountUser, and enable the Dataflow API"
+    ),
+    404: "Correct the template and the region of the pipeline's dataflow setting",
+}
 
 _ALTERED = re.compile(
     r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast)\b", re.DOTALL
@@ -50,7 +60,7 @@ _REMEDIES_BY_WORDS = {
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """
-    An error of the Admin API: `what` was asked for, and the status, Google's words for the reasons and the message of the answer.
+    An error of one of Google's APIs: `what` was asked for, and the status, Google's words for the reasons and the message of the answer.
 
     `by_id`: of one operation, which may be unknown for a moment after its start.
     """
@@ -88,6 +98,14 @@ def of_call(refusal: Refusal, state: str = "", activation_policy: str = "") -> N
     if refusal.status == 409:
         return NotYet(said)  # a conflict of another kind: not for waiting here, but not for good either
     return Permanent(f"{said}. {_remedy(refusal)}, {_REPLAY}")
+
+
+def of_launch(refusal: Refusal) -> NotNow | Permanent:
+    """What to raise for an error of Dataflow."""
+    said = f"{refusal.what}: {refusal.status} {without_values(refusal.message)}"
+    if _passes(refusal):
+        return NotNow(said)
+    return Permanent(f"{said}. {_REMEDIES_OF_LAUNCH.get(refusal.status, 'Correct the request')}, {_REPLAY}")
 
 
 def of_operation(error: str) -> OperationFailure:

@@ -1,20 +1,13 @@
 """The Cloud SQL Admin API: exports, and the operations that carry them out."""
 
-import json
-import logging
-import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from http.client import HTTPException
 from typing import Any
-
-import httplib2
-from google.auth.exceptions import TransportError
-from googleapiclient import discovery
-from googleapiclient.errors import HttpError
 
 from shared import times, verdict
 from shared.errors import NotNow, NotYet, Permanent, without_values
+from shared.gcp import rest
+from shared.gcp.rest import Refused
 from shared.lane import Operation
 from shared.select import Extraction
 from shared.verdict import Refusal
@@ -24,16 +17,12 @@ _OPERATION = "name,status,insertTime,endTime,error,operationType,exportContext/u
 _STATE = "state,settings/activationPolicy"
 _PAGE = 50
 
-# It warns of a timeout that it cannot pass on, at each refresh of a token; our clients have one of their own.
-logging.getLogger("google_auth_httplib2").setLevel(logging.ERROR)
-
 
 class CloudSql:
-    """The Admin API, at another address where one is given. Each thread has a client of its own: httplib2 cannot be shared."""
+    """The Admin API, at another address where one is given."""
 
     def __init__(self, endpoint: str | None = None) -> None:
-        self._endpoint = endpoint
-        self._of_thread = threading.local()
+        self._api = rest.Api("sqladmin", "v1", endpoint)
 
     def start_export(
         self, instance: str, database: str, uri: str, extraction: Extraction, *, offload: bool
@@ -60,30 +49,30 @@ class CloudSql:
                 },
             }
         }
-        request = self._service.instances().export(project=project, instance=name, body=body, fields=_OPERATION)
+        request = self._api.service.instances().export(project=project, instance=name, body=body, fields=_OPERATION)
         try:
-            return _operation(_answer(request, f"the export of {uri} from {instance}"))
-        except _Refused as refused:
+            return _operation(rest.answer(request, f"the export of {uri} from {instance}"))
+        except Refused as refused:
             raise self._judged(refused.refusal, instance) from refused
 
     def operation(self, instance: str, name: str) -> Operation:
         """The operation as it stands. An operation may be unknown for a moment after its start: NotNow."""
         project, _ = _project_and_name(instance)
-        request = self._service.operations().get(project=project, operation=name, fields=_OPERATION)
+        request = self._api.service.operations().get(project=project, operation=name, fields=_OPERATION)
         try:
-            return _operation(_answer(request, f"the operation {name} of {instance}", by_id=True))
-        except _Refused as refused:
+            return _operation(rest.answer(request, f"the operation {name} of {instance}", by_id=True))
+        except Refused as refused:
             raise verdict.of_call(refused.refusal) from refused
 
     def operations(self, instance: str) -> list[Operation]:
         """The instance's recent operations, newest first: one page, because in its lane a table's own are the newest."""
         project, name = _project_and_name(instance)
-        request = self._service.operations().list(
+        request = self._api.service.operations().list(
             project=project, instance=name, maxResults=_PAGE, fields=f"items({_OPERATION})"
         )
         try:
-            answer = _answer(request, f"the operations of {instance}")
-        except _Refused as refused:
+            answer = rest.answer(request, f"the operations of {instance}")
+        except Refused as refused:
             raise verdict.of_call(refused.refusal) from refused
         return [_operation(item) for item in answer.get("items", [])]
 
@@ -92,53 +81,18 @@ class CloudSql:
         if not refusal.depends_on_state:
             return verdict.of_call(refusal)
         project, name = _project_and_name(instance)
-        request = self._service.instances().get(project=project, instance=name, fields=_STATE)
+        request = self._api.service.instances().get(project=project, instance=name, fields=_STATE)
         try:
-            found = _answer(request, f"the state of {instance}")
-        except _Refused as refused:
+            found = rest.answer(request, f"the state of {instance}")
+        except Refused as refused:
             return verdict.of_call(refused.refusal)
         return verdict.of_call(refusal, found.get("state", ""), found.get("settings", {}).get("activationPolicy", ""))
-
-    @property
-    def _service(self) -> Any:
-        if not hasattr(self._of_thread, "service"):
-            options = {"api_endpoint": self._endpoint} if self._endpoint else None
-            self._of_thread.service = discovery.build("sqladmin", "v1", client_options=options, cache_discovery=False)
-        return self._of_thread.service
 
 
 def _project_and_name(instance: str) -> tuple[str, str]:
     """A connection name is project:region:instance, and a project may have a domain, with a colon of its own."""
     project, _, name = instance.rsplit(":", 2)
     return project, name
-
-
-class _Refused(Exception):  # noqa: N818
-    """The Admin API has answered with an error."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
-
-
-def _answer(request: Any, what: str, *, by_id: bool = False) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = request.execute()
-    except HttpError as error:
-        refusal = Refusal(what, error.status_code, _reasons(error), str(error.reason), by_id)
-        raise _Refused(refusal) from error
-    except (OSError, httplib2.HttpLib2Error, HTTPException, TransportError) as error:
-        raise NotNow(f"{what}: no answer, {type(error).__name__}") from error
-    return answer
-
-
-def _reasons(error: HttpError) -> set[str]:
-    """Google's words for the error. The client's own `error_details` leaves them out where the answer has `details`, too."""
-    try:
-        errors = json.loads(error.content)["error"]["errors"]
-        return {each.get("reason", "") for each in errors}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return set()
 
 
 def _operation(fields: Mapping[str, Any]) -> Operation:

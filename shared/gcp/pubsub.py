@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.errors import one_line
 from shared.events import Message
-from shared.messages import TableExport, TableExported
+from shared.messages import RunExported, TableExport, TableExported
 from shared.settings import Settings
 
 _IN_LANES = "export_table"
@@ -44,6 +44,10 @@ class PubSub:
     def announce(self, exported: TableExported) -> None:
         """Tell the loaders of a pair of files, and return when it is confirmed."""
         _confirm([self._publish(self._settings.table_exported_topic, exported.to_json())])
+
+    def announce_run(self, exported: RunExported) -> None:
+        """Tell whoever loads a run as a whole, and return when it is confirmed."""
+        _confirm([self._publish(self._settings.run_exported_topic, exported.to_json())])
 
     def bury(self, message: Message, function: str, error: str) -> None:
         """

@@ -62,6 +62,7 @@ def test_a_message_carries_all_that_the_export_needs(stage: Stage) -> None:
         "replace": True,
         "comment": "All orders.",
         "has_children": False,
+        "run_tables": 1,
         "columns": [
             {"name": "id", "data_type": "bigint", "nullable": False, "comment": None},
             {

@@ -145,7 +145,7 @@ class Mirror:
         heard = Heard()
         request = MirrorRequest(f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True)
         listing.list_tables(
-            request, listing.Services(shared.gcp.postgres.Postgres(), self.services.storage, _Exports(heard))
+            request, listing.Services(shared.gcp.postgres.Postgres(), self.services.storage, _Exports(heard), None)
         )
         known = {self.pipeline.name: self.pipeline}
         return [messages.table_export(json.dumps(export).encode(), known) for export in heard.exports]
@@ -154,7 +154,14 @@ class Mirror:
         """The pair of files, made by the Admin API."""
         heard, services = Heard(), self.services
         used = exporting.Services(
-            services.cloudsql, services.storage, heard, None, services.warehouse, QuickClock(), timedelta(seconds=60)
+            services.cloudsql,
+            services.storage,
+            heard,
+            None,
+            None,
+            services.warehouse,
+            QuickClock(),
+            timedelta(seconds=60),
         )
         exporting.export_table(export, REQUESTED, used)
         [announced] = heard.exported
@@ -193,7 +200,7 @@ class Mirror:
         loading.load_shard(exported, REQUESTED, loading.Services(services.storage, services.warehouse))
         written = TableWritten(PROJECT, self.pipeline.shards_dataset, exported.shard.name)
         known = {self.pipeline.name: self.pipeline}
-        refreshing.refresh_views(written, known, refreshing.Services(services.warehouse, clock))
+        refreshing.refresh_views(written, known, refreshing.Services(services.warehouse, services.storage, clock))
 
     def mirror(self, *tables: str) -> None:
         """The whole path for the tables that are named, or all."""

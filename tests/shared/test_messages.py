@@ -39,6 +39,7 @@ _EXPORTS = st.builds(
     columns=st.lists(_COLUMNS, min_size=1, max_size=3).map(tuple),
     comment=st.none() | _TEXTS,
     has_children=st.booleans(),
+    run_tables=st.none() | st.integers(1, 20_000),
 )
 _ANNOUNCEMENTS = st.builds(
     TableExported,
@@ -175,6 +176,7 @@ def test_a_wish_for_an_export_is_written_as_the_contract_says() -> None:
         "replace": True,
         "comment": None,
         "has_children": False,
+        "run_tables": None,
         "columns": [{"name": "id", "data_type": "bigint", "nullable": False, "comment": None}],
     }
 

@@ -78,7 +78,7 @@ def test_a_pipeline_knows_its_name() -> None:
         {"max_shrink": 0.5},
         {"max_shrink": 1},
         {"keep_days": 400},
-        {"dataflow": {"job": "mirror-.*"}},
+        {"dataflow": {"template": "gs://p/load.json", "region": "europe-west1", "parameters": {"mode": "fast"}}},
     ],
 )
 def test_a_setting_is_taken(changes: dict[str, Any]) -> None:
@@ -120,6 +120,10 @@ def test_a_setting_is_taken(changes: dict[str, Any]) -> None:
         ("keep_days", 1.0),
         ("keep_days", True),
         ("dataflow", "mirror"),
+        ("dataflow", {"template": "gs://p/load.json"}),
+        ("dataflow", {"template": "load.json", "region": "europe-west1"}),
+        ("dataflow", {"template": "gs://p/load.json", "region": "europe-west1", "job": "load"}),
+        ("dataflow", {"template": "gs://p/load.json", "region": "europe-west1", "parameters": {"workers": 3}}),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(key: str, value: Any) -> None:

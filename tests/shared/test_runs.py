@@ -45,6 +45,12 @@ class Memory:
             raise Outrun(name)
         self.objects[name] = content
 
+    def names(self, prefix: str) -> list[str]:
+        return sorted(name for name in self.objects if name.startswith(prefix))
+
+    def delete(self, name: str) -> None:
+        self.objects.pop(name, None)
+
 
 def test_a_manifest_stands_in_its_runs_folder() -> None:
     assert runs.manifest_file("billing", "9912") == "billing/_runs/9912/manifest.json"

@@ -1,0 +1,106 @@
+"""Say once that a run is whole: every table of it was exported, has failed, or was skipped."""
+
+import json
+from datetime import datetime
+from typing import Protocol
+
+from shared import names, runs, times
+from shared.errors import Outrun
+from shared.messages import RunExported
+from shared.pipelines import Pipeline
+from shared.runs import Bucket, Manifest
+
+
+class RunAnnouncements(Protocol):
+    """The topic of whoever loads a run as a whole."""
+
+    def announce_run(self, exported: RunExported) -> None:
+        """Publish, and return when it is confirmed."""
+
+
+def announce_if_whole(
+    bucket: Bucket,
+    pipeline: Pipeline,
+    run_id: str,
+    claimant: str,
+    announcements: RunAnnouncements | None,
+    run_tables: int | None = None,
+) -> None:
+    """
+    Announce a run, if it is whole and has not been announced; where nobody is to hear of it, do nothing.
+
+    `run_tables` is how many tables it has, where that is known: while fewer have settled, its manifest is not read. An object
+    in the bucket decides who announces: it names the `claimant`, who, should it crash before it has published, does so when
+    its own message comes again.
+    """
+    if announcements is None:
+        return
+    settled = runs.settled(bucket, pipeline.name, run_id)
+    if run_tables is not None and len(set().union(*settled.values())) < run_tables:
+        return
+    found = bucket.read(runs.manifest_file(pipeline.name, run_id))
+    whole = _whole(runs.read_manifest(found[0]), settled, pipeline) if found else None
+    if whole and _claim(bucket, pipeline.name, run_id, claimant):
+        announcements.announce_run(whole)
+        _mark(bucket, pipeline.name, run_id)
+
+
+def end_silent_runs(bucket: Bucket, pipeline: Pipeline, now: datetime, announcements: RunAnnouncements | None) -> None:
+    """
+    See that the whole-database runs of the last days end.
+
+    A table of which nothing has been written down a day after the request, such as one whose message Pub/Sub gave up on, has
+    failed.
+    """
+    if announcements is None:
+        return
+    for back in (1, 2):
+        day = times.day_in(pipeline.time_zone, now - back * runs.SILENT_AFTER)
+        found = bucket.read(runs.newest_manifest_file(pipeline.name, day))
+        manifest = runs.read_manifest(found[0]) if found else None
+        if manifest and manifest.requested_at + runs.SILENT_AFTER <= now:
+            settled = runs.settled(bucket, pipeline.name, manifest.run_id)
+            silent = _tables(manifest, pipeline).difference(*settled.values())
+            runs.record_silence(bucket, pipeline.name, manifest.run_id, silent)
+            announce_if_whole(bucket, pipeline, manifest.run_id, "refresh_views", announcements)
+
+
+def _tables(manifest: Manifest, pipeline: Pipeline) -> set[str]:
+    return {names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in manifest.tables}
+
+
+def _whole(manifest: Manifest, settled: runs.Settled, pipeline: Pipeline) -> RunExported | None:
+    """The announcement of a run; None while one of its tables has not settled."""
+    tables = _tables(manifest, pipeline)
+    exported = settled["exported"] & tables
+    if tables - exported - settled["failed"] - settled["skipped"]:
+        return None
+    return RunExported(
+        run_id=manifest.run_id,
+        pipeline=pipeline,
+        shard_date=manifest.day,
+        manifest_uri=names.uri(pipeline.bucket, runs.manifest_file(pipeline.name, manifest.run_id)),
+        tables=tuple(sorted(exported)),
+        failed=tuple(sorted(settled["failed"] - exported)),
+    )
+
+
+def _claim(bucket: Bucket, pipeline: str, run_id: str, claimant: str) -> bool:
+    """Whether it is the claimant's to announce the run."""
+    marker = runs.announced_file(pipeline, run_id)
+    found = bucket.read(marker)
+    if found:
+        mark = json.loads(found[0])
+        return not mark["announced"] and mark["claimant"] == claimant
+    try:
+        bucket.write(marker, json.dumps({"announced": False, "claimant": claimant}).encode(), onto=0)
+    except Outrun:  # somebody else settled the other last table at the same moment
+        return False
+    return True
+
+
+def _mark(bucket: Bucket, pipeline: str, run_id: str) -> None:
+    marker = runs.announced_file(pipeline, run_id)
+    found = bucket.read(marker)
+    if found:
+        bucket.write(marker, json.dumps(json.loads(found[0]) | {"announced": True}).encode(), onto=found[1])

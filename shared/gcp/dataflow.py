@@ -1,0 +1,60 @@
+"""Dataflow: the jobs that load whole runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared import times, verdict
+from shared.gcp import rest
+from shared.gcp.rest import Refused
+from shared.launching import Job
+
+_JOB = "id,currentState,createTime"
+_ALREADY_THERE = 409
+
+
+class Dataflow:
+    """The project's jobs, at another address of the API where one is given."""
+
+    def __init__(self, project: str, endpoint: str | None = None) -> None:
+        self._project = project
+        self._api = rest.Api("dataflow", "v1b3", endpoint)
+
+    def jobs(self, region: str, name: str) -> list[Job]:
+        """All jobs of that name, in whatever state, newest first."""
+        request = (
+            self._api.service.projects()
+            .locations()
+            .jobs()
+            .list(projectId=self._project, location=region, name=name, filter="ALL", fields=f"jobs({_JOB},name)")
+        )
+        try:
+            found = rest.answer(request, f"the Dataflow jobs of {self._project} in {region}")
+        except Refused as refused:
+            raise verdict.of_launch(refused.refusal) from refused
+        jobs = [_job(job) for job in found.get("jobs", []) if job.get("name") == name]
+        return sorted(jobs, key=lambda job: job.created_at, reverse=True)
+
+    def launch(self, region: str, parameter: Mapping[str, Any]) -> Job:
+        """Launch a Flex Template; where a job of its name is active, give that one."""
+        request = (
+            self._api.service.projects()
+            .locations()
+            .flexTemplates()
+            .launch(
+                projectId=self._project,
+                location=region,
+                body={"launchParameter": dict(parameter)},
+                fields=f"job({_JOB})",
+            )
+        )
+        name = parameter["jobName"]
+        try:
+            return _job(rest.answer(request, f"the launch of {name}")["job"])
+        except Refused as refused:
+            if refused.refusal.status == _ALREADY_THERE and (found := self.jobs(region, name)):
+                return found[0]
+            raise verdict.of_launch(refused.refusal) from refused
+
+
+def _job(fields: Mapping[str, Any]) -> Job:
+    return Job(fields["id"], fields.get("currentState", "JOB_STATE_UNKNOWN"), times.moment(fields["createTime"]))

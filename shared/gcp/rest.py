@@ -1,0 +1,66 @@
+"""Google's REST APIs through google-api-python-client: a client for each thread, and answers with their refusals told apart."""
+
+import json
+import logging
+import threading
+from http.client import HTTPException
+from typing import Any
+
+import httplib2
+from google.auth.exceptions import TransportError
+from googleapiclient import discovery
+from googleapiclient.errors import HttpError
+
+from shared.errors import NotNow
+from shared.verdict import Refusal
+
+# It warns of a timeout that it cannot pass on, at each refresh of a token; our clients have one of their own.
+logging.getLogger("google_auth_httplib2").setLevel(logging.ERROR)
+
+
+class Api:
+    """One API, at another address where one is given. Each thread has a client of its own: httplib2 cannot be shared."""
+
+    def __init__(self, name: str, version: str, endpoint: str | None) -> None:
+        self._name = name
+        self._version = version
+        self._endpoint = endpoint
+        self._of_thread = threading.local()
+
+    @property
+    def service(self) -> Any:
+        """The client, made from the description of the API that the library ships."""
+        if not hasattr(self._of_thread, "service"):
+            options = {"api_endpoint": self._endpoint} if self._endpoint else None
+            self._of_thread.service = discovery.build(
+                self._name, self._version, client_options=options, cache_discovery=False
+            )
+        return self._of_thread.service
+
+
+class Refused(Exception):  # noqa: N818 - it says what the answer was, not that the call went wrong
+    """The API has answered with an error."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def answer(request: Any, what: str, *, by_id: bool = False) -> dict[str, Any]:
+    """The answer to a request for `what`. Raises Refused for an error, NotNow where there is no answer."""
+    try:
+        found: dict[str, Any] = request.execute()
+    except HttpError as error:
+        raise Refused(Refusal(what, error.status_code, _reasons(error), str(error.reason), by_id)) from error
+    except (OSError, httplib2.HttpLib2Error, HTTPException, TransportError) as error:
+        raise NotNow(f"{what}: no answer, {type(error).__name__}") from error
+    return found
+
+
+def _reasons(error: HttpError) -> set[str]:
+    """Google's words for the error. The client's own `error_details` leaves them out where the answer has `details`, too."""
+    try:
+        errors = json.loads(error.content)["error"]["errors"]
+        return {each.get("reason", "") for each in errors}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
