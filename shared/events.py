@@ -40,7 +40,7 @@ class Message:
     @property
     def is_replay(self) -> bool:
         """Whether somebody has published it again out of the dead letters."""
-        return "source_topic" in self.attributes or _GIVEN_UP_AT in self.attributes
+        return not self.attributes.keys().isdisjoint({"message_id", "source_topic", _GIVEN_UP_AT})
 
     @property
     def origin_id(self) -> str:
