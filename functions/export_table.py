@@ -34,6 +34,5 @@ services = exporting.Services(
 @handler(topics)
 def export_table(event: CloudEvent) -> Outcome:
     message = events.message(event)
-    return exporting.export_table(
-        messages.table_export(message.data, settings.pipelines), message.published_at, services
-    )
+    export = messages.table_export(message.data, settings.pipelines)
+    return exporting.export_table(export, message.published_at, services, is_replay=message.is_replay)

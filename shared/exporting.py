@@ -90,20 +90,25 @@ class Services:
     wait_budget: timedelta
 
 
-def export_table(export: TableExport, published_at: datetime, services: Services) -> Outcome:
+def export_table(
+    export: TableExport, published_at: datetime, services: Services, *, is_replay: bool = False
+) -> Outcome:
     """
     See a table's pair of files made, sealed and announced; a redelivery takes up the work where it stands.
 
-    `published_at` is when the message was published. Raises NotYet when the wait budget is spent while the export goes on,
+    `published_at` is when the message was published; `is_replay`: it has failed before. Raises NotYet when the wait budget is spent while the export goes on,
     and Permanent, once that is written down and cleared up, when it cannot succeed.
     """
     work = _Export(export, published_at, services)
     try:
-        return work.settle()
+        settled = work.settle()
     except Permanent as failure:
         with suppress(Permanent):  # such as no access to the bucket: the first reason counts
             work.record_failure(failure)
         raise
+    if is_replay and settled.outcome == "exported":
+        work.clear_failure()
+    return settled
 
 
 class _Export:
@@ -137,6 +142,10 @@ class _Export:
         """Leave nothing half done behind, and write down why the table has no export in this run."""
         self._bucket.delete(self._staged_file)
         self._record_reason("failed", str(failure))
+
+    def clear_failure(self) -> None:
+        """Take back what was written down of an earlier delivery's failure."""
+        runs.clear_failure(self._bucket, self._export, self._export.table_id)
 
     def _look(self) -> Seen:
         export = self._export
@@ -187,7 +196,14 @@ class _Export:
         match step:
             case lane.AskOperations():
                 operations = self._operations()
-                return replace(seen, operations=operations, superseded=bool(operations) and self._is_superseded())
+                return replace(
+                    seen,
+                    operations=operations,
+                    staged=self._bucket.stat(self._staged_file)
+                    if operations
+                    else seen.staged,  # it may have come since
+                    superseded=bool(operations) and self._is_superseded(),
+                )
             case lane.Clear():
                 self._bucket.delete(self._staged_file)
                 return replace(seen, staged=None)

@@ -114,6 +114,10 @@ def _load(exported: TableExported, published_at: datetime, bucket: Bucket, wareh
         reason = f"{exported.shard.name} has rows already"
         runs.record_reason(bucket, exported, exported.table_id, "skipped", "load_shard", reason)
         return outcome.of_table("skipped", f"not loaded: {reason}", exported, severity="WARNING")
+    if job.reason and (newer := _seal(exported, bucket)).run_id != exported.run_id:
+        return outcome.of_table(
+            "skipped", f"not loaded: the run {newer.run_id} has replaced {exported.data_uri} meanwhile", exported
+        )
     _check(job, exported)
     _load_what_came_meanwhile(exported, job, bucket, warehouse)
     runs.clear_failure(bucket, exported, exported.table_id)

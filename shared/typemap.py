@@ -62,6 +62,15 @@ def _text(c: str) -> str:
     return f"{c}::text"
 
 
+def _as(data_type: str, rendered: Sql = _itself) -> Sql:
+    """
+    The rendered value, as it is; an error where the column has been given a type of another kind since, such as text.
+
+    A cast would not do, because it rounds.
+    """
+    return lambda c: rendered(f"coalesce({c}, NULL::{data_type})")
+
+
 def _own_text(c: str) -> str:
     """A value's own output, where a cast would give another: padded char(n), inet without a mask. format() makes '' of NULL."""
     return f"CASE WHEN {c} IS DISTINCT FROM NULL THEN to_json(format('%s', {c}))::text END"
@@ -130,8 +139,8 @@ def _is_held_json(text: Sql) -> Sql:
 
 
 _TEXT = Kind("STRING", _itself, _own_text)
-_INTEGER = Kind("INT64", _itself, _quoted(_text))
-_FLOAT = Kind("FLOAT64", _itself, _number)
+_INTEGER = Kind("INT64", _as("bigint"), _quoted(_as("bigint", _text)))
+_FLOAT = Kind("FLOAT64", _as("double precision"), _as("double precision", _number))
 _JSON = Kind("JSON", _text, _blanked, holds=_is_held_json(_text))
 _ARRAY = Kind("JSON", _jsonb, _jsonb)
 _WIDE_ARRAY = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
@@ -144,15 +153,15 @@ _ARRAYS = {
     "numeric[]": _WIDE_ARRAY,
 }
 """Arrays with numbers that need care; all others are as `to_jsonb` writes them."""
-_NUMERIC = Kind("NUMERIC", _itself, _quoted(_text), holds=_is_finite)
+_NUMERIC = Kind("NUMERIC", _as("numeric"), _quoted(_as("numeric", _text)), holds=_is_finite)
 _BY_NAME = {
     "smallint": _INTEGER,
     "integer": _INTEGER,
     "bigint": _INTEGER,
     "oid": _INTEGER,
-    "real": _FLOAT,
+    "real": replace(_FLOAT, csv=_as("real"), ndjson=_as("real", _number)),
     "double precision": _FLOAT,
-    "boolean": Kind("BOOL", _text, _text),
+    "boolean": Kind("BOOL", _as("boolean", _text), _as("boolean", _text)),
     "money": Kind("NUMERIC", _amount, _quoted(_amount)),
     "date": Kind("DATE", _itself, _quoted(_text), holds=_is_day),
     "time without time zone": Kind("TIME", _time, _quoted(_time), holds=_is_time),

@@ -45,7 +45,8 @@ _REMEDIES_OF_LAUNCH = {
 }
 
 _ALTERED = re.compile(
-    r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast)\b", re.DOTALL
+    r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast|be matched)\b",
+    re.DOTALL,
 )
 """PostgreSQL's words for a SELECT that names what has been dropped, renamed or given another type."""
 _REMEDIES_BY_WORDS = {
@@ -53,6 +54,7 @@ _REMEDIES_BY_WORDS = {
     "permission denied": "Grant SELECT on the table to cloudsqlsuperuser, the role that Cloud SQL exports with",
     "bucket": _GRANT_BUCKET,
     "storage.objects": _GRANT_BUCKET,
+    "Access denied for": _GRANT_BUCKET,
     "replica": "Name the primary instance: a read replica cannot export CSV files",
 }
 
@@ -72,6 +74,11 @@ class Refusal:
     by_id: bool = False
 
     @property
+    def said(self) -> str:
+        """It, in words, without a full stop."""
+        return f"{self.what}: {self.status} {without_values(self.message).rstrip('.')}"
+
+    @property
     def depends_on_state(self) -> bool:
         """Whether the state of the instance has to be known to judge it."""
         conflict = self.status == 409 and BUSY not in self.reasons
@@ -88,11 +95,12 @@ class OperationFailure(Enum):
 
 def of_call(refusal: Refusal, state: str = "", activation_policy: str = "") -> NotNow | NotYet | Permanent:
     """What to raise for an error of the Admin API; the instance's state and activation policy where it depends on them."""
-    said = f"{refusal.what}: {refusal.status} {without_values(refusal.message)}"
+    said = refusal.said
     if _passes(refusal) or state in _PASSING_STATES:
         return NotNow(said)
     if activation_policy == "NEVER" or state in _STOPPED:
-        return Permanent(f"{said}. The instance is stopped or {state or 'unknown'}: start it, {_REPLAY}")
+        found = state if state in _STOPPED else "stopped"
+        return Permanent(f"{said}. The instance is {found}: start it, {_REPLAY}")
     if refusal.status == 400 and refusal.depends_on_state:
         return NotNow(said)  # it has been started, or restarts
     if refusal.status == 409:
@@ -102,7 +110,7 @@ def of_call(refusal: Refusal, state: str = "", activation_policy: str = "") -> N
 
 def of_launch(refusal: Refusal) -> NotNow | Permanent:
     """What to raise for an error of Dataflow."""
-    said = f"{refusal.what}: {refusal.status} {without_values(refusal.message)}"
+    said = refusal.said
     if _passes(refusal):
         return NotNow(said)
     return Permanent(f"{said}. {_REMEDIES_OF_LAUNCH.get(refusal.status, 'Correct the request')}, {_REPLAY}")
@@ -132,6 +140,6 @@ def _passes(refusal: Refusal) -> bool:
 
 
 def _remedy(refusal: Refusal) -> str:
-    if refusal.status in {400, 403, 404} and "bucket" in refusal.message:
+    if "bucket" in refusal.message:  # with 403 or 412
         return _GRANT_BUCKET
     return _REMEDIES.get(refusal.status, "Correct the request")

@@ -18,11 +18,11 @@ from uuid import uuid4
 from local.cloudsql import csv_export
 from local.cloudsql.csv_export import Connect, Export
 from local.cloudsql.operations import Operation, OperationFailed, Operations, Slot
-from local.cloudsql.plans import Fault, Outcome, following
+from local.cloudsql.plans import Condition, Fault, Outcome, following
 from local.rest import Api, ApiError, Handler, Request
 from local.server import Server
 
-__all__ = ["CloudSqlAdmin", "Fault", "Outcome"]
+__all__ = ["CloudSqlAdmin", "Condition", "Fault", "Outcome"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,18 @@ class CloudSqlAdmin:
     The API over instances, each named `project:region:instance` with the way to connect to its databases.
 
     Objects go to the Cloud Storage at the URL `storage`. An export runs for `duration` seconds beyond its COPY's own
-    time where no outcome is planned for it. `calls` keeps every call that the discovery document allows.
+    time where no outcome is planned for it. `calls` keeps every call that the discovery document allows. `operations` may
+    be given, to have them live by another time.
     """
 
-    def __init__(self, instances: Mapping[str, Connect], storage: str, *, duration: float = 0.0) -> None:
+    def __init__(
+        self,
+        instances: Mapping[str, Connect],
+        storage: str,
+        *,
+        duration: float = 0.0,
+        operations: Operations | None = None,
+    ) -> None:
         self._instances: dict[tuple[str, str], _Instance] = {}
         for connection_name, connect in instances.items():
             project, region, name = connection_name.rsplit(":", 2)
@@ -49,7 +57,8 @@ class CloudSqlAdmin:
         self._storage = storage
         self._usual = Outcome(running=duration)
         self._outcomes: deque[Outcome] = deque()
-        self._operations = Operations()
+        self._conditions: dict[tuple[str, str], Condition] = {}
+        self._operations = operations or Operations()
         self._application = f"cloudsqlexport {uuid4()}"
         self.calls: list[Request] = []
         handlers: dict[str, Handler] = {
@@ -98,6 +107,12 @@ class CloudSqlAdmin:
         """Say how the next exports go, one outcome each, in the order in which they start."""
         self._outcomes.extend(outcomes)
 
+    def put(self, instance: str, condition: Condition) -> None:
+        """Let `project:region:instance` be in that condition from now on. Operations that run go on."""
+        project, _, name = instance.rsplit(":", 2)
+        self._find(project, name)
+        self._conditions[project, name] = condition
+
     def backup(self, instance: str, seconds: float) -> Operation:
         """Start somebody else's operation on `project:region:instance`. Raises ApiError where one is in the way."""
         project, _, name = instance.rsplit(":", 2)
@@ -137,6 +152,7 @@ class CloudSqlAdmin:
 
     def _get_instance(self, request: Request) -> dict[str, Any]:
         instance = self._find(request.path["project"], request.path["instance"])
+        condition = self._condition(instance)
         with closing(instance.connect("postgres")) as connection:
             [[version]] = connection.run("SELECT current_setting('server_version_num') :: int / 10000")
         return {
@@ -145,11 +161,14 @@ class CloudSqlAdmin:
             "project": instance.project,
             "region": instance.region,
             "connectionName": f"{instance.project}:{instance.region}:{instance.name}",
-            "state": "RUNNABLE",
+            "state": condition.state,
             "databaseVersion": f"POSTGRES_{version}",
             "serviceAccountEmailAddress": f"p-{instance.name}@gcp-sa-cloud-sql.iam.gserviceaccount.com",
-            "settings": {"kind": "sql#settings", "activationPolicy": "ALWAYS"},
+            "settings": {"kind": "sql#settings", "activationPolicy": condition.activation_policy},
         }
+
+    def _condition(self, instance: _Instance) -> Condition:
+        return self._conditions.get((instance.project, instance.name), Condition())
 
     def _get_operation(self, request: Request) -> dict[str, Any]:
         operation = self._operations.find(request.path["operation"])
@@ -167,6 +186,7 @@ class CloudSqlAdmin:
 
     def _export(self, request: Request) -> dict[str, Any]:
         instance = self._find(request.path["project"], request.path["instance"])
+        self._condition(instance).check()
         context = _without_nulls(request.body.get("exportContext") or {})
         work = partial(self._run, csv_export.read(context), instance.connect)
         slot = Slot(instance.project, instance.name, context.get("offload", False))

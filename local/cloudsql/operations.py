@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event, Lock, Thread
 from typing import Any
 from uuid import uuid4
@@ -36,7 +37,11 @@ class Slot:
 
 
 class Operations:
-    """All operations of all instances, oldest first. Safe to call from several threads."""
+    """
+    All operations of all instances, oldest first. Safe to call from several threads.
+
+    A test may have them live by another time: `now`, `wait` and `begin` are all that they know of it.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -58,7 +63,7 @@ class Operations:
             "targetProject": slot.project,
             "targetId": slot.instance,
             "user": f"exporter@{slot.project}.iam.gserviceaccount.com",
-            "insertTime": _now(),
+            "insertTime": self._stamp(),
             **context,
         }
         with self._lock:
@@ -66,10 +71,18 @@ class Operations:
                 raise self._busy()
             self._all[name] = operation
             self._taken[name] = slot
-            thread = Thread(target=self._run, args=(name, work), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self.begin(partial(self._run, name, work))
             return dict(operation)
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+        return datetime.now(UTC)
+
+    def begin(self, run: Callable[[], None]) -> None:
+        """Have it run beside the caller."""
+        thread = Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def wait(self, seconds: float) -> None:
         """Sleep. Raises Stopped as soon as the stand-in is being stopped."""
@@ -98,6 +111,9 @@ class Operations:
         for thread in self._threads:
             thread.join()
 
+    def _stamp(self) -> str:
+        return self.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
     def _busy(self) -> ApiError:
         message = "Operation failed because another operation was already in progress. "
         message += "Try your request after the current operation is complete."
@@ -107,11 +123,11 @@ class Operations:
         outcome = {}
         with suppress(Stopped):
             try:
-                work(lambda: self._update(name, status="RUNNING", startTime=_now()))
+                work(lambda: self._update(name, status="RUNNING", startTime=self._stamp()))
             except OperationFailed as failure:
                 outcome = {"error": _error(str(failure))}
             self.check()  # what failed because of the stop is not done
-            self._update(name, status="DONE", endTime=_now(), **outcome)
+            self._update(name, status="DONE", endTime=self._stamp(), **outcome)
 
     def _update(self, name: str, **changes: Any) -> None:
         with self._lock:
@@ -129,7 +145,3 @@ def _blocks(running: Slot, new: Slot) -> bool:
 def _error(message: str) -> Mapping[str, Any]:
     error = {"kind": "sql#operationError", "code": "ERROR_RDBMS", "message": message}
     return {"kind": "sql#operationErrors", "errors": [error]}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -195,6 +195,8 @@ class BigQuery:
                 raise Permanent(
                     f"there is no dataset {self.project}.{dataset}: create it, or correct the pipeline's shards_dataset"
                 ) from error
+            except exceptions.Forbidden as error:
+                raise _refusal(f"a look at the dataset {dataset}", error) from error
         return self._locations[dataset]
 
     def _table(self, dataset: str, name: str) -> Any:

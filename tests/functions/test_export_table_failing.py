@@ -110,6 +110,7 @@ def test_a_replay_has_five_attempts_of_its_own(stage: Stage) -> None:
     assert status == 200
     assert stage.published("dead-letters") == []
     assert stage.json("billing/orders/schema_20260115.json")["run_id"] == "9912"
+    assert FAILED not in stage.files()
 
 
 def test_a_dead_letter_says_all_that_a_replay_needs(stage: Stage) -> None:

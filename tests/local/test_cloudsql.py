@@ -10,7 +10,7 @@ from google.cloud import storage
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
-from local.cloudsql import CloudSqlAdmin, Fault, Outcome
+from local.cloudsql import CloudSqlAdmin, Condition, Fault, Outcome
 from local.postgres import Postgres
 from local.rest import ApiError
 from local.server import HangUp
@@ -308,6 +308,46 @@ def test_the_instance_names_its_service_account_and_version(api: Any) -> None:
     assert instance["connectionName"] == INSTANCE
     assert (instance["state"], instance["databaseVersion"]) == ("RUNNABLE", "POSTGRES_18")
     assert instance["serviceAccountEmailAddress"].endswith("@gcp-sa-cloud-sql.iam.gserviceaccount.com")
+
+
+@pytest.mark.parametrize(
+    ("condition", "answer"),
+    [
+        (Condition(activation_policy="NEVER"), (400, "invalid")),
+        (Condition("PENDING_CREATE"), (400, "invalid")),
+        (Condition("MAINTENANCE"), (409, "invalidState")),
+        (Condition("PENDING_DELETE"), (409, "invalidState")),
+    ],
+)
+def test_an_instance_that_does_not_run_refuses_exports_and_says_how_it_is(
+    admin: CloudSqlAdmin, api: Any, bucket: storage.Bucket, condition: Condition, answer: tuple[int, str]
+) -> None:
+    admin.put(INSTANCE, condition)
+
+    refused = refusal(lambda: export(api, context(bucket)))[:2]
+    instance = api.instances().get(project="p", instance="i").execute()
+
+    assert refused == answer
+    assert (instance["state"], instance["settings"]["activationPolicy"]) == (
+        condition.state,
+        condition.activation_policy,
+    )
+    assert admin.operations == []
+
+
+def test_an_instance_that_is_started_again_exports(admin: CloudSqlAdmin, api: Any, bucket: storage.Bucket) -> None:
+    admin.put(INSTANCE, Condition(activation_policy="NEVER"))
+    refusal(lambda: export(api, context(bucket)))
+
+    admin.put(INSTANCE, Condition())
+
+    assert "error" not in finished(api, export(api, context(bucket)))
+
+
+def test_the_condition_is_that_of_one_instance(admin: CloudSqlAdmin, api: Any, bucket: storage.Bucket) -> None:
+    admin.put("p:europe-west1:j", Condition("MAINTENANCE"))
+
+    assert "error" not in finished(api, export(api, context(bucket)))
 
 
 def test_what_does_not_exist_is_404(api: Any, bucket: storage.Bucket) -> None:

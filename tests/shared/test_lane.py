@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 
 from shared import lane
 from shared.catalog import Column
+from shared.errors import BEYOND
 from shared.lane import (
     Announce,
     AskOperations,
     Clear,
     File,
     GiveUp,
+    Leave,
     Move,
     Operation,
+    Relist,
     SealPair,
     Seen,
     Skip,
@@ -63,6 +66,8 @@ def step(seen: Seen, export: TableExport = EXPORT) -> Step:
 
 
 RUNNING, SUCCEEDED, FAILED = operation(done=False), operation(), operation(error="disk full")
+ALTERED = operation("altered", error="ERROR:  column t.note does not exist")
+HOPELESS = operation("hopeless", error=f"column due {BEYOND}")
 FAILURES = tuple(operation(f"op{number}", number, error=f"disk {number}") for number in (5, 4, 3, 2, 1))
 
 
@@ -156,13 +161,70 @@ def test_a_success_after_five_failures_counts() -> None:
     assert step(Seen(staged=STAGED, operations=(operation(after=9), *FAILURES))) == Move(operation(after=9), STAGED)
 
 
+@pytest.mark.parametrize("staged", [None, STAGED])
+def test_a_table_that_is_not_as_described_is_described_anew_at_once(staged: File | None) -> None:
+    taken = step(Seen(staged=staged, operations=(ALTERED,)))
+
+    assert isinstance(taken, Relist)
+    assert "column t.note does not exist" in taken.reason
+    assert taken.operation == "altered"
+
+
+def test_however_often_it_has_failed_before() -> None:
+    assert isinstance(step(Seen(operations=(ALTERED, *FAILURES))), Relist)
+
+
+def test_an_alteration_that_an_earlier_message_met_is_tried_again() -> None:
+    before = replace(ALTERED, inserted_at=ALTERED.inserted_at - timedelta(hours=1))
+
+    assert step(Seen(operations=(before,))) == Start()
+
+
+def test_only_the_last_failure_counts_as_an_alteration() -> None:
+    assert step(Seen(operations=(FAILED, ALTERED))) == Start()
+
+
+def test_values_that_bigquery_cannot_hold_are_given_up_at_their_first_failure() -> None:
+    taken = step(Seen(operations=(HOPELESS,)))
+
+    assert isinstance(taken, GiveUp)
+    assert "column due" in taken.reason
+    assert taken.operation == "hopeless"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Seen(data=data("9912")),
+        Seen(operations=(RUNNING,)),
+        Seen(operations=(ALTERED,)),
+        Seen(operations=(HOPELESS,)),
+        Seen(operations=FAILURES),
+        Seen(staged=STAGED, operations=(SUCCEEDED,)),
+        Seen(staged=STAGED, operations=(FAILED,)),
+    ],
+)
+def test_what_another_message_describes_anew_is_left_to_it(seen: Seen) -> None:
+    assert step(replace(seen, superseded=True)) == Leave()
+
+
+def test_a_pair_that_is_whole_is_announced_whoever_described_it() -> None:
+    assert step(Seen(seal=seal("9912"), superseded=True)) == Announce(seal("9912"))
+
+
+def test_what_a_later_run_has_sealed_is_skipped_whoever_described_it() -> None:
+    assert isinstance(step(Seen(seal=seal("9999", later=60), superseded=True)), Skip)
+
+
 _SEEN = st.builds(
     Seen,
     seal=st.sampled_from([None, seal("9000", later=-60), seal("9912"), seal("9999", later=60)]),
     data=st.sampled_from([None, data("9000"), data("9912"), data("9999")]),
     staged=st.sampled_from([None, STAGED]),
     shard_exists=st.booleans(),
-    operations=st.none() | st.lists(st.sampled_from([RUNNING, SUCCEEDED, *FAILURES]), max_size=6).map(tuple),
+    operations=st.none()
+    | st.lists(st.sampled_from([RUNNING, SUCCEEDED, ALTERED, HOPELESS, *FAILURES]), max_size=6).map(tuple),
+    superseded=st.booleans(),
 )
 
 
@@ -190,6 +252,13 @@ def test_an_export_starts_only_where_none_runs_and_nothing_lies_in_its_way(seen:
         assert seen.staged is None
         assert seen.operations is not None
         assert seen.operations[:1] != (RUNNING,)
+
+
+@given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
+def test_nothing_is_touched_that_is_described_anew(seen: Seen, export: TableExport) -> None:
+    taken = step(replace(seen, superseded=True), export)
+
+    assert isinstance(taken, Announce | Skip | Leave)
 
 
 @given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))

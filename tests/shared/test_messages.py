@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared import messages
 from shared.catalog import Column
 from shared.errors import Permanent
-from shared.events import Message
+from shared.events import RUN_ID, Message
 from shared.messages import TableExport, TableExported, ViewRefresh
 from shared.pipelines import Pipeline
 from shared.shards import Shard
@@ -153,6 +153,55 @@ def test_a_replay_from_a_day_beyond_the_calendar_is_refused(origin: str, time_zo
 
     with pytest.raises(Permanent, match=origin):
         messages.mirror_request(request(attributes={"publish_time": origin}), pipelines)
+
+
+RELIST: dict[str, Any] = {"run_id": "9000", "relist": True, "tables": ["public.orders"], "shard_date": "2026-11-21"}
+
+
+def test_a_wish_for_a_new_description_is_of_the_run_that_it_names() -> None:
+    asked = messages.mirror_request(request(**RELIST), PIPELINES)
+
+    assert (asked.run_id, asked.relist, asked.tables) == ("9000", True, ("public.orders",))
+    assert asked.shard_date == date(2026, 11, 21)
+
+
+def test_any_other_request_is_none() -> None:
+    assert messages.mirror_request(request(relist=False), PIPELINES).relist is False
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"run_id": None}, "run_id, relist and tables go together"),
+        ({"relist": None}, "run_id, relist and tables go together"),
+        ({"relist": False}, "run_id, relist and tables go together"),
+        ({"tables": None}, "run_id, relist and tables go together"),
+        ({"relist": "yes"}, '"yes"'),
+        ({"run_id": 9000}, "9000"),
+        ({"run_id": "a/b"}, "'a/b'"),
+        ({"run_id": "a b"}, "'a b'"),
+        ({"run_id": "x" * 129}, "xxx"),
+        ({"run_id": ""}, "run_id"),
+    ],
+    ids=str,
+)
+def test_a_wish_for_a_new_description_that_cannot_be_met_is_refused(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(Permanent, match=re.escape(named)):
+        messages.mirror_request(request(**(RELIST | change)), PIPELINES)
+
+
+_IDS = st.from_regex(RUN_ID, fullmatch=True)
+
+
+@given(_EXPORTS, _IDS)
+def test_what_an_export_asks_for_is_a_wish_that_is_understood(wish: TableExport, run_id: str) -> None:
+    wish = replace(wish, run_id=run_id, shard_date=date(2026, 11, 21))
+
+    asked = messages.mirror_request(request(**wish.relist_request()), PIPELINES)
+
+    assert (asked.run_id, asked.pipeline, asked.shard_date) == (run_id, BILLING, wish.shard_date)
+    assert asked.tables == (f"{wish.schema}.{wish.table}",)
+    assert asked.relist
 
 
 @given(_EXPORTS)
