@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Self
@@ -42,14 +43,10 @@ class Function:
     """
 
     def __init__(self, name: str, archive: Path, environ: Mapping[str, str], python: Path, log: Path) -> None:
-        self._port = _free_port()
+        self._name, self._log, self._port = name, log, _free_port()
         self.url = f"http://127.0.0.1:{self._port}"
-        written = log.stat().st_size if log.exists() else 0
-        self._process = _start(name, archive, environ, python, log, self._port)
-        self._guard = _guard(self._process.pid)
-        if failure := self._failure():
-            self.kill()
-            raise RuntimeError(f"The function {name} {failure}. It wrote:\n{_tail(log, written)}")
+        self._launch = partial(_start, name, archive, environ, python, log, self._port)
+        self._begin()
 
     def __enter__(self) -> Self:
         return self
@@ -78,10 +75,24 @@ class Function:
         self._guard.kill()
         self._guard.communicate()
 
+    def restart(self) -> None:
+        """Kill what is left of it, and start it again at the same address. Raises what the first start raises."""
+        self.kill()
+        self._begin()
+
     def memory(self) -> int:
-        """Bytes resident in all of its processes; what they share is counted in each."""
+        """Bytes resident in all of its processes; what they share is counted once where the system tells, else in each."""
         master = psutil.Process(self.pid)
-        return sum(process.memory_info().rss for process in [master, *master.children(recursive=True)])
+        used = [process.memory_full_info() for process in [master, *master.children(recursive=True)]]
+        return sum(getattr(each, "pss", each.rss) for each in used)
+
+    def _begin(self) -> None:
+        written = self._log.stat().st_size if self._log.exists() else 0
+        self._process = self._launch()
+        self._guard = _guard(self._process.pid)
+        if failure := self._failure():
+            self.kill()
+            raise RuntimeError(f"The function {self._name} {failure}. It wrote:\n{_tail(self._log, written)}")
 
     def _failure(self) -> str | None:
         """Wait until the function answers, and say why it never will."""

@@ -96,7 +96,9 @@ def export_table(
     """
     See a table's pair of files made, sealed and announced; a redelivery takes up the work where it stands.
 
-    `published_at` is when the message was published; `is_replay`: it has failed before. Raises NotYet when the wait budget is spent while the export goes on,
+    `published_at` is when the message was published; `is_replay`: it has failed before.
+
+    Raises NotYet when the wait budget is spent while the export goes on,
     and Permanent, once that is written down and cleared up, when it cannot succeed.
     """
     work = _Export(export, published_at, services)

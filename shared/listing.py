@@ -156,7 +156,7 @@ def _show_newest(request: MirrorRequest, manifest: Manifest, bucket: runs.Bucket
     """Put the manifest where readers find that of the newest run, unless that of a later run is there."""
     name = runs.newest_manifest_file(request.pipeline.name, request.shard_date)
     found = bucket.read(name)
-    if found and runs.read_manifest(found[0]).requested_at >= manifest.requested_at:
+    if found and runs.requested_at(found[0]) >= manifest.requested_at:
         return
     try:
         bucket.write(name, manifest.content, onto=found[1] if found else 0)

@@ -81,6 +81,12 @@ def new_manifest(request: MirrorRequest, tables: Sequence[dict[str, Any]]) -> Ma
     return Manifest(request.run_id, request.requested_at, request.shard_date, tuple(tables), written)
 
 
+def requested_at(content: bytes) -> datetime:
+    """When a manifest's run was requested, without reading its tables, which come last and may be many."""
+    head = content[: content.index(b', "tables": ')]
+    return times.moment(json.loads(head + b"}")["requested_at"])
+
+
 def read_manifest(content: bytes) -> Manifest:
     fields = json.loads(content)
     return Manifest(

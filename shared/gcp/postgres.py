@@ -1,6 +1,7 @@
 """The source database: its catalog, read in one query over a connection that is closed at once."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,9 +149,15 @@ def _through_connector(pipeline: Pipeline, password: str | None) -> Iterator[Any
 
 
 def _table(schema: str, name: str, comment: str | None, described: str | None, *properties: bool) -> Table:
-    columns = tuple(Column(**column) for column in json.loads(described or "[]"))
+    described_columns = json.loads(described or "[]", object_pairs_hook=_interned)
+    columns = tuple(Column(**column) for column in described_columns)
     has_children, row_security = properties
     return Table(schema, name, columns, comment, has_children, row_security)
+
+
+def _interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A column whose words are held once in memory, however many columns have them: types and names repeat."""
+    return {name: sys.intern(value) if isinstance(value, str) else value for name, value in pairs}
 
 
 def _field(error: Exception, name: str) -> str | None:

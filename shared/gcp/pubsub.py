@@ -18,8 +18,8 @@ _CONFIRMED_WITHIN = 120.0
 """Seconds to wait for Pub/Sub's confirmation of a message."""
 _MOST_ATTRIBUTES = 100
 """Of one message, as Pub/Sub takes it."""
-_UNDER_WAY = 10_000
-"""Messages published and not confirmed, beyond which publishing waits."""
+_AT_ONCE = 1_000
+"""Messages published and not confirmed, beyond which publishing waits: each is held in memory until it is."""
 
 
 class PubSub:
@@ -35,7 +35,9 @@ class PubSub:
         # resumed (https://cloud.google.com/pubsub/docs/publisher); a key that is not blocked cannot be.
         with suppress(RuntimeError):
             self._client.resume_publish(topic, instance)
-        _confirm([self._publish(topic, export, ordering_key=instance) for export in exports])
+        for first in range(0, len(exports), _AT_ONCE):
+            batch = exports[first : first + _AT_ONCE]
+            _confirm([self._publish(topic, export, ordering_key=instance) for export in batch])
 
     def relist(self, export: TableExport) -> None:
         """Have the table described anew in the same run, and return when the request is confirmed."""
@@ -94,7 +96,7 @@ class PubSub:
         import google.cloud.pubsub_v1 as pubsub_v1
 
         flow = pubsub_v1.types.PublishFlowControl(
-            message_limit=_UNDER_WAY, limit_exceeded_behavior=pubsub_v1.types.LimitExceededBehavior.BLOCK
+            message_limit=_AT_ONCE, limit_exceeded_behavior=pubsub_v1.types.LimitExceededBehavior.BLOCK
         )
         options = pubsub_v1.types.PublisherOptions(enable_message_ordering=True, flow_control=flow)
         endpoint = self._settings.pubsub_endpoint

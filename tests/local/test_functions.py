@@ -169,6 +169,30 @@ def test_killing_ends_a_busy_worker_at_once(archive: Path, tmp_path: Path) -> No
         caller.wait(5)
 
 
+def test_a_killed_function_is_started_again_at_its_address(archive: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    with Function("record", archive, {"RECORD": str(record)}, PYTHON, tmp_path / "log") as function:
+        lost = family(function.pid)
+        function.kill()
+
+        function.restart()
+
+        assert post(function, table="orders") == 200
+        assert not set(lost) & set(family(function.pid))
+    assert record.exists()
+    assert (tmp_path / "log").read_text().count("imported\n") == 2
+
+
+def test_restarting_ends_what_was_running(archive: Path, tmp_path: Path) -> None:
+    with Function("record", archive, {"RECORD": str(tmp_path / "record")}, PYTHON, tmp_path / "log") as function:
+        before = family(function.pid)
+
+        function.restart()
+
+        assert gone(before)
+        assert post(function, table="orders") == 200
+
+
 def test_a_busy_function_dies_with_the_process_that_started_it(archive: Path, tmp_path: Path) -> None:
     record = tmp_path / "record"
     environ = {"RECORD": str(record)}
