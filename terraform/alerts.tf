@@ -1,0 +1,138 @@
+# Four things to be told of. RUNBOOK.md says what to do about each.
+
+locals {
+  # The longest time between two runs of a schedule, in hours: by its fields for day of month, month and day of week.
+  gaps = {
+    for name, fields in { for name, pipeline in var.pipelines : name => split(" ", pipeline.schedule) } :
+    name => 24 * (fields[3] != "*" ? 366 : fields[2] != "*" ? 31 : fields[4] != "*" ? 7 : 1)
+  }
+  allowed = { for name, gap in local.gaps : name => gap + var.late_after_hours }
+
+  # A table that nobody has mirrored for a week more than that has left the database, or somebody knows.
+  known = { for name, allowed in local.allowed : name => allowed + local.gaps[name] + 7 * 24 }
+}
+
+# The absence of success, not the presence of failure: whatever the reason, and even where nothing runs at all.
+resource "google_monitoring_alert_policy" "late" {
+  for_each = var.pipelines
+
+  display_name          = "${var.prefix}mirror: a table of ${each.key} is late"
+  project               = var.project_id
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "not mirrored for ${local.allowed[each.key]} hours"
+
+    condition_prometheus_query_language {
+      query = <<-EOT
+        sum by (pipeline, table) (increase(${local.outcomes}{${local.mirrored},pipeline="${each.key}"}[${local.known[each.key]}h])) > 0
+          unless
+        sum by (pipeline, table) (increase(${local.outcomes}{${local.mirrored},pipeline="${each.key}"}[${local.allowed[each.key]}h])) > 0
+          or
+        absent_over_time(${local.outcomes}{${local.mirrored},pipeline="${each.key}"}[${local.allowed[each.key]}h])
+      EOT
+
+      duration                  = "0s"
+      evaluation_interval       = "900s"
+      disable_metric_validation = true # it has no data before the first run
+    }
+  }
+
+  documentation {
+    content = "The newest shard of this table is older than the schedule `${each.value.schedule}` and ${var.late_after_hours} hours allow; without a table, the whole pipeline has mirrored nothing. Runbook: \"A table is late\"."
+  }
+}
+
+resource "google_monitoring_alert_policy" "failed" {
+  display_name          = "${var.prefix}mirror: a table, a load or a request failed"
+  project               = var.project_id
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "a function gave something up"
+
+    condition_prometheus_query_language {
+      query = "sum by (function, pipeline, table) (increase(${local.outcomes}{${local.failed}}[10m])) > 0"
+
+      duration                  = "0s"
+      evaluation_interval       = "60s"
+      disable_metric_validation = true # it has no data before the first failure
+    }
+  }
+
+  documentation {
+    content = "A permanent failure: of `load_shard` or `refresh_views` a failed load, of `export_table` a table, of `list_tables` a request or a refused table. The log line with outcome `dead` has the reason and the remedy. Runbook: \"Something failed\"."
+  }
+}
+
+resource "google_monitoring_alert_policy" "dead_letters" {
+  display_name          = "${var.prefix}mirror: there are dead letters"
+  project               = var.project_id
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "messages in ${google_pubsub_subscription.dead_letters.name}"
+
+    condition_threshold {
+      filter = join(" AND ", [
+        "resource.type=\"pubsub_subscription\"",
+        "resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letters.name}\"",
+        "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"",
+      ])
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content = "A message can never succeed, or was delivered 100 times. They are kept for 31 days: look, mend, replay. Runbook: \"There are dead letters\"."
+  }
+}
+
+resource "google_monitoring_alert_policy" "slow_lane" {
+  display_name          = "${var.prefix}mirror: a lane is older than a day"
+  project               = var.project_id
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "a table waits for its export since yesterday"
+
+    condition_threshold {
+      filter = join(" AND ", [
+        "resource.type=\"pubsub_subscription\"",
+        "resource.labels.subscription_id=\"${google_pubsub_subscription.push["table-exports"].name}\"",
+        "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\"",
+      ])
+      comparison      = "COMPARISON_GT"
+      threshold_value = 24 * 60 * 60
+      duration        = "0s"
+
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content = "An instance's exports take longer than a day, so that runs pile up, or something holds its one slot. Runbook: \"A lane is slow\"."
+  }
+}

@@ -1,0 +1,229 @@
+# Where the files, the shards and the views are: all of a pipeline in one location, as BigQuery's loads ask for.
+
+resource "google_storage_bucket" "files" {
+  for_each = local.buckets
+
+  #checkov:skip=CKV_GCP_62:Audit logs tell who reads what, where a project has them on
+  #checkov:skip=CKV_GCP_63:It keeps no log of access, in itself or elsewhere
+  #checkov:skip=CKV_GCP_78:A file that was replaced is of no use: what counts is in the shards
+  name     = each.key
+  project  = var.project_id
+  location = local.locations[each.value.pipelines[0]]
+  labels   = var.labels
+
+  public_access_prevention    = "enforced"
+  uniform_bucket_level_access = true
+  deletion_policy             = "ABANDON" # what is in it outlives the mirror
+
+  # Files that are replaced each day would be kept, and paid for, a week longer.
+  soft_delete_policy {
+    retention_duration_seconds = 0
+  }
+
+  # An export that never ended. Those that did have left staging.
+  lifecycle_rule {
+    condition {
+      age            = 7
+      matches_prefix = [for pipeline in each.value.pipelines : "${pipeline}/_staging/"]
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  dynamic "lifecycle_rule" {
+    for_each = each.value.pipelines
+    content {
+      condition {
+        age            = var.pipelines[lifecycle_rule.value].export_days
+        matches_prefix = ["${lifecycle_rule.value}/"]
+      }
+      action {
+        type = "Delete"
+      }
+    }
+  }
+
+  dynamic "encryption" {
+    for_each = var.kms_key_name == null ? [] : [var.kms_key_name]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agent, google_project_service.api]
+}
+
+# Files and records are written, read, replaced, moved and deleted; no bucket's own settings are.
+resource "google_storage_bucket_iam_member" "function" {
+  for_each = {
+    for pair in setproduct(keys(local.buckets), setintersection(keys(local.functions), ["list_tables", "export_table", "load_shard", "refresh_views"])) :
+    "${pair[0]}/${pair[1]}" => { bucket = pair[0], function = pair[1] }
+  }
+
+  bucket = google_storage_bucket.files[each.value.bucket].name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.function[each.value.function].member
+}
+
+# What Cloud SQL asks for: creating is not enough, an export deletes too.
+resource "google_storage_bucket_iam_member" "instance" {
+  for_each = {
+    for pipeline in var.pipelines :
+    "${pipeline.bucket}/${pipeline.instance}" => { bucket = pipeline.bucket, instance = pipeline.instance }...
+  }
+
+  bucket = google_storage_bucket.files[each.value[0].bucket].name
+  role   = "roles/storage.objectAdmin"
+  member = "serviceAccount:${data.google_sql_database_instance.source[each.value[0].instance].service_account_email_address}"
+}
+
+resource "google_storage_bucket_iam_member" "scio" {
+  for_each = local.scio_workers
+
+  bucket = google_storage_bucket.files[var.pipelines[each.key].bucket].name
+  role   = "roles/storage.objectViewer"
+  member = "serviceAccount:${each.value}"
+}
+
+# Access is given here, all in one place: the provider's IAM resources for datasets would take the views' authorisation
+# away, and what is given elsewhere is taken back at the next apply.
+resource "google_bigquery_dataset" "shards" {
+  for_each = var.pipelines
+
+  #checkov:skip=CKV_GCP_81:A key of your own is a choice, kms_key_name
+  dataset_id      = each.value.shards_dataset
+  project         = var.project_id
+  location        = local.locations[each.key]
+  description     = "Cloud SQL Mirror: the tables of ${each.value.database} on ${each.value.instance}, one for each day. Query the views in ${each.value.views_dataset} instead."
+  labels          = var.labels
+  deletion_policy = "ABANDON" # shards outlive the mirror
+
+  access {
+    role          = "OWNER"
+    special_group = "projectOwners"
+  }
+
+  # Whoever may read the views need not be able to read the shards.
+  access {
+    dataset {
+      target_types = ["VIEWS"]
+      dataset {
+        project_id = var.project_id
+        dataset_id = google_bigquery_dataset.views[each.key].dataset_id
+      }
+    }
+  }
+
+  # It looks whether a shard is there.
+  access {
+    role          = "roles/bigquery.metadataViewer"
+    user_by_email = google_service_account.function["export_table"].email
+  }
+
+  access {
+    role          = "projects/${var.project_id}/roles/${google_project_iam_custom_role.shard_keeper.role_id}"
+    user_by_email = google_service_account.function["refresh_views"].email
+  }
+
+  # WRITER is what BigQuery calls roles/bigquery.dataEditor here.
+  dynamic "access" {
+    for_each = each.value.loader == "bigquery" ? [google_service_account.function["load_shard"].email] : [
+      for name, worker in local.scio_workers : worker if name == each.key
+    ]
+    content {
+      role          = "WRITER"
+      user_by_email = access.value
+    }
+  }
+
+  dynamic "default_encryption_configuration" {
+    for_each = var.kms_key_name == null ? [] : [var.kms_key_name]
+    content {
+      kms_key_name = default_encryption_configuration.value
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.agent, google_project_service.api]
+}
+
+# A view in an authorised dataset may be made and moved only by who may change the dataset that authorises it, and read
+# what it shows (https://cloud.google.com/bigquery/docs/authorized-datasets). Who else has access it cannot change.
+resource "google_project_iam_custom_role" "shard_keeper" {
+  project     = var.project_id
+  role_id     = "${local.role_prefix}mirrorShardKeeper"
+  title       = "Cloud SQL Mirror: shard keeper"
+  description = "Points views at shards, and lets shards expire."
+  permissions = [
+    "bigquery.datasets.get",
+    "bigquery.datasets.update",
+    "bigquery.tables.get",
+    "bigquery.tables.getData",
+    "bigquery.tables.list",
+    "bigquery.tables.update",
+  ]
+}
+
+# Views are in a dataset of their own, because one would break every wildcard query on shards.
+resource "google_bigquery_dataset" "views" {
+  for_each = var.pipelines
+
+  #checkov:skip=CKV_GCP_15:Who has access is said below, and readers cannot be everybody
+  #checkov:skip=CKV_GCP_81:Views hold no data
+  dataset_id      = each.value.views_dataset
+  project         = var.project_id
+  location        = local.locations[each.key]
+  description     = "Cloud SQL Mirror: ${each.value.database} on ${each.value.instance}, each table as its newest shard has it."
+  labels          = var.labels
+  deletion_policy = "ABANDON" # with what people have put on the views
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_bigquery_dataset_iam_member" "refresh_views" {
+  for_each = google_bigquery_dataset.views
+
+  project    = var.project_id
+  dataset_id = each.value.dataset_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.function["refresh_views"].member
+}
+
+resource "google_bigquery_dataset_iam_member" "reader" {
+  for_each = {
+    for pair in setproduct(keys(var.pipelines), var.readers) : "${pair[0]}/${pair[1]}" => { pipeline = pair[0], member = pair[1] }
+  }
+
+  project    = var.project_id
+  dataset_id = google_bigquery_dataset.views[each.value.pipeline].dataset_id
+  role       = "roles/bigquery.dataViewer"
+  member     = each.value.member
+}
+
+# A load is a job, and jobs are the project's.
+resource "google_project_iam_member" "load_shard_runs_jobs" {
+  count = contains(keys(local.functions), "load_shard") ? 1 : 0
+
+  project = var.project_id
+  role    = "roles/bigquery.jobUser"
+  member  = google_service_account.function["load_shard"].member
+}
+
+# An audit log entry may be too long to say what its job did: then refresh_views asks for the job, whoever ran it.
+resource "google_project_iam_custom_role" "job_reader" {
+  project     = var.project_id
+  role_id     = "${local.role_prefix}mirrorJobReader"
+  title       = "Cloud SQL Mirror: job reader"
+  description = "Looks at a BigQuery job."
+  permissions = ["bigquery.jobs.get"]
+}
+
+resource "google_project_iam_member" "refresh_views_reads_jobs" {
+  project = var.project_id
+  role    = "projects/${var.project_id}/roles/${google_project_iam_custom_role.job_reader.role_id}"
+  member  = google_service_account.function["refresh_views"].member
+}
+
+locals {
+  role_prefix = replace(var.prefix, "-", "_")
+}

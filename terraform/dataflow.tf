@@ -1,0 +1,40 @@
+# What start_loader may do: look for jobs, and launch the templates that the pipelines name, as the accounts that they name.
+
+resource "google_project_iam_custom_role" "launcher" {
+  count = length(local.launched) > 0 ? 1 : 0
+
+  project     = var.project_id
+  role_id     = "${local.role_prefix}mirrorLauncher"
+  title       = "Cloud SQL Mirror: launcher"
+  description = "Launches Dataflow jobs, and sees how they stand."
+  permissions = ["dataflow.jobs.create", "dataflow.jobs.get", "dataflow.jobs.list"]
+}
+
+resource "google_project_iam_member" "launcher" {
+  count = length(local.launched) > 0 ? 1 : 0
+
+  project = var.project_id
+  role    = "projects/${var.project_id}/roles/${google_project_iam_custom_role.launcher[0].role_id}"
+  member  = google_service_account.function["start_loader"].member
+}
+
+resource "google_service_account_iam_member" "runs_jobs_as" {
+  for_each = toset([for dataflow in local.launched : dataflow.service_account])
+
+  service_account_id = "projects/-/serviceAccounts/${each.value}"
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.function["start_loader"].member
+}
+
+resource "google_storage_bucket_iam_member" "template" {
+  for_each = toset([for dataflow in local.launched : trimprefix(dataflow.template, "gs://")])
+
+  bucket = split("/", each.value)[0]
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.function["start_loader"].member
+
+  condition {
+    title      = "the template alone"
+    expression = "resource.name == \"projects/_/buckets/${replace(each.value, "/^([^/]+)/", "$1/objects")}\""
+  }
+}

@@ -1,0 +1,72 @@
+# How refresh_views hears that a shard is complete. The first way is its event trigger, in functions.tf.
+
+locals {
+  # There is no trigger in US or EU: only a global one hears of their jobs, and it hears of all regions'
+  # (https://cloud.google.com/eventarc/docs/locations).
+  data_locations      = distinct(values(local.locations))
+  job_events_location = length(local.data_locations) == 1 && !contains(["US", "EU"], local.data_locations[0]) ? local.data_locations[0] : "global"
+
+  # Dataflow tells of jobs in its own region only.
+  dataflow_regions = toset([
+    for name, pipeline in var.pipelines : try(local.launched[name].region, var.region)
+    if pipeline.loader == "scio"
+  ])
+
+  shards_of_pipelines = join("|", [for pipeline in var.pipelines : pipeline.shards_dataset])
+  shard_name          = "^projects/${var.project_id}/datasets/(${local.shards_of_pipelines})/tables/.+_[0-9]{8}$"
+}
+
+# A Scio job that writes by the Storage Write API leaves no job of BigQuery: what Dataflow says of it has to do. A function
+# has one event trigger, so this one goes to its Cloud Run service.
+resource "google_eventarc_trigger" "dataflow" {
+  for_each = local.dataflow_regions
+
+  name            = "${var.prefix}refresh-views-dataflow-${each.value}"
+  project         = var.project_id
+  location        = each.value
+  service_account = google_service_account.events.email
+  labels          = var.labels
+
+  matching_criteria {
+    attribute = "type"
+    value     = "google.cloud.dataflow.job.v1beta3.statusChanged"
+  }
+
+  destination {
+    cloud_run_service {
+      service = google_cloudfunctions2_function.function["refresh_views"].name
+      region  = var.region
+    }
+  }
+
+  depends_on = [google_project_iam_member.events]
+}
+
+# For a busy project, in place of the event trigger: only the ends of loads and copies into shards get through. An entry
+# that was too long for the log has lost what this looks at; the reconcile makes up for it.
+resource "google_logging_project_sink" "jobs" {
+  count = var.job_events == "log_sink" ? 1 : 0
+
+  name                   = "${var.prefix}mirror-job-events"
+  project                = var.project_id
+  description            = "Loads and copies into the mirror's shards that have ended, for refresh_views."
+  destination            = "pubsub.googleapis.com/${local.topics["job-events"]}"
+  unique_writer_identity = true
+
+  filter = <<-EOT
+    resource.type="bigquery_project"
+    protoPayload.methodName="google.cloud.bigquery.v2.JobService.InsertJob"
+    protoPayload.metadata.jobChange.after="DONE"
+    (protoPayload.metadata.jobChange.job.jobConfig.loadConfig.destinationTable=~"${local.shard_name}" OR
+     protoPayload.metadata.jobChange.job.jobConfig.tableCopyConfig.destinationTable=~"${local.shard_name}")
+  EOT
+}
+
+resource "google_pubsub_topic_iam_member" "sink" {
+  count = var.job_events == "log_sink" ? 1 : 0
+
+  project = var.project_id
+  topic   = google_pubsub_topic.topic["job-events"].name
+  role    = "roles/pubsub.publisher"
+  member  = google_logging_project_sink.jobs[0].writer_identity
+}

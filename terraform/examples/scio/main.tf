@@ -1,0 +1,31 @@
+# A Scio team: when a night's exports are whole, their Dataflow job makes the shards, from files of one JSON object a line,
+# and the views of the night move together. No load_shard is deployed.
+
+module "mirror" {
+  source = "../.."
+
+  project_id = "my-project"
+  region     = "europe-west1"
+  job_events = "log_sink" # the project runs thousands of queries an hour
+
+  pipelines = {
+    billing = {
+      instance       = "my-project:europe-west1:billing-db"
+      database       = "billing"
+      bucket         = "my-project-mirror"
+      shards_dataset = "mirror_shards"
+      views_dataset  = "mirror"
+      format         = "ndjson"
+      loader         = "scio"
+      release        = "together"
+      max_shrink     = 0.5
+      keep_days      = 90
+      dataflow = {
+        template        = "gs://my-project-templates/mirror.json"
+        region          = "europe-west1"
+        parameters      = { tempLocation = "gs://my-project-temp/mirror" }
+        service_account = "dataflow-worker@my-project.iam.gserviceaccount.com"
+      }
+    }
+  }
+}

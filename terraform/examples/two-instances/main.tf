@@ -1,0 +1,58 @@
+# Three databases on two instances that have private addresses only, one of them in another project; data in the EU.
+
+module "mirror" {
+  source = "../.."
+
+  project_id = "my-warehouse"
+  region     = "europe-west1"
+
+  network = {
+    network    = "projects/my-warehouse/global/networks/shared"
+    subnetwork = "projects/my-warehouse/regions/europe-west1/subnetworks/functions"
+  }
+
+  pipelines = {
+    billing = {
+      instance        = "my-shop:europe-west1:main-db"
+      database        = "billing"
+      ip_type         = "PRIVATE"
+      bucket          = "my-warehouse-mirror"
+      bucket_location = "EU"
+      shards_dataset  = "billing_shards"
+      views_dataset   = "billing"
+      time_zone       = "Europe/Berlin"
+      schedule        = "30 1 * * *"
+    }
+    orders = {
+      instance        = "my-shop:europe-west1:main-db"
+      database        = "orders"
+      ip_type         = "PRIVATE"
+      schemas         = ["public", "sales"]
+      exclude         = ["public.tmp_*"]
+      bucket          = "my-warehouse-mirror"
+      bucket_location = "EU"
+      shards_dataset  = "orders_shards"
+      views_dataset   = "orders"
+      time_zone       = "Europe/Berlin"
+      schedule        = "30 1 * * *"
+    }
+    # An old application, whose database knows passwords only; it is mirrored on Sundays.
+    archive = {
+      instance        = "my-warehouse:europe-west1:archive-db"
+      database        = "archive"
+      user            = "mirror"
+      password_file   = "/secrets/archive/password"
+      ip_type         = "PRIVATE"
+      bucket          = "my-warehouse-mirror-archive"
+      bucket_location = "EU"
+      shards_dataset  = "archive_shards"
+      views_dataset   = "archive"
+      schedule        = "0 4 * * 0"
+      export_days     = 90
+    }
+  }
+
+  kms_key_name          = "projects/my-keys/locations/europe/keyRings/data/cryptoKeys/mirror"
+  notification_channels = ["projects/my-warehouse/notificationChannels/123"]
+  readers               = ["group:analysts@example.com", "domain:example.com"]
+}

@@ -1,0 +1,38 @@
+output "dead_letters" {
+  description = "The subscription that keeps what nobody could handle."
+  value       = google_pubsub_subscription.dead_letters.id
+}
+
+output "functions" {
+  description = "The functions' addresses, by their names in the code."
+  value       = { for name, function in google_cloudfunctions2_function.function : name => function.service_config[0].uri }
+}
+
+output "grants" {
+  description = "By pipeline, what to run in its database as the owner of the tables: Cloud SQL exports as cloudsqlsuperuser, and has to be let read."
+  value = {
+    for name, pipeline in var.pipelines : name => join("\n", flatten([
+      for schema in coalesce(pipeline.schemas, ["public"]) : [
+        for grant in local.grants : format(grant, replace(schema, "\"", "\"\""))
+      ]
+    ]))
+  }
+}
+
+locals {
+  grants = [
+    "GRANT USAGE ON SCHEMA \"%s\" TO cloudsqlsuperuser;",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA \"%s\" TO cloudsqlsuperuser;",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA \"%s\" GRANT SELECT ON TABLES TO cloudsqlsuperuser;",
+  ]
+}
+
+output "service_accounts" {
+  description = "The functions' service accounts, by the functions' names in the code."
+  value       = { for name, account in google_service_account.function : name => account.email }
+}
+
+output "topics" {
+  description = "Full topic names, by the contract's names: mirror-requests to ask for a run, table-exported and run-exported for loaders of your own."
+  value       = local.topics
+}

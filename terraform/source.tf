@@ -1,0 +1,107 @@
+# The archive that every function is built from: an allow-list, and flat, because the framework puts the directory of the
+# entry file, and nothing else, on sys.path. Its name is its hash, so that changed code redeploys and unchanged does not.
+
+locals {
+  repository = "${path.module}/.."
+}
+
+data "archive_file" "source" {
+  type        = "zip"
+  output_path = "${path.module}/build/source.zip"
+
+  dynamic "source" {
+    for_each = setunion(
+      fileset(local.repository, "functions/*.py"),
+      fileset(local.repository, "shared/**/*.py"),
+      ["requirements.txt"],
+    )
+    content {
+      filename = trimprefix(source.value, "functions/")
+      content  = file("${local.repository}/${source.value}")
+    }
+  }
+}
+
+resource "google_storage_bucket" "source" {
+  #checkov:skip=CKV_GCP_62:It holds the open source of the functions, and audit logs tell who changes it
+  #checkov:skip=CKV_GCP_63:It keeps no log of access, in itself or elsewhere
+  #checkov:skip=CKV_GCP_78:An archive is named by its hash, and is never changed
+  name     = "${var.project_id}-${var.prefix}mirror-source"
+  project  = var.project_id
+  location = var.region
+  labels   = var.labels
+
+  force_destroy               = true
+  public_access_prevention    = "enforced"
+  uniform_bucket_level_access = true
+
+  soft_delete_policy {
+    retention_duration_seconds = 0
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_storage_bucket_object" "source" {
+  name   = "source-${data.archive_file.source.output_md5}.zip"
+  bucket = google_storage_bucket.source.name
+  source = data.archive_file.source.output_path
+}
+
+# An account of its own builds the functions: Cloud Build's default one may do far more, or nothing at all in an
+# organisation that grants it no role.
+resource "google_service_account" "build" {
+  account_id   = "${var.prefix}mirror-build"
+  project      = var.project_id
+  display_name = "Cloud SQL Mirror: builds the functions"
+}
+
+resource "google_storage_bucket_iam_member" "build" {
+  bucket = google_storage_bucket.source.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.build.member
+}
+
+resource "google_project_iam_member" "build_logs" {
+  project = var.project_id
+  role    = "roles/logging.logWriter"
+  member  = google_service_account.build.member
+}
+
+resource "google_artifact_registry_repository" "images" {
+  #checkov:skip=CKV_GCP_84:The images hold open source and nothing of yours
+  repository_id = "${var.prefix}mirror"
+  project       = var.project_id
+  location      = var.region
+  description   = "Images of Cloud SQL Mirror's functions."
+  format        = "DOCKER"
+  labels        = var.labels
+
+  cleanup_policies {
+    id     = "keep-the-newest"
+    action = "KEEP"
+    most_recent_versions {
+      keep_count = 3
+    }
+  }
+  cleanup_policies {
+    id     = "delete-the-rest"
+    action = "DELETE"
+    condition {
+      older_than = "2592000s" # 30 days
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_project_iam_member" "build_images" {
+  project = var.project_id
+  role    = "roles/artifactregistry.writer"
+  member  = google_service_account.build.member
+
+  condition {
+    title      = "the mirror's images"
+    expression = "resource.name.startsWith(\"projects/${var.project_id}/locations/${var.region}/repositories/${google_artifact_registry_repository.images.repository_id}\")"
+  }
+}

@@ -1,0 +1,130 @@
+# Files, shards and views: where they are, how long they stay, who may read them.
+
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  project_id = "my-project"
+  region     = "europe-west1"
+  pipelines = {
+    billing = {
+      instance       = "my-project:europe-west1:main-db"
+      database       = "billing"
+      bucket         = "my-project-mirror"
+      shards_dataset = "billing_shards"
+      views_dataset  = "billing"
+      export_days    = 40
+    }
+    orders = {
+      instance       = "my-project:europe-west1:main-db"
+      database       = "orders"
+      bucket         = "my-project-mirror"
+      shards_dataset = "orders_shards"
+      views_dataset  = "orders"
+    }
+  }
+  readers = ["group:analysts@example.com"]
+}
+
+run "data_is_in_one_place_private_and_outlives_the_mirror" {
+  command = plan
+
+  # A bucket is private and keeps nothing that is replaced.
+  assert {
+    condition = (
+      google_storage_bucket.files["my-project-mirror"].uniform_bucket_level_access &&
+      google_storage_bucket.files["my-project-mirror"].public_access_prevention == "enforced"
+    )
+    error_message = "The bucket can be opened to the public, or object by object."
+  }
+  assert {
+    condition     = google_storage_bucket.files["my-project-mirror"].soft_delete_policy[0].retention_duration_seconds == 0
+    error_message = "Each day's files would be paid for a week longer."
+  }
+
+  # Staging and old exports are cleared by pipeline.
+  assert {
+    condition = [
+      for rule in google_storage_bucket.files["my-project-mirror"].lifecycle_rule :
+      "${tolist(rule.condition)[0].age} ${join(" ", tolist(rule.condition)[0].matches_prefix)}"
+      ] == [
+      "7 billing/_staging/ orders/_staging/",
+      "40 billing/",
+      "30 orders/",
+    ]
+    error_message = "The bucket's rules are others."
+  }
+
+  # Who may read the views need not be able to read the shards.
+  assert {
+    condition = alltrue([
+      for name, shards in google_bigquery_dataset.shards : contains(
+        flatten([for access in shards.access : [for authorised in access.dataset : authorised.dataset[0].dataset_id]]),
+        var.pipelines[name].views_dataset,
+      )
+    ])
+    error_message = "A views dataset is not authorised on its shards."
+  }
+  assert {
+    condition     = toset(keys(google_bigquery_dataset_iam_member.reader)) == toset(["billing/group:analysts@example.com", "orders/group:analysts@example.com"])
+    error_message = "Readers may not read a pipeline's views."
+  }
+  assert {
+    condition     = alltrue([for shards in google_bigquery_dataset.shards : !contains([for access in shards.access : access.special_group], "projectReaders")])
+    error_message = "Shards are open to everybody who may view the project."
+  }
+
+  # Shards views and files outlive the mirror.
+  assert {
+    condition = alltrue([
+      for kept in concat(
+        values(google_bigquery_dataset.shards)[*].deletion_policy,
+        values(google_bigquery_dataset.views)[*].deletion_policy,
+        values(google_storage_bucket.files)[*].deletion_policy,
+      ) : kept == "ABANDON"
+    ])
+    error_message = "terraform destroy would delete what has been mirrored."
+  }
+}
+
+run "a_key_of_ones_own_is_used_for_all_data_once_google_may_use_it" {
+  command = plan
+
+  variables {
+    kms_key_name = "projects/my-keys/locations/europe-west1/keyRings/data/cryptoKeys/mirror"
+  }
+
+  assert {
+    condition = alltrue(concat(
+      [for bucket in google_storage_bucket.files : bucket.encryption[0].default_kms_key_name == var.kms_key_name],
+      [for shards in google_bigquery_dataset.shards : shards.default_encryption_configuration[0].kms_key_name == var.kms_key_name],
+      [for topic in google_pubsub_topic.topic : topic.kms_key_name == var.kms_key_name],
+    ))
+    error_message = "Something is under Google's key."
+  }
+  assert {
+    condition     = toset(keys(google_kms_crypto_key_iam_member.agent)) == toset(["bigquery", "pubsub", "storage"])
+    error_message = "A service may not use the key."
+  }
+}
+
+run "a_private_address_is_reached_by_list_tables_alone" {
+  command = plan
+
+  variables {
+    network = {
+      network    = "shared"
+      subnetwork = "functions"
+    }
+  }
+
+  assert {
+    condition = [
+      for name, function in google_cloudfunctions2_function.function :
+      name if length(function.service_config[0].direct_vpc_network_interface) > 0
+    ] == ["list_tables"]
+    error_message = "Another function is in the network, or list_tables is not."
+  }
+}

@@ -1,0 +1,158 @@
+# Who may do what. The whole list of roles, each with its reason, is held by tests/test_terraform.py.
+
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  project_id = "my-project"
+  region     = "europe-west1"
+  pipelines = {
+    billing = {
+      instance       = "my-shop:europe-west1:billing-db"
+      database       = "billing"
+      bucket         = "my-project-mirror"
+      shards_dataset = "mirror_shards"
+      views_dataset  = "mirror"
+    }
+    archive = {
+      instance       = "my-project:europe-west1:archive-db"
+      database       = "archive"
+      user           = "mirror"
+      password_file  = "/secrets/archive/password"
+      bucket         = "my-project-mirror"
+      shards_dataset = "archive_shards"
+      views_dataset  = "archive"
+    }
+  }
+}
+
+run "everybody_may_do_what_they_need_and_no_more" {
+  command = plan
+
+  # An export is all that the mirror may do with an instance.
+  assert {
+    condition = alltrue([
+      for role in google_project_iam_custom_role.exporter :
+      role.permissions == toset(["cloudsql.instances.export", "cloudsql.instances.get"])
+    ])
+    error_message = "The custom role holds more than it needs, or less."
+  }
+  assert {
+    condition     = toset(keys(google_project_iam_custom_role.exporter)) == toset(["my-shop", "my-project"])
+    error_message = "A custom role serves its own project only, and each instance's has to have it."
+  }
+  assert {
+    condition = (
+      google_project_iam_member.exporter["my-shop:europe-west1:billing-db"].project == "my-shop" &&
+      google_project_iam_member.exporter["my-shop:europe-west1:billing-db"].role == "projects/my-shop/roles/mirrorExporter"
+    )
+    error_message = "The binding is not in the instance's own project."
+  }
+
+  # What is granted in an instances project holds for that instance alone.
+  assert {
+    condition = alltrue([
+      for member in concat(
+        values(google_project_iam_member.exporter),
+        values(google_project_iam_member.lister_connects),
+        values(google_project_iam_member.lister_logs_in),
+      ) :
+      can(regex("resource.name == \"projects/${member.project}/instances/(billing|archive)-db\"", member.condition[0].expression))
+    ])
+    error_message = "A binding reaches other instances."
+  }
+
+  # List tables logs in by iam but where a password is set.
+  assert {
+    condition     = keys(google_sql_user.lister) == ["my-shop:europe-west1:billing-db"]
+    error_message = "IAM database users: ${join(", ", keys(google_sql_user.lister))}."
+  }
+  assert {
+    condition = (
+      google_sql_user.lister["my-shop:europe-west1:billing-db"].name == "mirror-list-tables@my-project.iam" &&
+      google_sql_user.lister["my-shop:europe-west1:billing-db"].type == "CLOUD_IAM_SERVICE_ACCOUNT" &&
+      google_sql_user.lister["my-shop:europe-west1:billing-db"].project == "my-shop"
+    )
+    error_message = "The user is not list_tables' own in the instance's project."
+  }
+  assert {
+    condition     = toset(keys(google_project_iam_member.lister_logs_in)) == toset(keys(google_sql_user.lister))
+    error_message = "A database user may not log in, or somebody may who is none."
+  }
+  assert {
+    condition     = jsondecode(google_cloudfunctions2_function.function["list_tables"].service_config[0].environment_variables["PIPELINES"])["billing"].user == "mirror-list-tables@my-project.iam"
+    error_message = "list_tables does not know whom to log in as."
+  }
+
+  # A secret is there for a password only and for list tables only.
+  assert {
+    condition     = keys(google_secret_manager_secret.password) == ["archive"]
+    error_message = "Secrets: ${join(", ", keys(google_secret_manager_secret.password))}."
+  }
+  assert {
+    condition = (
+      google_cloudfunctions2_function.function["list_tables"].service_config[0].secret_volumes[0].mount_path == "/secrets/archive" &&
+      google_cloudfunctions2_function.function["list_tables"].service_config[0].secret_volumes[0].versions[0].path == "password"
+    )
+    error_message = "The secret is not where password_file says."
+  }
+  assert {
+    condition = alltrue([
+      for name, function in google_cloudfunctions2_function.function :
+      name == "list_tables" || length(function.service_config[0].secret_volumes) == 0
+    ])
+    error_message = "Another function is given the password."
+  }
+
+  # An instance reaches the bucket and nothing else.
+  assert {
+    condition     = length(google_storage_bucket_iam_member.instance) == 2
+    error_message = "One binding for each instance and bucket."
+  }
+  assert {
+    condition     = alltrue([for member in google_storage_bucket_iam_member.instance : endswith(member.member, "@gcp-sa-cloud-sql.iam.gserviceaccount.com")])
+    error_message = "The bucket is opened to somebody else."
+  }
+
+  # A function publishes to its own topics and the dead letters.
+  assert {
+    condition = toset(keys(google_pubsub_topic_iam_member.publisher)) == toset([
+      "list_tables/dead-letters", "list_tables/table-exports", "list_tables/run-exported",
+      "export_table/dead-letters", "export_table/table-exported", "export_table/mirror-requests", "export_table/run-exported",
+      "load_shard/dead-letters",
+      "refresh_views/dead-letters", "refresh_views/run-exported",
+    ])
+    error_message = "Publishers: ${join(", ", keys(google_pubsub_topic_iam_member.publisher))}."
+  }
+
+  # Functions are called from within and by two accounts only.
+  assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.function : function.service_config[0].ingress_settings == "ALLOW_INTERNAL_ONLY"])
+    error_message = "A function can be called from the internet."
+  }
+  assert {
+    condition     = toset(keys(google_cloud_run_v2_service_iam_member.push)) == toset(keys(google_cloudfunctions2_function.function))
+    error_message = "A function cannot be called, or one that is not there can."
+  }
+}
+
+run "a_variable_drops_the_conditions" {
+  command = plan
+
+  variables {
+    condition_on_instance = false
+  }
+
+  assert {
+    condition = alltrue([
+      for member in concat(
+        values(google_project_iam_member.exporter),
+        values(google_project_iam_member.lister_connects),
+        values(google_project_iam_member.lister_logs_in),
+      ) : length(member.condition) == 0
+    ])
+    error_message = "A condition is left."
+  }
+}

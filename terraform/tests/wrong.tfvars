@@ -1,0 +1,125 @@
+# Pipelines that break every rule of pipelines.tf, in one plan. Sharing all of their datasets is one more fault.
+
+project_id = "my-project"
+region     = "europe-west1"
+
+pipelines = {
+  Billing = { # an upper-case letter
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+  }
+  p0 = { # an instance without its region
+    instance       = "my-project:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+  }
+  p1 = { # a URL
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "gs://mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+  }
+  p2 = { # a dataset with its project
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "my-project.mirror_shards"
+    views_dataset  = "mirror"
+  }
+  p3 = { # no loader
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    loader         = "airflow"
+  }
+  p4 = { # no format
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    format         = "avro"
+  }
+  p5 = { # a percentage
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    max_shrink     = 50
+  }
+  p6 = { # not whole
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    keep_days      = 0.5
+  }
+  p7 = { # beside bigquery, no URL, no account
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    dataflow       = { template = "mirror.json", region = "europe-west1" }
+  }
+  p8 = { # no password
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    user           = "mirror"
+  }
+  p9 = { # at the root
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    user           = "mirror"
+    password_file  = "/password"
+  }
+  p10 = { # in the same folder
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    user           = "mirror"
+    password_file  = "/password"
+  }
+  p11 = { # six fields
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    schedule       = "0 0 2 * * *"
+  }
+  p12 = { # lower case, and another location than the others
+    instance        = "my-project:europe-west1:billing-db"
+    database        = "billing"
+    bucket          = "mirror"
+    shards_dataset  = "mirror_shards"
+    views_dataset   = "mirror"
+    bucket_location = "eu"
+  }
+  p13 = { # while it is loaded
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    export_days    = 1
+  }
+}

@@ -1,0 +1,66 @@
+# Everything that one part asks of another goes over one of these. Their names are the contract's.
+
+resource "google_pubsub_topic" "topic" {
+  for_each = toset(concat(
+    [
+      "dead-letters",
+      "mirror-requests",
+      "run-exported",
+      "table-exported",
+      "table-exports",
+      "view-refreshes",
+    ],
+    var.job_events == "log_sink" ? ["job-events"] : [],
+  ))
+
+  #checkov:skip=CKV_GCP_83:A key of your own is a choice, kms_key_name
+  name         = "${var.prefix}${each.value}"
+  project      = var.project_id
+  kms_key_name = var.kms_key_name
+  labels       = var.labels
+
+  depends_on = [google_kms_crypto_key_iam_member.agent, google_project_service.api]
+}
+
+locals {
+  topics = { for key, topic in google_pubsub_topic.topic : key => "projects/${var.project_id}/topics/${topic.name}" }
+
+  publishers = merge([
+    for name, function in local.functions : {
+      for topic in concat(["dead-letters"], values(function.publishes)) :
+      "${name}/${topic}" => { function = name, topic = topic }
+    }
+  ]...)
+}
+
+resource "google_pubsub_topic_iam_member" "publisher" {
+  for_each = local.publishers
+
+  project = var.project_id
+  topic   = google_pubsub_topic.topic[each.value.topic].name
+  role    = "roles/pubsub.publisher"
+  member  = google_service_account.function[each.value.function].member
+}
+
+# Where a message goes that nobody could handle, for people to look at: nothing else reads it.
+resource "google_pubsub_subscription" "dead_letters" {
+  name    = google_pubsub_topic.topic["dead-letters"].name
+  project = var.project_id
+  topic   = local.topics["dead-letters"]
+  labels  = var.labels
+
+  message_retention_duration = "2678400s" # 31 days, the most there is
+  ack_deadline_seconds       = 600
+
+  expiration_policy {
+    ttl = "" # never
+  }
+}
+
+# Pub/Sub itself buries what has exhausted its deliveries: it publishes here, and acknowledges there (triggers.tf).
+resource "google_pubsub_topic_iam_member" "gave_up" {
+  project = var.project_id
+  topic   = google_pubsub_topic.topic["dead-letters"].name
+  role    = "roles/pubsub.publisher"
+  member  = local.pubsub_agent
+}

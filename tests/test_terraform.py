@@ -1,0 +1,296 @@
+"""
+What Terraform would make agrees with the code that it deploys, and lets nobody do more than there is a reason for.
+
+Each example is planned by Terraform itself, without an account, where a check that can do so is on the machine.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.functions import lay_out
+from shared.settings import Settings
+from tests.functions.conftest import credentials, jobs, log, objects, postgres, pubsub, stage, tables  # noqa: F401 - fixtures
+from tests.functions.delivery import INPUTS, table_export
+from tests.functions.stage import Log, Stage
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted(path.name for path in (ROOT / "terraform" / "examples").iterdir())
+CHECK = Path(os.environ.get("TERRAFORM_CHECK", ROOT.parent / "shared" / "terraform-check" / "run"))
+"""Plans a folder offline: CHECK FOLDER --root R --steps init,plan --plan-json FILE."""
+
+pytestmark = pytest.mark.skipif(
+    not CHECK.exists() or not shutil.which("terraform"),
+    reason="Terraform, or a check that plans without an account (TERRAFORM_CHECK), is not on this machine",
+)
+
+ROLES = tomllib.loads((ROOT / "terraform" / "tests" / "roles.toml").read_text(encoding="utf-8"))
+"""The short list, with its reasons."""
+
+Resource = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As much of it as is deployed."""
+    root = tmp_path_factory.mktemp("repository")
+    for name in ("functions", "shared", "terraform"):
+        shutil.copytree(ROOT / name, root / name)
+    shutil.copyfile(ROOT / "requirements.txt", root / "requirements.txt")
+    return root
+
+
+@pytest.fixture(scope="module")
+def plans(repository: Path) -> dict[str, Any]:
+    """By example, the plan as `terraform show -json` has it."""
+    with ThreadPoolExecutor() as planning:
+        return dict(zip(EXAMPLES, planning.map(lambda example: plan(repository, example), EXAMPLES), strict=True))
+
+
+def plan(root: Path, example: str) -> Any:
+    file = root / f"{example}.json"
+    done = check(root, f"terraform/examples/{example}", "--plan-json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(file.read_text())
+
+
+def check(root: Path, folder: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Plan a folder below `root`."""
+    command = [str(CHECK), str(root / folder), "--root", str(root), "--steps", "init,plan", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def resources(plan: Any, *types: str) -> list[Resource]:
+    """What a plan would make, of these types, or all."""
+    return [each for each in _within(plan["planned_values"]["root_module"]) if not types or each["type"] in types]
+
+
+def _within(module: Any) -> Iterator[Resource]:
+    yield from module.get("resources", [])
+    for child in module.get("child_modules", []):
+        yield from _within(child)
+
+
+def functions(plans: dict[str, Any]) -> dict[str, list[Resource]]:
+    """By name in the code, the function as each example that has it would make it."""
+    found: dict[str, list[Resource]] = {}
+    for planned in plans.values():
+        for each in resources(planned, "google_cloudfunctions2_function"):
+            found.setdefault(each["index"], []).append(each["values"])
+    return found
+
+
+def environ(function: Resource) -> dict[str, str]:
+    variables: dict[str, str] = function["service_config"][0]["environment_variables"]
+    return variables
+
+
+def roles(resource: Resource) -> set[str]:
+    """The roles that a resource grants; of our own ones the last word."""
+    grants = [resource["values"], *(resource["values"].get("access") or [])]
+    return {re.sub(r"^projects/.*/roles/", "", grant["role"]) for grant in grants if grant.get("role")}
+
+
+def needs(file: Path) -> set[str]:
+    """The variables that an entry file names as necessary."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    [call] = [call for call in calls if ast.unparse(call.func) == "Settings.from_env"]
+    return {ast.literal_eval(argument) for argument in call.args[1:]}
+
+
+def test_every_role_has_a_reason(plans: dict[str, Any]) -> None:
+    granted = {role for planned in plans.values() for each in resources(planned) for role in roles(each)}
+
+    assert granted == set(ROLES["reasons"])
+
+
+def test_our_own_roles_hold_what_there_is_a_reason_for(plans: dict[str, Any]) -> None:
+    made = [
+        each["values"] for planned in plans.values() for each in resources(planned, "google_project_iam_custom_role")
+    ]
+
+    assert {role["role_id"]: set(role["permissions"]) for role in made} == {
+        name: set(held) for name, held in ROLES["permissions"].items()
+    }
+
+
+def test_what_holds_in_a_whole_project_could_not_be_granted_on_less(plans: dict[str, Any]) -> None:
+    members = [each for planned in plans.values() for each in resources(planned, "google_project_iam_member")]
+
+    unconditional = {role for each in members for role in roles(each) if not each["values"]["condition"]}
+
+    assert unconditional == set(ROLES["in_a_whole_project"]["roles"])
+
+
+def test_no_grant_takes_another_away_and_there_is_no_key(plans: dict[str, Any]) -> None:
+    types = {each["type"] for planned in plans.values() for each in resources(planned)}
+
+    assert [name for name in types if name.endswith(("_iam_binding", "_iam_policy", "_key"))] == []
+
+
+def test_each_function_runs_as_an_account_of_its_own(plans: dict[str, Any]) -> None:
+    for planned in plans.values():
+        accounts = [
+            each["values"]["service_config"][0]["service_account_email"]
+            for each in resources(planned, "google_cloudfunctions2_function")
+        ]
+
+        assert len(set(accounts)) == len(accounts)
+
+
+def test_each_function_of_the_code_is_deployed_and_no_other(plans: dict[str, Any]) -> None:
+    assert set(functions(plans)) == {file.stem for file in (ROOT / "functions").glob("*.py")}
+
+
+def test_the_entry_point_is_in_the_entry_file(plans: dict[str, Any]) -> None:
+    for name, planned in functions(plans).items():
+        for function in planned:
+            build = function["build_config"][0]
+            file = ROOT / "functions" / build["environment_variables"]["GOOGLE_FUNCTION_SOURCE"]
+            defined = [node.name for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+
+            assert defined == [build["entry_point"]] == [name]
+
+
+def test_each_function_can_start_in_its_environment(plans: dict[str, Any]) -> None:
+    for name, planned in functions(plans).items():
+        for function in planned:
+            settings = Settings.from_env(environ(function), *needs(ROOT / "functions" / f"{name}.py"))
+
+            assert settings.project == environ(function)["GOOGLE_CLOUD_PROJECT"]
+
+
+def test_no_function_is_told_what_nobody_reads(plans: dict[str, Any]) -> None:
+    source = (ROOT / "shared" / "settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|PIPELINES)"', source))
+
+    for planned in functions(plans).values():
+        for function in planned:
+            assert environ(function).keys() - read == {"THREADS"}  # which functions-framework reads
+
+
+def test_each_function_publishes_to_the_topics_that_its_code_asks_for(plans: dict[str, Any]) -> None:
+    for name, planned in functions(plans).items():
+        asked = set(re.findall(r"settings\.(\w+_topic)", (ROOT / "functions" / f"{name}.py").read_text()))
+        wanted = {variable.upper() for variable in asked} | needs(ROOT / "functions" / f"{name}.py")
+
+        for function in planned:
+            told = {variable for variable in environ(function) if variable.endswith("_TOPIC")}
+
+            assert told == wanted | {"DEAD_LETTERS_TOPIC"}
+
+
+def test_topics_have_in_the_environment_the_names_that_they_are_made_with(plans: dict[str, Any]) -> None:
+    for planned in plans.values():
+        made = {
+            f"projects/{each['values']['project']}/topics/{each['values']['name']}"
+            for each in resources(planned, "google_pubsub_topic")
+        }
+        told = {
+            value
+            for each in resources(planned, "google_cloudfunctions2_function")
+            for variable, value in environ(each["values"]).items()
+            if variable.endswith("_TOPIC")
+        }
+
+        assert told <= made
+
+
+def test_each_function_hears_the_topic_that_its_code_is_tested_with(plans: dict[str, Any]) -> None:
+    for planned in plans.values():
+        heard = {each["values"]["name"] for each in resources(planned, "google_pubsub_subscription")}
+        deployed = {each["index"] for each in resources(planned, "google_cloudfunctions2_function")}
+
+        for name, topic in INPUTS.items():
+            assert (f"{topic}-{name.replace('_', '-')}" in heard) == (name in deployed)
+
+
+def test_the_archive_is_what_the_tests_run(plans: dict[str, Any], tmp_path: Path) -> None:
+    lay_out(ROOT, tmp_path)
+    tested = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+
+    for planned in plans.values():
+        read = _within(planned["prior_state"]["values"]["root_module"])
+        [archive] = [each for each in read if each["type"] == "archive_file"]
+
+        assert {file["filename"]: file["content"] for file in archive["values"]["source"]} == tested
+
+
+def test_the_runtime_is_the_python_that_the_project_is_written_for(plans: dict[str, Any]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = project["requires-python"].removeprefix(">=").replace(".", "")
+
+    runtimes = {function["build_config"][0]["runtime"] for planned in functions(plans).values() for function in planned}
+
+    assert runtimes == {f"python{oldest}"}
+
+
+def test_each_rule_of_pipelines_is_enforced_by_a_message_of_its_own(repository: Path) -> None:
+    source = (repository / "terraform" / "pipelines.tf").read_text(encoding="utf-8")
+    messages = [json.loads(text) for text in re.findall(r'error_message = (".*")$', source, re.MULTILINE)]
+
+    answer = check(repository, "terraform", "--var-file", str(repository / "terraform" / "tests" / "wrong.tfvars"))
+
+    said = " ".join(answer.stdout.split())
+
+    assert [message for message in messages if message not in said] == [
+        messages[0]
+    ]  # where there are no pipelines at all
+
+
+@pytest.fixture
+def lines(stage: Stage, log: Log) -> list[dict[str, Any]]:  # noqa: F811 - fixtures
+    """What real functions log: of a load whose view moves, of an export that cannot be, and of a request that makes no sense."""
+    stage.function("refresh_views").hear(*stage.load(stage.shard("orders_20260115"))[-1])
+    stage.function("export_table").receive(table_export(columns=[], shard_date="no date"))
+    stage.function("list_tables").receive(b"{")
+    return log()
+
+
+def selects(query: str, line: dict[str, Any]) -> bool:
+    """Whether each selector of a PromQL query over the metric of outcomes takes a log line in."""
+    found = [dict(re.findall(r'(\w+)(?:=~?|!=)"([^"]*)"', selector)) for selector in re.findall(r"\{(.*?)\}", query)]
+    wanted = [{label: words for label, words in each.items() if label != "monitored_resource"} for each in found]
+    return bool(wanted) and all(
+        re.fullmatch(words or ".+", line.get(label, "")) for each in wanted for label, words in each.items()
+    )
+
+
+def queries(plan: Any, name: str) -> list[str]:
+    """The PromQL of the alert policies of that name."""
+    policies = [each for each in resources(plan, "google_monitoring_alert_policy") if each["name"] == name]
+    return [each["values"]["conditions"][0]["condition_prometheus_query_language"][0]["query"] for each in policies]
+
+
+def test_metrics_and_dashboard_read_fields_that_functions_print(
+    plans: dict[str, Any], lines: list[dict[str, Any]]
+) -> None:
+    watching = resources(plans["one-database"], "google_logging_metric", "google_monitoring_dashboard")
+
+    read = set(re.findall(r"jsonPayload\.(\w+)", json.dumps([each["values"] for each in watching])))
+
+    assert read == {"function", "outcome", "pipeline", "seconds", "table"}
+    assert read <= {field for line in lines for field in line}
+    assert all({"function", "outcome", "seconds", "severity"} <= line.keys() for line in lines)
+
+
+def test_a_view_that_moved_is_a_table_that_is_not_late(plans: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    [query] = queries(plans["one-database"], "late")
+
+    assert [line["outcome"] for line in lines if selects(query, line)] == ["moved"]
+
+
+def test_whatever_is_given_up_is_a_failure(plans: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+    [query] = queries(plans["one-database"], "failed")
+
+    assert [line["function"] for line in lines if selects(query, line)] == ["export_table", "list_tables"]
