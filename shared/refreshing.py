@@ -118,7 +118,8 @@ class _Refresh:
             return self._said("moved", _moved(shard.table_id, result), severity, shard)
         if result.shrunk:
             return self._said("skipped", result.shrunk, "ERROR", shard)
-        return self._said("ignored", f"the view {shard.table_id} need not move for {shard.name}", "INFO", shard)
+        said = f"the view {shard.table_id} need not move for {shard.name}{_losses(result)}"
+        return self._said("ignored", said, "WARNING" if result.losses else "INFO", shard)
 
     def _after_job_of_run(self, shard: Shard) -> Outcome:
         """Move the views of the run that made the shard, if this was its last."""
@@ -133,6 +134,9 @@ class _Refresh:
             )
         swept = run.shards if run else [shard]
         results = self._move_all([Aim((each,), trusted=True) for each in swept])
+        for table_id, result in results.items():
+            if isinstance(result, Stayed) and not result.shrunk:  # pinned, or there already: as fresh as it is to be
+                self._log("INFO", "ignored", f"the view {table_id} need not move for {shard.day}", table_id)
         self._report_failed(results, [run] if run else [])
         return self._summed_up(results)
 
@@ -146,11 +150,12 @@ class _Refresh:
         """Reconcile, pin or unpin views, as the request says; views that refuse are reported one by one, and the rest go on."""
         listed = self._listed()
         aims = [replace(aim, written_by=written_by) for aim in self._aims(request, listed)]
-        whole: list[Run] = []
+        releases = self._releases(self._settled(listed, written_by))
         if self._pipeline.release == "together" and request.pin is None:
-            aims, whole = self._released(aims, self._settled(listed, written_by))
+            releases.end_silent_runs()
+            aims = [replace(aim, is_released=releases.is_released) for aim in aims]
         results = self._move_all(aims)
-        self._report_failed(results, whole)
+        self._report_failed(results, releases.whole())
         self._keep_to_days(results, listed)
         if request.table_ids is None:
             self._report_stale(listed)
@@ -179,40 +184,36 @@ class _Refresh:
         latest = written_by or self._services.clock.now() - SETTLED_AFTER
         return [shard for shard, known in listed.items() if known.created_at <= latest]
 
-    def _released(self, aims: Iterable[Aim], present: Collection[Shard]) -> tuple[list[Aim], list[Run]]:
-        """The aims with only the shards whose runs are whole, and those runs."""
-        releases = self._releases(present)
-        releases.end_silent_runs()
-        aims = [replace(aim, shards=releases.newest_released(aim.shards)) for aim in aims]
-        return [aim for aim in aims if aim.shards], releases.whole()
-
     def _move_all(self, aims: Sequence[Aim]) -> _Results:
         """Move several views at the same time, and report each that moved, was kept, or refuses to be moved."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            results = dict(zip([aim.table_id for aim in aims], pool.map(self._move, aims), strict=True))
-        for table_id, result in results.items():
-            match result:
-                case Moved(shown, losses):
-                    self._log("WARNING" if losses else "INFO", "moved", _moved(table_id, result), table_id, shown)
-                case Stayed(_, shrunk) if shrunk:
-                    self._log("ERROR", "skipped", shrunk, table_id)
-                case _Refused(reason):
-                    self._log("ERROR", "dead", reason, table_id)
-        return results
+            return dict(zip([aim.table_id for aim in aims], pool.map(self._move, aims), strict=True))
 
     def _move(self, aim: Aim) -> Moved | Stayed | _Refused:
         try:
-            return moving.move(self._pipeline, aim, self._services)
+            result = moving.move(self._pipeline, aim, self._services)
         except Permanent as reason:
+            self._log("ERROR", "dead", str(reason), aim.table_id)
             return _Refused(str(reason))
+        if isinstance(result, Moved):
+            severity = "WARNING" if result.losses else "INFO"
+            self._log(severity, "moved", _moved(aim.table_id, result), aim.table_id, result.shown)
+        if result.shrunk:
+            self._log("ERROR", "skipped", result.shrunk, aim.table_id)
+        return result
 
     def _keep_to_days(self, results: _Results, listed: Mapping[Shard, Listed]) -> None:
         of_table: dict[str, dict[Shard, datetime | None]] = {}
         for shard, known in listed.items():
             of_table.setdefault(shard.table_id, {})[shard] = known.expires_at
-        for table_id, result in results.items():
-            if not isinstance(result, _Refused):
-                moving.keep_to_days(self._pipeline, result, of_table[table_id], self._services)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            kept = [
+                pool.submit(moving.keep_to_days, self._pipeline, result, of_table[table_id], self._services)
+                for table_id, result in results.items()
+                if not isinstance(result, _Refused)
+            ]
+        for each in kept:
+            each.result()
 
     def _report_failed(self, results: _Results, whole: Iterable[Run]) -> None:
         """Name the tables that a day has been released without."""
@@ -266,8 +267,11 @@ class _Refresh:
 
 
 def _moved(table_id: str, moved: Moved) -> str:
-    losses = f", and whoever queries it loses columns: {', '.join(moved.losses)}" if moved.losses else ""
-    return f"the view {table_id} shows {moved.shown.name}{losses}"
+    return f"the view {table_id} shows {moved.shown.name}{_losses(moved)}"
+
+
+def _losses(result: Moved | Stayed) -> str:
+    return f", and whoever queries it loses columns: {', '.join(result.losses)}" if result.losses else ""
 
 
 def _pinned(table_id: str, day: date, found: list[Shard]) -> Aim:

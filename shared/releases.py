@@ -5,9 +5,10 @@ The bucket is the record: the schema file of a shard's data says which run made 
 its folder says which of them have failed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
+from threading import Lock
 
 from shared import names, runs, schema_file, times
 from shared.pipelines import Pipeline
@@ -44,6 +45,7 @@ class Releases:
         self._present = present
         self._now = now
         self._runs: dict[Shard, Run | None] = {}
+        self._lock = Lock()
 
     def run_of(self, shard: Shard) -> Run | None:
         """The run that made a shard; None where its files are gone, as they are after a while."""
@@ -55,13 +57,11 @@ class Releases:
             self._runs[shard] = run
         return self._runs[shard]
 
-    def newest_released(self, shards: Sequence[Shard]) -> tuple[Shard, ...]:
-        """The newest of a table's shards, newest first, whose run is whole, and those behind it; empty where there is none."""
-        for position, shard in enumerate(shards):
+    def is_released(self, shard: Shard) -> bool:
+        """Whether the run that made a shard is whole."""
+        with self._lock:  # several views ask at once, mostly about one run
             run = self.run_of(shard)
-            if not run or run.is_whole:
-                return tuple(shards[position:])
-        return ()
+        return not run or run.is_whole
 
     def whole(self) -> list[Run]:
         """The whole ones of the runs that were looked up."""

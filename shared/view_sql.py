@@ -16,8 +16,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 """GoogleSQL as far as it matters here: comments and strings, which are passed over, and paths of names."""
-_FIRST = re.compile(r"`?(?P<name>\w+)`?\s*\.")
-"""The first name of a path of several, where that one is no project, whose id may have hyphens."""
+_FIRST = re.compile(r"`?(?P<name>\w+)(?![\w-])")
+"""The first name of a path, where that is no project, whose id may have hyphens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def references(query: str, project: str, dataset: str, table_id: str) -> list[Re
     """
     The places where a view names shards of one table; `project` is where a path that names none is looked up.
 
-    Where it names one so, it may also name a column by the shard's bare name: `orders_20261122.id`.
+    Where it names one so, the shard's bare name is a reference too, such as the one in `orders_20261122.id`.
     """
     paths = [(token.start(), token["path"]) for token in _TOKEN.finditer(query) if token["path"]]
     found = []

@@ -1,6 +1,6 @@
 """What is known of a view and of the shard that it shows, and what follows from it: pure, without a call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -53,7 +53,7 @@ class Aim:
 
     `trusted`: they are known to be whole; `written_by`: their writer was done then. `backwards`: even from a newer one.
     `pin`: the view's pin from then on, empty for none, None to leave a pinned view alone. `by_hand`: somebody has asked for
-    it by name, so that a shard of few rows is what they want.
+    it by name, so that a shard of few rows is what they want. `is_released`: whether a shard may be shown at all.
     """
 
     shards: tuple[Shard, ...]
@@ -62,6 +62,7 @@ class Aim:
     backwards: bool = False
     pin: str | None = None
     by_hand: bool = False
+    is_released: Callable[[Shard], bool] = lambda _: True
 
     @property
     def table_id(self) -> str:
@@ -92,14 +93,19 @@ def is_whole(state: ShardState, aim: Aim, now: datetime) -> bool:
 
     BigQuery's own load makes a shard all at once; a writer of streams may be halfway, unless an event has said otherwise.
     """
-    if aim.trusted or (aim.written_by and state.changed_at <= aim.written_by):
-        return True
-    return not state.streaming and now - state.changed_at >= SETTLED_AFTER
+    return is_vouched_for(state, aim) or (not state.streaming and now - state.changed_at >= SETTLED_AFTER)
 
 
-def described(columns: Columns, source: Columns) -> Columns | None:
-    """The columns of a view with the descriptions that those of its shard have; None where nothing would change."""
-    wanted = {column["name"]: column["description"] for column in source if column.get("description")}
+def is_vouched_for(state: ShardState, aim: Aim) -> bool:
+    """Whether an event has said that a shard is whole."""
+    return aim.trusted or (aim.written_by is not None and state.changed_at <= aim.written_by)
+
+
+def described(columns: Columns, *sources: Columns) -> Columns | None:
+    """The columns of a view with the descriptions that the sources have, the last one first; None where nothing would change."""
+    wanted = {
+        column["name"]: column["description"] for source in sources for column in source if column.get("description")
+    }
     if all(wanted.get(column["name"], column.get("description")) == column.get("description") for column in columns):
         return None
     return [
@@ -109,20 +115,25 @@ def described(columns: Columns, source: Columns) -> Columns | None:
 
 def shape(columns: Columns) -> list[tuple[str, str]]:
     """Names and types, in order."""
-    return [(column["name"], column["type"]) for column in columns]
+    return [(column["name"], _type(column)) for column in columns]
 
 
-def losses(before: Columns, after: Columns) -> list[str]:
+def losses(before: Columns, after: Columns) -> tuple[str, ...]:
     """What those who query a view lose by a move: columns that went or changed their type, a few words for each."""
-    types = {column["name"].casefold(): column["type"] for column in after}
+    types = {column["name"].casefold(): _type(column) for column in after}
     lost = []
     for column in before:
         kind = types.get(column["name"].casefold())
         if kind is None:
             lost.append(f"{column['name']} is gone")
-        elif kind != column["type"]:
-            lost.append(f"{column['name']} is {kind}, was {column['type']}")
-    return lost
+        elif kind != _type(column):
+            lost.append(f"{column['name']} is {kind}, was {_type(column)}")
+    return tuple(lost)
+
+
+def _type(column: Mapping[str, Any]) -> str:
+    kind: str = column["type"]
+    return f"ARRAY<{kind}>" if column.get("mode") == "REPEATED" else kind
 
 
 def expiry(shard: Shard, keep_days: int, now: datetime) -> datetime:

@@ -90,7 +90,10 @@ class BigQuery:
     def shards(self, dataset: str) -> dict[Shard, Listed]:
         """All shards of a dataset."""
         tables = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000, **self._patience)
-        found = {shards.parse(table.table_id): table for table in tables if table.table_type == "TABLE"}
+        try:
+            found = {shards.parse(table.table_id): table for table in tables if table.table_type == "TABLE"}
+        except (exceptions.NotFound, exceptions.Forbidden) as error:
+            raise _refusal(f"the list of {dataset}", error) from error
         return {shard: Listed(table.created, table.expires) for shard, table in found.items() if shard}
 
     def expire(self, dataset: str, shard: Shard, at: datetime | None) -> None:
@@ -131,29 +134,33 @@ class BigQuery:
         except exceptions.Conflict as error:
             raise Outrun(f"{dataset}.{name} has been created since") from error
         except _REFUSALS as error:
-            raise _refusal(f"the view {dataset}.{name}", error) from error
+            raise _refused_view(f"the view {dataset}.{name}", error) from error
         # BigQuery takes columns only of a view that is there.
         columns = views.described(_columns(created), shard.columns)
         changes = (["schema"] if columns else []) + (["expires"] if created.expires else [])
         if changes:
             created.expires = None
             created.schema = columns or created.schema
-            self._patch_view(f"{dataset}.{name}", created, changes, "describing")
+            try:
+                self._patch_view(f"{dataset}.{name}", created, changes, "describing")
+            except Outrun:  # moved on already, with the expiry that it got here
+                lasting = bigquery.Table(created.reference)
+                self._patch_view(f"{dataset}.{name}", lasting, ["expires"], "keeping")
 
-    def change_view(self, view: View, query: str, pin: str) -> View:
+    def change_view(self, view: View, query: str | None, pin: str) -> View:
         """
-        Change a view's SQL and pin in one patch, if it is as it was when it was read, and give it as it is then.
+        Change a view's SQL (None: leave it) and pin in one patch, if it is as it was when it was read, and give it as it is then.
 
         A patch, because CREATE OR REPLACE VIEW is a query job, which makes events of its own and loses labels.
         """
         from google.cloud import bigquery
 
         changed = bigquery.Table.from_api_repr(_reference(self.project, view) | {"etag": view.etag})
-        changed.view_query = query
+        fields = (["view_query"] if query else []) + (["labels"] if pin != view.pin else [])
+        changed.view_query = query or view.query
         changed.labels = {PIN: pin or None}  # None takes the label away
-        fields = ["view_query", "labels"] if pin != view.pin else ["view_query"]
         answer = self._patch_view(f"{view.dataset}.{view.name}", changed, fields, "moving")
-        return replace(view, etag=answer.etag, query=query, pin=pin, columns=_columns(answer))
+        return replace(view, etag=answer.etag, query=answer.view_query, pin=pin, columns=_columns(answer))
 
     def describe_view(self, view: View, columns: Columns) -> None:
         """Describe a view's columns, if it is as it was when it was read."""
@@ -169,7 +176,7 @@ class BigQuery:
         except exceptions.PreconditionFailed as error:
             raise Outrun(f"{name} has been changed since") from error
         except _REFUSALS as error:
-            raise _refusal(f"{doing} the view {name}", error) from error
+            raise _refused_view(f"{doing} the view {name}", error) from error
 
     def table_written(self, job: Truncated) -> TableWritten | None:
         """What a job wrote; None where it is gone, runs, or is neither a load nor a copy."""
@@ -179,10 +186,12 @@ class BigQuery:
             found = self._client.get_job(job.job_id, project=job.project, location=job.location, **self._patience)
         except exceptions.NotFound:
             return None
+        except exceptions.Forbidden as error:
+            raise _refusal(f"a look at the job {job.job_id}", error) from error
         if not isinstance(found, bigquery.LoadJob | bigquery.CopyJob) or found.state != "DONE":
             return None
-        error = found.error_result["message"] if found.error_result else None
-        return audit.table_written(found.job_id, found.destination.path.removeprefix("/"), error)
+        failure = found.error_result["message"] if found.error_result else None
+        return audit.table_written(found.job_id, found.destination.path.removeprefix("/"), failure)
 
     def _location(self, dataset: str) -> str:
         """A job is found again only where it runs, which is where its dataset is."""
@@ -281,6 +290,11 @@ def _refusal(what: str, error: exceptions.GoogleAPICallError) -> NotYet | Perman
     reason = error.errors[0].get("reason", "") if error.errors else ""
     said = f"BigQuery refuses {what}: {without_values(error.message)}"
     return NotYet(said) if reason in loading.PASSING else Permanent(said)
+
+
+def _refused_view(what: str, error: exceptions.GoogleAPICallError) -> NotYet | Outrun | Permanent:
+    """Where the shard or the view is gone since it was looked at, another look tells."""
+    return Outrun(f"{what}: {error.message}") if "Not found: Table" in error.message else _refusal(what, error)
 
 
 def _reference(project: str, view: View) -> dict[str, Any]:

@@ -131,3 +131,59 @@ def test_whatever_stands_in_an_entry_it_is_read_or_malformed(path: tuple[str, ..
     except Permanent:
         return
     assert found is None or isinstance(found, TableWritten | Truncated)
+
+
+def completed(kind: str = "load", state: str = "DONE", job_id: str = "mirror_1", **error: Any) -> dict[str, Any]:
+    """The end of a job in the older form."""
+    table = {"projectId": "my-project", "datasetId": "mirror_shards", "tableId": "orders_20261122"}
+    job = {
+        "jobName": {"projectId": "my-project", "jobId": job_id, "location": "EU"},
+        "jobConfiguration": {kind: {"destinationTable": table}},
+        "jobStatus": {"state": state, "error": error},
+    }
+    return {
+        "protoPayload": {
+            "methodName": "jobservice.jobcompleted",
+            "serviceData": {"jobCompletedEvent": {"eventName": f"{kind}_job_completed", "job": job}},
+        }
+    }
+
+
+@pytest.mark.parametrize("kind", ["load", "tableCopy"])
+def test_the_older_form_says_what_was_written(kind: str) -> None:
+    assert audit.read(completed(kind)) == TableWritten("my-project", "mirror_shards", "orders_20261122")
+
+
+def test_the_older_form_says_why_a_job_failed() -> None:
+    found = audit.read(completed(code=3, message="Too many errors"))
+
+    assert found == TableWritten("my-project", "mirror_shards", "orders_20261122", "Too many errors")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        completed("query"),
+        completed("extract"),
+        completed(state="RUNNING"),
+        completed(job_id="beam_bq_job_SCHEMA_UPDATE_x_00000-0"),
+    ],
+    ids=["a query", "an export", "a job that runs", "a load of no rows"],
+)
+def test_the_older_form_of_other_jobs_is_none(said: dict[str, Any]) -> None:
+    assert audit.read(said) is None
+
+
+@given(st.sampled_from(paths(completed(message="x"))), _JUNK)
+def test_whatever_stands_in_the_older_form_it_is_read_or_malformed(path: tuple[str, ...], junk: Any) -> None:
+    said = completed(message="x")
+    place = said
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = junk
+
+    try:
+        found = audit.read(said)
+    except Permanent:
+        return
+    assert found is None or isinstance(found, TableWritten | Truncated)

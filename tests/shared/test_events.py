@@ -116,3 +116,22 @@ def test_a_replay_with_an_impossible_time_is_refused_by_it(origin: str) -> None:
 
     with pytest.raises(Permanent, match=f"publish_time .*{origin}"):
         _ = message.origin_time
+
+
+@pytest.mark.parametrize(
+    ("data", "entry"),
+    [
+        (b'{"protoPayload": {"methodName": "m"}}', {"protoPayload": {"methodName": "m"}}),
+        (b'{"protoPayload": null}', {"protoPayload": None}),
+        (b'{"pipeline": "billing"}', None),
+        (b'{"pipeline": "protoPayload"}', None),
+        (b'{"pipeline": {"protoPayload": {}}}', None),
+        (b'["protoPayload"]', None),
+        (b'{"protoPayload": ', None),
+        (b"", None),
+    ],
+)
+def test_an_entry_of_a_log_sink_is_told_from_other_messages(data: bytes, entry: dict[str, Any] | None) -> None:
+    message = events.message(published(data=base64.b64encode(data).decode()))
+
+    assert events.log_entry(message) == entry
