@@ -48,6 +48,9 @@ class Table:
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
 
+    def __hash__(self) -> int:
+        return hash((self.schema, self.name))  # not of all its columns
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:

@@ -56,6 +56,9 @@ class Announcements(Protocol):
     def announce(self, exported: TableExported) -> None:
         """Publish, and return when it is confirmed."""
 
+    def connect(self) -> None:
+        """Get ready to publish."""
+
 
 class Requests(Protocol):
     """The topic that runs are asked for on."""
@@ -180,7 +183,7 @@ class _Export:
             step = lane.next_step(self._export, seen, self._published_at)
             match step:
                 case lane.Announce(seal):
-                    return self._announce(seal)
+                    return self._announce(seal, seen.data)
                 case lane.Skip(reason):
                     return self._skip(reason)
                 case lane.Leave():
@@ -210,7 +213,9 @@ class _Export:
                 self._bucket.delete(self._staged_file)
                 return replace(seen, staged=None)
             case lane.Start():
-                return replace(seen, operations=(self._start(), *operations))
+                started = self._start()
+                self._services.announcements.connect()  # while the operation runs
+                return replace(seen, operations=(started, *operations))
             case lane.Wait(operation):
                 ended = self._wait(operation)
                 # The wait was long: another delivery may have finished the work, or a later run begun its own.
@@ -275,7 +280,8 @@ class _Export:
         self._bucket.write(self._schema_file, content, onto)
         return schema_file.read(content)
 
-    def _announce(self, seal: Seal) -> Outcome:
+    def _announce(self, seal: Seal, sealed: File | None) -> Outcome:
+        """Tell loaders of the pair, and write it down; `sealed` is its data, where that is known from the sealing."""
         export = self._export
         self._services.announcements.announce(
             TableExported(
@@ -292,7 +298,7 @@ class _Export:
                 format=seal.format,
             )
         )
-        data = self._bucket.stat(names.object_name(self._pipeline.bucket, seal.data_uri))
+        data = sealed or self._bucket.stat(names.object_name(self._pipeline.bucket, seal.data_uri))
         marks = data.marks if data else {}
         runs.record(
             self._bucket,

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import median_low
 
 from shared import verdict
 from shared.messages import TableExport
@@ -30,6 +31,8 @@ _FIRST_LOOK = 0.5
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _PAUSE_SHARE = 0.05
+_LAST = 3
+_A_LITTLE_MORE = 1.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +181,15 @@ def first_pause(recent: Iterable[Operation], uri: str) -> float:
     """
     Seconds to let pass before a new operation that writes to `uri` is looked at for the first time.
 
-    As long as the last export of the same table took; else as long as the last one of the instance; half a second where
-    there was none.
+    As long as the last exports of the same table took, else those of the instance; half a second where there were none. And
+    a little more, because a look that comes too early is followed by a whole pause.
     """
     ended = sorted(
         (each for each in recent if each.uri and each.seconds), key=lambda each: each.inserted_at, reverse=True
     )
-    own = [each for each in ended if _table(each.uri) == _table(uri)]
-    return next((each.seconds for each in [*own, *ended] if each.seconds), _FIRST_LOOK)
+    own = [each.seconds or 0.0 for each in ended if _table(each.uri) == _table(uri)][:_LAST]
+    usual = own or [each.seconds or 0.0 for each in ended]
+    return median_low(usual) * _A_LITTLE_MORE if usual else _FIRST_LOOK
 
 
 def pause(age: timedelta) -> float:

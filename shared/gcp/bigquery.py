@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
-
-from google.api_core import exceptions
 
 from shared import audit, loading, shards, views
 from shared.audit import TableWritten, Truncated
@@ -18,7 +16,6 @@ from shared.schema_file import Seal
 from shared.shards import Listed, Shard
 from shared.views import PIN, Columns, ShardState, View
 
-_REFUSALS = (exceptions.BadRequest, exceptions.Forbidden, exceptions.NotFound)
 _CALL = 60
 """Seconds for one call, its repetitions included."""
 _WAIT = 480
@@ -51,10 +48,10 @@ class BigQuery:
             job = self._client.load_table_from_uri(
                 exported.data_uri, destination, job_id=job_id, location=location, job_config=config, **self._patience
             )
-        except exceptions.Conflict:
+        except _errors().Conflict:
             existed = True
             job = self._client.get_job(job_id, location=location, **self._patience)
-        except _REFUSALS as error:
+        except _refusals() as error:
             raise _refusal(f"the load into {destination}", error) from error
         ended = _ended(job, existed=existed)
         if not ended.reason and not is_new:
@@ -66,7 +63,7 @@ class BigQuery:
 
         table = bigquery.Table(destination, schema=_schema(seal, described=True))
         table.description = seal.description
-        with suppress(exceptions.NotFound):  # deleted since it was loaded
+        with suppress(_errors().NotFound):  # deleted since it was loaded
             self._client.update_table(table, ["description", "schema"], **self._patience)
 
     def has_shard(self, dataset: str, shard: Shard) -> bool:
@@ -92,7 +89,7 @@ class BigQuery:
         tables = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000, **self._patience)
         try:
             found = {shards.parse(table.table_id): table for table in tables if table.table_type == "TABLE"}
-        except (exceptions.NotFound, exceptions.Forbidden) as error:
+        except (_errors().NotFound, _errors().Forbidden) as error:
             raise _refusal(f"the list of {dataset}", error) from error
         return {shard: Listed(table.created, table.expires) for shard, table in found.items() if shard}
 
@@ -104,9 +101,9 @@ class BigQuery:
         table.expires = at
         try:
             self._client.update_table(table, ["expires"], **self._patience)
-        except exceptions.NotFound:
+        except _errors().NotFound:
             return
-        except _REFUSALS as error:
+        except _refusals() as error:
             raise _refusal(f"the expiry of {dataset}.{shard.name}", error) from error
 
     def view(self, dataset: str, name: str) -> View | None:
@@ -131,9 +128,9 @@ class BigQuery:
         view.labels = {PIN: pin} if pin else {}
         try:
             created = self._client.create_table(view, **self._patience)
-        except exceptions.Conflict as error:
+        except _errors().Conflict as error:
             raise Outrun(f"{dataset}.{name} has been created since") from error
-        except _REFUSALS as error:
+        except _refusals() as error:
             raise _refused_view(f"the view {dataset}.{name}", error) from error
         # BigQuery takes columns only of a view that is there.
         columns = views.described(_columns(created), shard.columns)
@@ -173,9 +170,9 @@ class BigQuery:
     def _patch_view(self, name: str, changed: Any, fields: list[str], doing: str) -> Any:
         try:
             return self._client.update_table(changed, fields, **self._patience)
-        except exceptions.PreconditionFailed as error:
+        except _errors().PreconditionFailed as error:
             raise Outrun(f"{name} has been changed since") from error
-        except _REFUSALS as error:
+        except _refusals() as error:
             raise _refused_view(f"{doing} the view {name}", error) from error
 
     def table_written(self, job: Truncated) -> TableWritten | None:
@@ -184,9 +181,9 @@ class BigQuery:
 
         try:
             found = self._client.get_job(job.job_id, project=job.project, location=job.location, **self._patience)
-        except exceptions.NotFound:
+        except _errors().NotFound:
             return None
-        except exceptions.Forbidden as error:
+        except _errors().Forbidden as error:
             raise _refusal(f"a look at the job {job.job_id}", error) from error
         if not isinstance(found, bigquery.LoadJob | bigquery.CopyJob) or found.state != "DONE":
             return None
@@ -200,20 +197,20 @@ class BigQuery:
                 self._locations[dataset] = self._client.get_dataset(
                     f"{self.project}.{dataset}", **self._patience
                 ).location
-            except exceptions.NotFound as error:
+            except _errors().NotFound as error:
                 raise Permanent(
                     f"there is no dataset {self.project}.{dataset}: create it, or correct the pipeline's shards_dataset"
                 ) from error
-            except exceptions.Forbidden as error:
+            except _errors().Forbidden as error:
                 raise _refusal(f"a look at the dataset {dataset}", error) from error
         return self._locations[dataset]
 
     def _table(self, dataset: str, name: str) -> Any:
         try:
             return self._client.get_table(f"{self.project}.{dataset}.{name}", **self._patience)
-        except exceptions.NotFound:
+        except _errors().NotFound:
             return None
-        except exceptions.Forbidden as error:
+        except _errors().Forbidden as error:
             raise _refusal(f"a look at {dataset}.{name}", error) from error
 
     @cached_property
@@ -228,6 +225,18 @@ class BigQuery:
         from google.cloud import bigquery
 
         return bigquery.Client(project=self.project)
+
+
+@cache
+def _errors() -> Any:
+    """The client's errors, which take as long to import as all else here: most events need none."""
+    from google.api_core import exceptions
+
+    return exceptions
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    return _errors().BadRequest, _errors().Forbidden, _errors().NotFound
 
 
 def _load_config(exported: TableExported, seal: Seal, *, described: bool) -> Any:
@@ -271,7 +280,7 @@ def _ended(job: Any, *, existed: bool) -> Job:
         job.result(timeout=_WAIT)
     except futures.TimeoutError as error:
         raise NotYet(f"the load job {job.job_id} goes on", job.job_id) from error
-    except exceptions.GoogleAPICallError:
+    except _errors().GoogleAPICallError:
         if not job.error_result:  # the call failed, not the job
             raise
     failure = job.error_result or {}
@@ -285,14 +294,14 @@ def _ended(job: Any, *, existed: bool) -> Job:
     )
 
 
-def _refusal(what: str, error: exceptions.GoogleAPICallError) -> NotYet | Permanent:
+def _refusal(what: str, error: Any) -> NotYet | Permanent:
     """What a refused call means: a spent quota is a Forbidden, too, and passes."""
     reason = error.errors[0].get("reason", "") if error.errors else ""
     said = f"BigQuery refuses {what}: {without_values(error.message)}"
     return NotYet(said) if reason in loading.PASSING else Permanent(said)
 
 
-def _refused_view(what: str, error: exceptions.GoogleAPICallError) -> NotYet | Outrun | Permanent:
+def _refused_view(what: str, error: Any) -> NotYet | Outrun | Permanent:
     """Where the shard or the view is gone since it was looked at, another look tells."""
     return Outrun(f"{what}: {error.message}") if "Not found: Table" in error.message else _refusal(what, error)
 

@@ -1,9 +1,7 @@
 """Pub/Sub: what the functions publish."""
 
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +16,8 @@ _CONFIRMED_WITHIN = 120.0
 """Seconds to wait for Pub/Sub's confirmation of a message."""
 _MOST_ATTRIBUTES = 100
 """Of one message, as Pub/Sub takes it."""
-_AT_ONCE = 1_000
-"""Messages published and not confirmed, beyond which publishing waits: each is held in memory until it is."""
+_MOST_MESSAGES, _MOST_BYTES = 1_000, 9_000_000
+"""Of one call, which takes 10 MB in all (https://cloud.google.com/pubsub/quotas)."""
 
 
 class PubSub:
@@ -30,26 +28,20 @@ class PubSub:
 
     def request(self, exports: Sequence[Mapping[str, Any]], instance: str) -> None:
         """Publish one message per table in the lane of the instance, and return when all are confirmed."""
-        topic = self._settings.table_exports_topic
-        # A message that failed blocks its key in this process, and with it the next run in the same lane, until it is
-        # resumed (https://cloud.google.com/pubsub/docs/publisher); a key that is not blocked cannot be.
-        with suppress(RuntimeError):
-            self._client.resume_publish(topic, instance)
-        for first in range(0, len(exports), _AT_ONCE):
-            batch = exports[first : first + _AT_ONCE]
-            _confirm([self._publish(topic, export, ordering_key=instance) for export in batch])
+        for batch in _batches(_message(export, ordering_key=instance) for export in exports):
+            self._publish(self._settings.table_exports_topic, batch)
 
     def relist(self, export: TableExport) -> None:
         """Have the table described anew in the same run, and return when the request is confirmed."""
-        _confirm([self._publish(self._settings.mirror_requests_topic, export.relist_request())])
+        self._publish(self._settings.mirror_requests_topic, [_message(export.relist_request())])
 
     def announce(self, exported: TableExported) -> None:
         """Tell the loaders of a pair of files, and return when it is confirmed."""
-        _confirm([self._publish(self._settings.table_exported_topic, exported.to_json())])
+        self._publish(self._settings.table_exported_topic, [_message(exported.to_json())])
 
     def announce_run(self, exported: RunExported) -> None:
         """Tell whoever loads a run as a whole, and return when it is confirmed."""
-        _confirm([self._publish(self._settings.run_exported_topic, exported.to_json())])
+        self._publish(self._settings.run_exported_topic, [_message(exported.to_json())])
 
     def bury(self, message: Message, function: str, error: str) -> None:
         """
@@ -66,7 +58,7 @@ class PubSub:
         origin = {"message_id": message.message_id, "publish_time": message.origin_time_text}
         own = dict(list(message.attributes.items())[: _MOST_ATTRIBUTES - len(ours) - len(origin)])
         attributes = origin | own | ours
-        self._publish_with_key_as_attribute(self._settings.dead_letters_topic, message.data, attributes)
+        self._publish(self._settings.dead_letters_topic, [{"data": message.data, "attributes": attributes}])
 
     def _instance(self, message: Message) -> str:
         """The ordering key that a replay of an export needs; a push does not always bring it."""
@@ -75,36 +67,43 @@ class PubSub:
         except (ValueError, KeyError, TypeError, RecursionError):
             return ""
 
-    def _publish_with_key_as_attribute(self, topic: str, data: bytes, attributes: Mapping[str, str]) -> None:
-        """Publish at once, past the client's batches, whose publish() takes an attribute `ordering_key` for the key itself."""
-        from google.pubsub_v1 import PublisherClient, PubsubMessage
+    def connect(self) -> None:
+        """Get ready to publish, while there is time: the first message is out sooner."""
+        self._client  # noqa: B018 - made when it is first looked at
 
-        PublisherClient.publish(
-            self._client,
-            topic=topic,
-            messages=[PubsubMessage(data=data, attributes=attributes)],
-            timeout=_CONFIRMED_WITHIN,
-        )
+    def _publish(self, topic: str, messages: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Publish in one call, and return when it is confirmed.
 
-    def _publish(self, topic: str, content: Mapping[str, Any], ordering_key: str = "") -> "Future[str]":
-        data = json.dumps(content, ensure_ascii=False).encode()
-        future: Future[str] = self._client.publish(topic, data, ordering_key=ordering_key)
-        return future
+        Past the client's own publish(), whose batches leave an ordering key blocked when one of them has failed
+        (https://cloud.google.com/pubsub/docs/publisher), and which takes an attribute `ordering_key` for the key itself.
+        """
+        from google.pubsub_v1 import PublisherClient, PublishRequest
+
+        request = PublishRequest.pb()(topic=topic, messages=messages)
+        PublisherClient.publish(self._client, PublishRequest.wrap(request), timeout=_CONFIRMED_WITHIN)
 
     @cached_property
     def _client(self) -> Any:
-        import google.cloud.pubsub_v1 as pubsub_v1
+        from google.cloud.pubsub_v1 import PublisherClient
 
-        flow = pubsub_v1.types.PublishFlowControl(
-            message_limit=_AT_ONCE, limit_exceeded_behavior=pubsub_v1.types.LimitExceededBehavior.BLOCK
-        )
-        options = pubsub_v1.types.PublisherOptions(enable_message_ordering=True, flow_control=flow)
         endpoint = self._settings.pubsub_endpoint
-        return pubsub_v1.PublisherClient(
-            publisher_options=options, client_options={"api_endpoint": endpoint} if endpoint else None
-        )
+        return PublisherClient(client_options={"api_endpoint": endpoint} if endpoint else None)
 
 
-def _confirm(futures: Sequence["Future[str]"]) -> None:
-    for future in futures:
-        future.result(timeout=_CONFIRMED_WITHIN)
+def _message(content: Mapping[str, Any], ordering_key: str = "") -> dict[str, Any]:
+    return {"data": json.dumps(content, ensure_ascii=False).encode(), "ordering_key": ordering_key}
+
+
+def _batches(messages: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The messages in as few calls as they fit in, in order; each is made when its call is due."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == _MOST_MESSAGES or size + len(message["data"]) > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += len(message["data"])
+    if batch:
+        yield batch

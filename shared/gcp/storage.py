@@ -6,22 +6,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from google.api_core import exceptions
-from google.auth.exceptions import TransportError
-from requests.exceptions import RequestException
-
 from shared.errors import NotNow, Outrun, Permanent
 from shared.lane import File
 
 _NAMES = "items(name),nextPageToken"
-_UNAVAILABLE = (
-    exceptions.RetryError,
-    exceptions.ServerError,
-    exceptions.TooManyRequests,
-    RequestException,
-    TransportError,
-    ConnectionError,
-)
 
 
 class Storage:
@@ -40,6 +28,10 @@ class Storage:
         return storage.Client(project=self._project)
 
 
+class _Missing(Exception):  # noqa: N818 - a name without an object is an answer, too
+    """There is no such object, or no such bucket."""
+
+
 class Bucket:
     """One bucket. What another run may write too is written under a precondition, and raises Outrun where it does not hold."""
 
@@ -54,7 +46,7 @@ class Bucket:
                 content: bytes = blob.download_as_bytes()
                 if blob.generation is None:  # the answer's headers did not say
                     blob.reload()
-        except exceptions.NotFound:
+        except _Missing:
             return None
         return content, int(blob.generation)
 
@@ -69,7 +61,7 @@ class Bucket:
         try:
             with self._translated(name):
                 blob.reload()
-        except exceptions.NotFound:
+        except _Missing:
             return None
         return _file(blob)
 
@@ -80,7 +72,7 @@ class Bucket:
                 self._bucket.blob(name).upload_from_string(
                     content, content_type="application/json", if_generation_match=onto
                 )
-        except exceptions.NotFound as error:
+        except _Missing as error:
             raise Permanent(
                 f"there is no bucket {self._bucket.name}: create it, or correct the pipeline's bucket"
             ) from error
@@ -100,7 +92,7 @@ class Bucket:
                 moved = self._bucket.move_blob(
                     blob, name, if_generation_match=onto, if_source_generation_match=file.generation
                 )
-        except exceptions.NotFound as error:
+        except _Missing as error:
             raise Outrun(f"{file.name} has been moved or deleted") from error
         return replace(_file(moved), marks=marks)
 
@@ -109,21 +101,28 @@ class Bucket:
         try:
             with self._translated(name):
                 self._bucket.blob(name).delete()
-        except exceptions.NotFound:
+        except _Missing:
             return
 
     @contextmanager
     def _translated(self, name: str) -> Iterator[None]:
+        from google.api_core import exceptions
+        from google.auth.exceptions import TransportError
+        from requests.exceptions import RequestException
+
         where = f"gs://{self._bucket.name}/{name}"
+        unavailable = (exceptions.RetryError, exceptions.ServerError, exceptions.TooManyRequests)
         try:
             yield
+        except exceptions.NotFound as error:
+            raise _Missing(where) from error
         except exceptions.PreconditionFailed as error:
             raise Outrun(f"{where} has changed") from error
         except (exceptions.Forbidden, exceptions.Unauthorized) as error:
             raise Permanent(
                 f"no access to {where}: grant this function's service account roles/storage.objectUser on the bucket"
             ) from error
-        except _UNAVAILABLE as error:
+        except (*unavailable, RequestException, TransportError, ConnectionError) as error:
             raise NotNow(f"Cloud Storage cannot serve {where}: {type(error).__name__}") from error
 
 

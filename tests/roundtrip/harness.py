@@ -70,6 +70,9 @@ class Heard:
     def announce(self, exported: TableExported) -> None:
         self.exported.append(exported)
 
+    def connect(self) -> None:
+        """There is nothing to connect to."""
+
 
 @dataclass
 class Services:
