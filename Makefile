@@ -4,27 +4,37 @@ PYTHON ?= python3
 TOOLS := .venv/bin
 # gRPC tells on standard error of every connection that a local server closes.
 export GRPC_VERBOSITY := NONE
-export SOURCE KEEP
+export SOURCE KEEP LOADER SCHEDULES SEED
 
-.PHONY: help demo query test soak readme format pins clean
+.PHONY: help demo query test soak test-beam bench readme format pins clean
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/ready .venv-deployed/ready ## mirror a PostgreSQL database on this machine (SOURCE=postgresql://user@host/db for your own, KEEP=1 to leave it up)
+demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine (SOURCE=postgresql://user@host/db for your own, LOADER=beam for a job in Scio's place, KEEP=1 to leave it up)
 	@$(TOOLS)/python -m local.demo
 
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')
 	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'
 
+# Two processes at a time, because machines have more than one core: `$(call both,PYTEST ARGUMENTS,AND THE OTHERS')`.
+both = $(TOOLS)/python -m pytest -q -p no:cacheprovider $(1) & one=$$!; $(TOOLS)/python -m pytest -q $(2) & other=$$!; \
+	trap 'kill $$one $$other; wait' INT TERM; wait $$one; first=$$?; wait $$other && exit $$first
+
 test: .venv/ready .venv-deployed/ready ## lint, formatting, types, then all tests
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
-	$(TOOLS)/python -m pytest -m 'not soak'
+	$(call both,-m 'not soak' tests/functions tests/views tests/lane,-m 'not soak' --ignore tests/functions --ignore tests/views --ignore tests/lane)
 
-soak: .venv/ready .venv-deployed/ready ## the long property runs
-	$(TOOLS)/python -m pytest -m soak
+soak: .venv/ready .venv-deployed/ready ## the long property runs (SCHEDULES=3000 for a longer one, SEED=… to have one again)
+	$(call both,-m soak tests/lane,-m soak --ignore tests/lane --ignore tests/beam)
+
+test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
+	$(TOOLS)/python -m pytest tests/beam
+
+bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
+	@$(TOOLS)/python -m local.bench $(NAME)
 
 readme: .venv/ready ## write the README's table of types from the type map
 	@$(TOOLS)/python -m local.conversions
@@ -41,16 +51,21 @@ pins: .venv/ready ## choose the newest versions of all packages, and write them 
 	$(TOOLS)/pip-compile --quiet --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
 		--unsafe-package pandas --unsafe-package numpy --extra local --extra test --constraint requirements.txt \
 		--output-file local/requirements.txt pyproject.toml
+	$(TOOLS)/pip-compile --quiet --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+		--output-file local/bench/requirements.txt local/bench/requirements.in
 
 clean: ## remove all that the other targets made
-	rm -rf .venv .venv-deployed build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-deployed .venv-bench .venv-beam build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The functions run on exactly what is deployed; the cloud around them, and the tests, on that and more.
 .venv-deployed/ready: requirements.txt
 .venv/ready: local/requirements.txt
+# What the benchmarks measure beside us, and Beam, keep to themselves.
+.venv-bench/ready: local/bench/requirements.txt
+.venv-beam/ready: tests/beam/requirements.txt
 
-.venv/ready .venv-deployed/ready:
+.venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
 	@echo "installing $< in $(@D) …"
 	@$(PYTHON) -m venv --clear $(@D)

@@ -1,16 +1,17 @@
 """
-The mirror's whole cloud on one machine: the services, the topics and subscriptions, and the four functions.
+The mirror's whole cloud on one machine: the services, the topics and subscriptions, and the functions.
 
 It is laid out as Terraform lays out the real one. The functions are processes of their own, in an environment of the
 deployed packages alone, and only their settings tell them where the services are.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 import google.cloud.pubsub_v1 as pubsub_v1
@@ -25,6 +26,7 @@ from local import audit_log
 from local.bigquery import BigQuery, JobDone
 from local.cloudsql import CloudSqlAdmin
 from local.cloudsql.csv_export import Connect
+from local.dataflow import FAILED, CloudEvent, Dataflow, Launch
 from local.eventarc import Eventarc
 from local.functions import Function, lay_out
 from local.metadata import Metadata
@@ -32,6 +34,8 @@ from local.pubsub import PubSub
 from local.storage import Storage
 
 PROJECT = "demo-project"
+TEMPORARY = "demo-temporary"
+"""The bucket of what Dataflow's jobs write for themselves."""
 REPOSITORY = Path(__file__).parent.parent
 DEPLOYED = REPOSITORY / ".venv-deployed" / "bin" / "python"
 
@@ -40,11 +44,17 @@ _INPUTS = {
     "export_table": "table-exports",
     "load_shard": "table-exported",
     "refresh_views": "view-refreshes",
+    "start_loader": "run-exported",
 }
-"""The topic that each function listens to."""
+"""The topic that each function listens to. The loaders are there where a pipeline is loaded so."""
+_TOPICS = ("mirror-requests", "table-exports", "table-exported", "run-exported", "dead-letters")
+"""Those that functions publish to."""
 
 _BACKOFF = (timedelta(seconds=0.5), timedelta(seconds=5))
 """The least and the most time between two deliveries of a message; 10 and 60 s in production."""
+
+DataflowJob = Callable[[Mapping[str, str], Launch, Event], str]
+"""Carries a Dataflow job out, as `dataflow.CarryOut` says, on the cloud whose addresses it is given beside."""
 
 
 class Cloud:
@@ -52,21 +62,31 @@ class Cloud:
     A cloud for some pipelines (a name and settings each, as PIPELINES has them), from construction until it is stopped.
 
     `databases`: for each instance that a pipeline names, how its databases are connected to. `work`: a folder for the
-    functions' archive and their logs.
+    functions' archive and their logs. `duration`: the seconds that an export runs beyond its COPY's own time. `job` carries
+    out the Dataflow jobs of pipelines that have some.
     """
 
     def __init__(
-        self, pipelines: Mapping[str, Mapping[str, Any]], databases: Mapping[str, Connect], work: Path
+        self,
+        pipelines: Mapping[str, Mapping[str, Any]],
+        databases: Mapping[str, Connect],
+        work: Path,
+        *,
+        duration: float = 0.0,
+        job: DataflowJob | None = None,
     ) -> None:
+        self._inputs = _inputs(pipelines)
         self._functions: dict[str, Function] = {}
         self._eventarc: Eventarc | None = None
         self._work = work
+        self._job = job
         with ExitStack() as undo:
             self.storage = undo.enter_context(Storage())
-            self.admin = undo.enter_context(CloudSqlAdmin(databases, self.storage.url))
+            self.admin = undo.enter_context(CloudSqlAdmin(databases, self.storage.url, duration=duration))
             self.bigquery = undo.enter_context(BigQuery(PROJECT, self.storage.url, on_job=self._tell))
             self.pubsub = undo.enter_context(PubSub())
             self.metadata = undo.enter_context(Metadata(PROJECT))
+            self.dataflow = undo.enter_context(Dataflow(self._carry_out, on_change=self._bring))
             self._prepare(pipelines)
             self.environ = self._environment(pipelines)
             self._start_functions(undo)
@@ -100,9 +120,13 @@ class Cloud:
             subscriber.acknowledge(subscription=name, ack_ids=[each.ack_id for each in received])
             return [dict(each.message.attributes) for each in received]
 
+    def is_idle(self) -> bool:
+        """Whether every message and every event has been handled."""
+        return self.pubsub.idle() and (self._eventarc is None or self._eventarc.idle())
+
     def log(self) -> list[dict[str, Any]]:
         """The lines that the functions have logged so far, function by function."""
-        return [line for name in _INPUTS for line in _json_lines(self._log_file(name))]
+        return [line for name in self._inputs for line in _json_lines(self._log_file(name))]
 
     def function(self, name: str) -> Function:
         """A function's process."""
@@ -117,6 +141,7 @@ class Cloud:
         return storage.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": self.storage.url})
 
     def _prepare(self, pipelines: Mapping[str, Mapping[str, Any]]) -> None:
+        self.storage.create_bucket(TEMPORARY)
         with self.warehouse() as client:
             for pipeline in pipelines.values():
                 self.storage.create_bucket(pipeline["bucket"])
@@ -129,10 +154,9 @@ class Cloud:
         return {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "PIPELINES": json.dumps(pipelines),
-            "TABLE_EXPORTS_TOPIC": _topic("table-exports"),
-            "TABLE_EXPORTED_TOPIC": _topic("table-exported"),
-            "DEAD_LETTERS_TOPIC": _topic("dead-letters"),
+            **{f"{topic.replace('-', '_').upper()}_TOPIC": _topic(topic) for topic in _TOPICS},
             "CLOUDSQL_ADMIN_ENDPOINT": self.admin.url,
+            "DATAFLOW_ENDPOINT": self.dataflow.url,
             "PUBSUB_EMULATOR_HOST": self.pubsub.host,
             "BIGQUERY_EMULATOR_HOST": self.bigquery.url,
             "STORAGE_EMULATOR_HOST": self.storage.url,
@@ -144,7 +168,7 @@ class Cloud:
         lay_out(REPOSITORY, archive)
         with ThreadPoolExecutor() as pool:
             undo.callback(self._stop_functions)
-            list(pool.map(lambda name: self._start(name, archive), _INPUTS))
+            list(pool.map(lambda name: self._start(name, archive), self._inputs))
         self._eventarc = undo.enter_context(Eventarc(self._functions["refresh_views"].url))
 
     def _start(self, name: str, archive: Path) -> None:
@@ -156,10 +180,10 @@ class Cloud:
 
     def _subscribe(self) -> None:
         with self._publisher() as publisher, self._subscriber() as subscriber:
-            for topic in (*_INPUTS.values(), "dead-letters"):
+            for topic in {*_TOPICS, *_INPUTS.values()}:
                 publisher.create_topic(name=_topic(topic))
             subscriber.create_subscription(name=_subscription("dead-letters"), topic=_topic("dead-letters"))
-            for function, topic in _INPUTS.items():
+            for function, topic in self._inputs.items():
                 subscriber.create_subscription(
                     request={
                         "name": _subscription(function.replace("_", "-")),
@@ -178,8 +202,14 @@ class Cloud:
     def _tell(self, done: JobDone) -> None:
         """Have Eventarc deliver what BigQuery's audit log says of a job."""
         for entry in audit_log.entries(done):
-            if self._eventarc:
-                self._eventarc.deliver(*audit_log.cloud_event(entry))
+            self._bring(audit_log.cloud_event(entry))
+
+    def _bring(self, event: CloudEvent) -> None:
+        if self._eventarc:
+            self._eventarc.deliver(*event)
+
+    def _carry_out(self, launch: Launch, stopping: Event) -> str:
+        return self._job(self.environ, launch, stopping) if self._job else FAILED
 
     def _log_file(self, function: str) -> Path:
         return self._work / f"{function}.log"
@@ -193,6 +223,14 @@ class Cloud:
         return pubsub_v1.SubscriberClient(
             transport=SubscriberGrpcTransport(channel=grpc.insecure_channel(self.pubsub.host))
         )
+
+
+def _inputs(pipelines: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
+    """The functions that these pipelines need, and the topic of each."""
+    every = pipelines.values()
+    needless = set() if any(each.get("loader", "bigquery") == "bigquery" for each in every) else {"load_shard"}
+    needless |= set() if any(each.get("dataflow") for each in every) else {"start_loader"}
+    return {function: topic for function, topic in _INPUTS.items() if function not in needless}
 
 
 def _topic(name: str) -> str:

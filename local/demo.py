@@ -1,4 +1,8 @@
-"""`make demo`: the whole mirror on this machine, from a PostgreSQL database to views, shown as it works and then checked."""
+"""
+`make demo`: the whole mirror on this machine, from a PostgreSQL database to views, shown as it works and then checked.
+
+With LOADER=beam a Beam pipeline makes the shards, as a team's own Dataflow job would.
+"""
 
 import argparse
 import os
@@ -15,7 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 import pg8000.exceptions
 from google.cloud import bigquery
 
-from local import source
+from local import beam, source
 from local.cloud import PROJECT, REPOSITORY, Cloud
 from local.progress import WORKING, Progress
 from local.run import MirroredTable, Run
@@ -53,7 +57,7 @@ def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        return _demo(arguments.source, keep=arguments.keep)
+        return _demo(arguments.source, by_beam=arguments.loader == "beam", keep=arguments.keep)
     except KeyboardInterrupt:
         print("Stopped, and everything that was started with it.")
         return 130
@@ -71,6 +75,12 @@ def _arguments() -> argparse.Namespace:
         help="mirror postgresql://user@host/database (password from PGPASSWORD), which is only read",
     )
     parser.add_argument(
+        "--loader",
+        default=os.environ.get("LOADER") or "bigquery",
+        choices=("bigquery", "beam"),
+        help="what makes the shards: load jobs of BigQuery, or a Beam pipeline that a Dataflow job stands for",
+    )
+    parser.add_argument(
         "--keep",
         default=bool(os.environ.get("KEEP")),
         action="store_true",
@@ -79,7 +89,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _demo(address: str | None, *, keep: bool) -> int:
+def _demo(address: str | None, *, by_beam: bool, keep: bool) -> int:
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True, mode=0o700)
     began = time.monotonic()
@@ -88,9 +98,11 @@ def _demo(address: str | None, *, keep: bool) -> int:
         tables, size = database.size()
         print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
         print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the four functions …", flush=True)
-        with _cloud(database) as cloud, _saying_goodbye():
+        with _cloud(database, by_beam=by_beam) as cloud, _saying_goodbye():
             checks = _mirror(cloud, database)
             good = _report(checks)
+            if by_beam:
+                good &= _report_job(cloud)
             print(
                 f"\n{'All tables agree' if good else 'NOT ALL TABLES AGREE'} after {time.monotonic() - began:.1f} s.",
                 flush=True,
@@ -111,7 +123,7 @@ def _saying_goodbye() -> Iterator[None]:
 
 
 @contextmanager
-def _cloud(database: Source) -> Iterator[Cloud]:
+def _cloud(database: Source, *, by_beam: bool) -> Iterator[Cloud]:
     pipeline = database.settings | {
         "instance": source.INSTANCE,
         "database": database.database,
@@ -119,7 +131,13 @@ def _cloud(database: Source) -> Iterator[Cloud]:
         "shards_dataset": SHARDS,
         "views_dataset": VIEWS,
     }
-    with Cloud({PIPELINE: pipeline}, {source.INSTANCE: database.connect}, WORK) as cloud:
+    if by_beam:
+        pipeline |= {
+            "loader": "scio",
+            "dataflow": {"template": "gs://demo-templates/load_run.json", "region": "europe-west1"},
+        }
+    job = beam.job(WORK / "beam.log")
+    with Cloud({PIPELINE: pipeline}, {source.INSTANCE: database.connect}, WORK, job=job) as cloud:
         yield cloud
 
 
@@ -193,6 +211,16 @@ def _report(checks: list[Check]) -> bool:
             numbers = f"{check.at_source:14,} {check.in_shard:14,} {check.through_view:14,}"
             print(f"  {check.table:28} {numbers}   {check.shown}{'' if check.agrees else '   <- differs'}")
     return all(check.agrees for check in checks)
+
+
+def _report_job(cloud: Cloud) -> bool:
+    """Print how each run was loaded: by one job, launched for one announcement, whose load jobs made every shard."""
+    runs = beam.loaded(cloud)
+    print(f"\n  {'the Dataflow job of a run':44} {'launched':>8} {'shards':>6}   ended as")
+    for run in runs:
+        wrong = "" if run.is_good else "   <- wrong"
+        print(f"  {run.job:44} {run.launches:8} {run.shards:6}   {run.state}{wrong}")
+    return all(run.is_good for run in runs)
 
 
 def _keep(cloud: Cloud) -> None:

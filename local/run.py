@@ -1,13 +1,16 @@
 """One run of the mirror, followed from outside: its manifest, the functions' log lines, and what the services are at."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from google.cloud.exceptions import NotFound
 
+from local import dataflow
 from local.cloud import Cloud
+from local.dataflow import ACTIVE
 from local.progress import STATES
 from shared import names, runs, times
 
@@ -67,6 +70,7 @@ class Run:
         seen = [(str(table), "listed") for table in tables]
         seen += [(by_id.get(table_id, table_id), "exporting") for table_id in self._exporting()]
         seen += [(by_id.get(table_id, table_id), "loading") for table_id in self._loading()]
+        seen += [(str(table), "loading") for table in tables if self._job_in(ACTIVE)]
         for line in self._lines():
             table, state = line.get("table"), _OUTCOMES.get(line["outcome"])
             seen += [(by_id.get(table, table), state)] if table and state else []
@@ -76,14 +80,15 @@ class Run:
         return dict(self._states)
 
     def failures(self) -> dict[str, str]:
-        """Why tables of the run have no shard, by their names; by an empty name, why the request itself failed."""
-        return {
+        """Why tables of the run have no shard, by their names; by an empty name, why the request or its Dataflow job failed."""
+        failures = {
             line.get("table", ""): line["message"] for line in self._lines() if _OUTCOMES.get(line["outcome"]) == FAILED
         }
+        return failures | ({"": "the run's Dataflow job failed"} if self._job_in((dataflow.FAILED,)) else {})
 
     def is_over(self) -> bool:
         """Whether nothing more is to come."""
-        settled = all(state in {VIEW, FAILED} for state in self.states().values())
+        settled = all(state in {VIEW, FAILED} for state in self.states().values()) and not self._job_in(ACTIVE)
         return "" in self.failures() or (self._tables is not None and settled)
 
     def _table(self, schema: str, name: str) -> MirroredTable:
@@ -97,6 +102,11 @@ class Run:
             if self._run_id in {line.get("run_id"), line.get("message_id")}
             or (line["function"] == "refresh_views" and line.get("shard_date") == self._day.isoformat())
         ]
+
+    def _job_in(self, states: Collection[str]) -> bool:
+        """Whether the run has a Dataflow job that is in one of these states."""
+        jobs = self._cloud.dataflow.jobs
+        return any(job["name"].endswith(f"-{self._run_id}") and job["currentState"] in states for job in jobs)
 
     def _exporting(self) -> set[str]:
         """The tables whose operation runs, by their ids."""

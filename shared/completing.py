@@ -1,6 +1,7 @@
 """Say once that a run is whole: every table of it was exported, has failed, or was skipped."""
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from shared.errors import Outrun
 from shared.messages import RunExported
 from shared.pipelines import Pipeline
 from shared.runs import Bucket, Manifest
+
+_RECONCILE = "refresh_views"
 
 
 class RunAnnouncements(Protocol):
@@ -62,7 +65,7 @@ def end_silent_runs(bucket: Bucket, pipeline: Pipeline, now: datetime, announcem
             settled = runs.settled(bucket, pipeline.name, manifest.run_id)
             silent = _tables(manifest, pipeline).difference(*settled.values())
             runs.record_silence(bucket, pipeline.name, manifest.run_id, silent)
-            announce_if_whole(bucket, pipeline, manifest.run_id, "refresh_views", announcements)
+            announce_if_whole(bucket, pipeline, manifest.run_id, _RECONCILE, announcements)
 
 
 def _tables(manifest: Manifest, pipeline: Pipeline) -> set[str]:
@@ -86,17 +89,17 @@ def _whole(manifest: Manifest, settled: runs.Settled, pipeline: Pipeline) -> Run
 
 
 def _claim(bucket: Bucket, pipeline: str, run_id: str, claimant: str) -> bool:
-    """Whether it is the claimant's to announce the run."""
+    """
+    Whether it is the claimant's to announce the run.
+
+    The reconcile comes a day later, when a claimant that has said nothing never will.
+    """
     marker = runs.announced_file(pipeline, run_id)
-    found = bucket.read(marker)
-    if found:
-        mark = json.loads(found[0])
-        return not mark["announced"] and mark["claimant"] == claimant
-    try:
+    with suppress(Outrun):  # another one's claim stands, or our own, whose answer was lost
         bucket.write(marker, json.dumps({"announced": False, "claimant": claimant}).encode(), onto=0)
-    except Outrun:  # somebody else settled the other last table at the same moment
-        return False
-    return True
+    found = bucket.read(marker)
+    mark = json.loads(found[0]) if found else {"announced": True}
+    return not mark["announced"] and claimant in {mark["claimant"], _RECONCILE}
 
 
 def _mark(bucket: Bucket, pipeline: str, run_id: str) -> None:

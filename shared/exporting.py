@@ -218,8 +218,11 @@ class _Export:
                 return replace(seen, operations=(started, *operations))
             case lane.Wait(operation):
                 ended = self._wait(operation)
-                # The wait was long: another delivery may have finished the work, or a later run begun its own.
-                return replace(self._look(), operations=(ended, *operations[1:]))
+                # The wait was long: another delivery may have finished the work or had the table described anew, or a
+                # later run begun its own.
+                look = self._look()
+                superseded = look.superseded or (ended.error is not None and self._is_superseded())
+                return replace(look, operations=(ended, *operations[1:]), superseded=superseded)
             case lane.Move(operation, staged):
                 return replace(seen, data=self._move(operation, staged, seen.data), staged=None)
             case lane.SealPair(data):
@@ -322,6 +325,8 @@ class _Export:
 
     def _relist(self, reason: str, operation: str) -> Outcome:
         """Have the table described anew, once in a run."""
+        if self._is_superseded():
+            return self._leave("it has been described anew, and that message sees to it", operation)
         if self._services.requests is None or runs.read_relisted(self._bucket, self._export):
             raise Permanent(reason, operation)
         self._bucket.delete(self._staged_file)

@@ -199,10 +199,17 @@ def _checked(configuration: dict[str, Any]) -> dict[str, Any]:
     kinds = [kind for kind in _KINDS if kind in configuration]
     if len(kinds) != 1:
         raise BigQueryError("invalid", "A job has exactly one of load, copy and query")
-    checked = copy.deepcopy(configuration) | {"jobType": kinds[0].upper()}
+    checked: dict[str, Any] = _without_nulls(configuration) | {"jobType": kinds[0].upper()}
     # google-cloud-bigquery sends them as strings; the service answers with numbers.
     checked[kinds[0]] |= {name: int(checked[kinds[0]][name]) for name in _NUMBERS & checked[kinds[0]].keys()}
     return checked
+
+
+def _without_nulls(value: Any) -> Any:
+    """A copy: in a request null is as good as absent."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _same(location: str, given: str | None) -> str:

@@ -36,6 +36,7 @@ _HONOURED = frozenset(
         "skipLeadingRows",
         "sourceFormat",
         "sourceUris",
+        "useAvroLogicalTypes",  # which says nothing of other formats, and Beam sends it with all
         "writeDisposition",
     }
 )

@@ -21,18 +21,18 @@ class Dataflow:
 
     def jobs(self, region: str, name: str) -> list[Job]:
         """All jobs of that name, in whatever state, newest first."""
-        request = (
-            self._api.service.projects()
-            .locations()
-            .jobs()
-            .list(projectId=self._project, location=region, name=name, filter="ALL", fields=f"jobs({_JOB},name)")
-        )
-        try:
-            found = rest.answer(request, f"the Dataflow jobs of {self._project} in {region}")
-        except Refused as refused:
-            raise verdict.of_launch(refused.refusal) from refused
-        jobs = [_job(job) for job in found.get("jobs", []) if job.get("name") == name]
-        return sorted(jobs, key=lambda job: job.created_at, reverse=True)
+        method = self._api.service.projects().locations().jobs()
+        fields = f"jobs({_JOB},name),nextPageToken"
+        request = method.list(projectId=self._project, location=region, name=name, filter="ALL", fields=fields)
+        found: list[Job] = []
+        while request is not None:
+            try:
+                page = rest.answer(request, f"the Dataflow jobs of {self._project} in {region}")
+            except Refused as refused:
+                raise verdict.of_launch(refused.refusal) from refused
+            found += [_job(job) for job in page.get("jobs", []) if job.get("name") == name]
+            request = method.list_next(request, page)
+        return sorted(found, key=lambda job: job.created_at, reverse=True)
 
     def launch(self, region: str, parameter: Mapping[str, Any]) -> Job:
         """Launch a Flex Template; where a job of its name is active, give that one."""

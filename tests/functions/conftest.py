@@ -22,7 +22,7 @@ from tests.functions.delivery import PROJECT, topic
 from tests.functions.stage import DATABASE, INSTANCE, Log, Stage
 
 NOBODY = AnonymousCredentials()
-OUTPUTS = ("table-exports", "table-exported", "dead-letters")
+OUTPUTS = ("table-exports", "table-exported", "run-exported", "dead-letters")
 numbers = itertools.count(1)
 
 

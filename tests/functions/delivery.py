@@ -18,6 +18,7 @@ INPUTS = {
     "export_table": "table-exports",
     "load_shard": "table-exported",
     "refresh_views": "view-refreshes",
+    "start_loader": "run-exported",
 }
 _KEPT: list[object] = []
 """The modules of all functions so far. httplib2 leaves its connections open when it is collected, which would look like a leak."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
-import google.cloud.pubsub_v1 as pubsub_v1
 import grpc
 import pytest
 
@@ -15,7 +14,7 @@ from local.pubsub.requests import Pb, Rejected
 from local.server import Answer, Answering, Call
 from shared import times
 from tests.functions.cuts import cut_off, meanwhile
-from tests.functions.delivery import PROJECT, REQUESTED, Function, topic
+from tests.functions.delivery import REQUESTED, Function, topic
 from tests.functions.stage import Log, Stage
 
 RUN = "billing/_runs/9912"
@@ -27,14 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 @pytest.fixture(autouse=True)
 def announcements(stage: Stage) -> Iterator[None]:
-    """The topic, and a subscription to it."""
-    publisher = pubsub_v1.PublisherClient()
-    with pubsub_v1.SubscriberClient() as subscriber:
-        publisher.create_topic(name=topic("run-exported"))
-        subscriber.create_subscription(
-            name=f"projects/{PROJECT}/subscriptions/run-exported", topic=topic("run-exported")
-        )
-    publisher.stop()
+    """Where they go."""
     stage.environment.setenv("RUN_EXPORTED_TOPIC", topic("run-exported"))
     yield
     gc.collect()

@@ -14,7 +14,7 @@ import pytest
 from local.dataflow import CANCELLED, DONE, FAILED, Dataflow, Launch
 from local.server import Answer, Answering, Call, HangUp
 from shared import times
-from tests.functions.delivery import INPUTS, PROJECT, Function, topic
+from tests.functions.delivery import PROJECT, Function, topic
 from tests.functions.stage import Log, Stage, wait_for
 
 RUN = {
@@ -63,7 +63,6 @@ def dataflow(stage: Stage, job: Job) -> Iterator[Dataflow]:
     with Dataflow(job) as server:
         stage.pipeline |= {"loader": "scio", "dataflow": DATAFLOW}
         stage.environment.setenv("DATAFLOW_ENDPOINT", server.url)
-        stage.environment.setitem(INPUTS, "start_loader", "run-exported")
         yield server
         gc.collect()
     assert server.faults == []
@@ -331,7 +330,6 @@ def test_three_deliveries_of_every_message_of_a_run_announce_it_once_and_launch_
     stage: Stage, start_loader: Function, dataflow: Dataflow, seed: int
 ) -> None:
     order = random.Random(seed)
-    _subscribe_to_announcements()
     environ = {"RUN_EXPORTED_TOPIC": topic("run-exported")}
     list_tables = stage.function("list_tables", **environ)
     export_table = stage.function("export_table", **environ)
@@ -349,16 +347,6 @@ def test_three_deliveries_of_every_message_of_a_run_announce_it_once_and_launch_
     assert len(exports) == 9
     assert [json.loads(message.data)["tables"] for message in announced] == [["lines", "orders", "refunds"]]
     assert [launch.name for launch in dataflow.launches] == [NAME]
-
-
-def _subscribe_to_announcements() -> None:
-    publisher = pubsub_v1.PublisherClient()
-    with pubsub_v1.SubscriberClient() as subscriber:
-        publisher.create_topic(name=topic("run-exported"))
-        subscriber.create_subscription(
-            name=f"projects/{PROJECT}/subscriptions/run-exported", topic=topic("run-exported")
-        )
-    publisher.stop()
 
 
 def _later(seconds: float) -> str:

@@ -385,6 +385,31 @@ def test_an_option_that_is_not_honoured_is_refused(world: World, options: dict[s
     assert "This stand-in does not honour load." in refusal(world, "a\n", "STRING", **options)
 
 
+def test_what_says_nothing_of_the_format_is_taken(world: World) -> None:
+    """As Beam sends it with every file."""
+    options = bigquery.format_options.AvroOptions()
+    options.use_avro_logical_types = True
+    config = bigquery.LoadJobConfig(schema=[field("a", "STRING")])
+    config._properties["load"] |= options.to_api_repr()  # noqa: SLF001 - the library sends it with Avro alone
+
+    world.bucket.blob("plain.csv").upload_from_string("x\n")
+    world.client.load_table_from_uri("gs://files/plain.csv", "p.d.plain", job_config=config).result()
+
+    assert config.to_api_repr()["load"]["useAvroLogicalTypes"] is True
+    assert world.rows("plain") == [("x",)]
+
+
+def test_a_null_in_a_job_is_as_good_as_absent(world: World) -> None:
+    column = {"name": "a", "type": "STRING", "mode": "NULLABLE", "description": None}
+    config = bigquery.LoadJobConfig(schema=[bigquery.SchemaField.from_api_repr(column)])
+
+    world.bucket.blob("null.csv").upload_from_string("x\n")
+    world.client.load_table_from_uri("gs://files/null.csv", "p.d.nulls", job_config=config).result()
+
+    assert config.to_api_repr()["load"]["schema"]["fields"][0] == column
+    assert world.rows("nulls") == [("x",)]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

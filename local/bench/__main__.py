@@ -1,0 +1,72 @@
+"""`make bench`: measure, print one table, and, where all was measured, write the chart and the README's table."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from local.bench import chart, fanout, lane, reconcile, report, start, whole
+from local.bench.figures import Figure
+from local.bench.progress import Progress
+from local.cloud import REPOSITORY
+
+README = REPOSITORY / "README.md"
+CHART = REPOSITORY / "docs" / "bench.svg"
+WORK = REPOSITORY / "build" / "bench"
+
+_BENCHES: dict[str, Callable[[Path, Progress], list[Figure]]] = {
+    "lane": lane.measure,
+    "start": start.measure,
+    "fanout": fanout.measure,
+    "reconcile": reconcile.measure,
+    "whole": whole.measure,
+}
+
+
+def main() -> None:
+    """Run the benches that are named, or all."""
+    names = _arguments().names or list(_BENCHES)
+    progress = Progress(sys.stderr)
+    where = _where()
+    figures: list[Figure] = []
+    for name in names:
+        shutil.rmtree(WORK, ignore_errors=True)
+        WORK.mkdir(parents=True)
+        figures += _BENCHES[name](WORK, progress)
+    sys.stdout.write(f"\n{report.table(figures)}\n{where}\n")
+    if set(names) == set(_BENCHES):
+        _write(figures, where)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    names = [*_BENCHES, []]  # the empty list stands for no name
+    parser.add_argument("names", nargs="*", choices=names, metavar="NAME", help=f"of {', '.join(_BENCHES)}; all")
+    return parser.parse_args()
+
+
+def _where() -> str:
+    """On which commit, on what machine, and how busy it was with other things."""
+    git = ["git", "-C", str(REPOSITORY)]
+    commit = _said([*git, "rev-parse", "--short", "HEAD"]).strip()
+    changed = " with changes" if _said([*git, "status", "--porcelain", "--", "functions", "shared", "local"]) else ""
+    load = os.getloadavg()[0]
+    return f"Measured on {commit or 'no commit'}{changed}, on {os.cpu_count()} cores at a load of {load:.1f}."
+
+
+def _said(command: Sequence[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _write(figures: Sequence[Figure], where: str) -> None:
+    CHART.write_text(chart.svg(figures), encoding="utf-8")
+    readme = README.read_text(encoding="utf-8")
+    written = report.rewritten(readme, figures, where, CHART.relative_to(REPOSITORY).as_posix())
+    README.write_text(written, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Functions as they are deployed, without the rest of the cloud: each bench says what stands around them."""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from local.cloud import DEPLOYED, PROJECT, REPOSITORY
+from local.functions import Function, lay_out
+from local.source import INSTANCE
+
+PIPELINE = {
+    "instance": INSTANCE,
+    "database": "postgres",
+    "user": "postgres",
+    "bucket": "bench",
+    "shards_dataset": "shards",
+    "views_dataset": "views",
+}
+_PATIENCE = 120.0
+"""Seconds for an answer."""
+
+Event = tuple[str, dict[str, str], bytes]
+"""Path, headers and body of the call that brings an event."""
+
+
+class Deployed:
+    """The functions of an archive in `work`, started with `pipelines` and whatever else their environment says."""
+
+    def __init__(
+        self, work: Path, pipelines: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], **files: str
+    ) -> None:
+        self._work, self._archive = work, work / "archive"
+        lay_out(REPOSITORY, self._archive)
+        for name, source in files.items():
+            (self._archive / f"{name}.py").write_text(source, encoding="utf-8")
+        self._environ = {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "PIPELINES": json.dumps(pipelines),
+            **{f"{name}_TOPIC": topic(name) for name in ("TABLE_EXPORTS", "TABLE_EXPORTED", "DEAD_LETTERS")},
+            **environ,
+        }
+
+    def start(self, name: str) -> Function:
+        """A function that answers; what it writes goes to a log in `work`."""
+        return Function(name, self._archive, self._environ, DEPLOYED, self._work / f"{name}.log")
+
+
+def topic(variable: str) -> str:
+    """The full name of a topic, from the name of its variable."""
+    return f"projects/{PROJECT}/topics/{variable.lower().replace('_', '-')}"
+
+
+def pushed(message: Mapping[str, Any]) -> Event:
+    """A message as a push subscription brings it."""
+    fields = {
+        "data": base64.b64encode(json.dumps(message).encode()).decode(),
+        "messageId": "9912",
+        "publishTime": datetime.now(UTC).isoformat(),
+    }
+    body = {"message": fields, "subscription": f"projects/{PROJECT}/subscriptions/bench"}
+    return f"/{topic('bench')}", {"content-type": "application/json"}, json.dumps(body).encode()
+
+
+def send(function: Function, event: Event) -> HTTPConnection:
+    """Bring it an event, without waiting for the answer, which the connection gives."""
+    connection = HTTPConnection(urlsplit(function.url).netloc, timeout=_PATIENCE)
+    path, headers, body = event
+    connection.request("POST", path, body, headers)
+    return connection
+
+
+def receive(function: Function, event: Event) -> None:
+    """Bring it an event, and wait for the answer. Raises RuntimeError where that is no success."""
+    connection = send(function, event)
+    try:
+        answered(connection)
+    finally:
+        connection.close()
+
+
+def answered(connection: HTTPConnection) -> None:
+    """Wait for the answer. Raises RuntimeError where it is no success."""
+    with connection.getresponse() as answer:
+        answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"the function answered {answer.status}")

@@ -1,0 +1,53 @@
+"""The figures as a table, for the terminal and for the README."""
+
+from collections.abc import Sequence
+
+from local.bench.figures import Figure, shown
+
+BEGIN = "<!-- bench: written by make bench -->\n"
+END = "<!-- /bench -->\n"
+
+_HEAD = ("bench", "what", "figure", "unit", "target", "met")
+
+
+def table(figures: Sequence[Figure]) -> str:
+    """The table in columns, as a terminal shows it."""
+    rows = [_HEAD, *map(_row, figures)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if place in {2, 4} else cell.ljust(width) for place, (cell, width) in _cells(row, widths)
+        )
+        for row in rows
+    )
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def markdown(figures: Sequence[Figure]) -> str:
+    """The same table in Markdown."""
+    rows = [_HEAD, ("---", "---", "--:", "---", "--:", "---"), *map(_row, figures)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def rewritten(readme: str, figures: Sequence[Figure], where: str, chart: str) -> str:
+    """
+    The README with these figures, where they were measured, and the chart between its marks.
+
+    Raises ValueError where it has no such marks.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the README has no lines {BEGIN.strip()} and {END.strip()}")
+    return f"{before}{BEGIN}![Each ratio beside its target]({chart})\n\n{markdown(figures)}\n{where}\n{END}{after}"
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    if figure.target is None:
+        return figure.bench, figure.what, shown(figure.value), figure.unit, "", ""
+    target = f"≤ {shown(figure.target)}"
+    return figure.bench, figure.what, shown(figure.value), figure.unit, target, "yes" if figure.met else "no"
+
+
+def _cells(row: Sequence[str], widths: Sequence[int]) -> enumerate[tuple[str, int]]:
+    return enumerate(zip(row, widths, strict=True))

@@ -1,0 +1,162 @@
+"""The start: how long each function takes to its first useful call, and how much memory, over an empty function."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median
+from threading import Event as Flag
+
+import psutil
+
+from local.bench import arrivals, deployed
+from local.bench.deployed import PIPELINE, Deployed, Event
+from local.bench.figures import Figure
+from local.bench.progress import Progress
+from local.cloud import PROJECT
+from local.functions import Function
+from local.metadata import Metadata
+from local.server import Answer, Call, Server
+
+ROUNDS = 10
+_EVENTS = 2000
+_PATIENCE = 60.0
+"""Seconds for a function to call anything."""
+_EMPTY = """
+import functions_framework
+
+@functions_framework.cloud_event
+def empty(event):
+    pass
+"""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A start that is measured: until the function has answered its event, or has called a service for it."""
+
+    name: str
+    function: str
+    event: Event
+    calls: bool
+    target: float | None
+
+
+@dataclass(frozen=True)
+class _Started:
+    """Seconds from the process's beginning, and bytes resident then."""
+
+    seconds: float
+    memory: int
+
+
+class _Services:
+    """All services at one address: they find nothing, and notice when they are called."""
+
+    def __init__(self) -> None:
+        self.called = Flag()
+        self.server = Server(self._answer)
+
+    def _answer(self, _: Call) -> Answer:
+        self.called.set()
+        return Answer(404, b'{"error": {"code": 404, "message": "Not found"}}', {"Content-Type": "application/json"})
+
+
+def measure(work: Path, progress: Progress) -> list[Figure]:
+    """Start the empty function and every other in turn, so often, and compare the medians; then bring many events to one."""
+    cases = _cases()
+    found: dict[str, list[_Started]] = {case.name: [] for case in cases}
+    with _around(work) as (functions, services):
+        progress.step(f"start: {len(cases)} functions, {ROUNDS} times over")
+        for number in range(-1, ROUNDS):  # the first round fills the disk's cache, and does not count
+            for case in cases:
+                progress.at(f"round {number + 1}, {case.name}")
+                started = _start(functions, services, case)
+                found[case.name] += [started] if number >= 0 else []
+        return [*_ratios(cases, found), *_rates(functions, progress)]
+
+
+def _cases() -> list[_Case]:
+    """The empty function first: the others are measured by it."""
+    nothing = arrivals.irrelevant()
+    return [
+        _Case("an empty function", "empty", nothing, calls=False, target=None),
+        _Case("refresh_views, to the answer to an irrelevant event", "refresh_views", nothing, calls=False, target=1.3),
+        *(_Case(name, name, event, calls=True, target=2.5) for name, event in arrivals.relevant().items()),
+    ]
+
+
+@contextmanager
+def _around(work: Path) -> Iterator[tuple[Deployed, _Services]]:
+    services = _Services()
+    url = services.server.url
+    with Metadata(PROJECT) as metadata:
+        environ = {
+            "CLOUDSQL_ADMIN_ENDPOINT": url,
+            "DATAFLOW_ENDPOINT": url,
+            "BIGQUERY_EMULATOR_HOST": url,
+            "STORAGE_EMULATOR_HOST": url,
+            **metadata.environ,
+        }
+        dataflow = {"template": "gs://bench/template.json", "region": "europe-west1"}
+        try:
+            yield Deployed(work, {"bench": PIPELINE | {"dataflow": dataflow}}, environ, empty=_EMPTY), services
+        finally:
+            services.server.stop()
+
+
+def _start(functions: Deployed, services: _Services, case: _Case) -> _Started:
+    services.called.clear()
+    began = time.monotonic()
+    function = functions.start(case.function)
+    try:
+        with closing(deployed.send(function, case.event)) as connection:
+            if not case.calls:
+                deployed.answered(connection)
+            elif not services.called.wait(_PATIENCE):
+                raise RuntimeError(f"{case.function} has called nothing for {_PATIENCE:g} s")
+            return _Started(time.monotonic() - began, function.memory())
+    finally:
+        function.kill()
+
+
+def _ratios(cases: list[_Case], found: dict[str, list[_Started]]) -> Iterator[Figure]:
+    baseline = cases[0]
+    seconds = {case.name: median(each.seconds for each in found[case.name]) for case in cases}
+    memory = {case.name: median(each.memory for each in found[case.name]) for case in cases}
+    yield Figure("start", f"{baseline.name}: to its answer", seconds[baseline.name] * 1000, "ms")
+    yield Figure("start", f"{baseline.name}: memory", memory[baseline.name] / 2**20, "MiB")
+    for case in cases[1:]:
+        until = "" if not case.calls else ", to its first call"
+        yield Figure("start", f"{case.name}{until}", seconds[case.name] / seconds[baseline.name], target=case.target)
+    for case in cases[1:]:
+        yield Figure("start", f"{case.name}: memory", memory[case.name] / memory[baseline.name], target=case.target)
+
+
+def _rates(functions: Deployed, progress: Progress) -> Iterator[Figure]:
+    progress.step(f"start: {_EVENTS} irrelevant events, one after the other")
+    empty, ours = (_rate(functions, name) for name in ("empty", "refresh_views"))
+    yield Figure("start", "refresh_views: irrelevant events a second of one core", ours, "/s")
+    yield Figure("start", "the empty function's rate over that", empty / ours)
+
+
+def _rate(functions: Deployed, name: str) -> float:
+    """Irrelevant events for each second of processor time that the function takes."""
+    path, headers, body = arrivals.irrelevant()
+    with functions.start(name) as function:
+        connection = HTTPConnection(function.url.removeprefix("http://"), timeout=_PATIENCE)
+        with closing(connection):
+            used = _processor_time(function)
+            for _ in range(_EVENTS):
+                connection.request("POST", path, body, headers)
+                deployed.answered(connection)
+            return _EVENTS / (_processor_time(function) - used)
+
+
+def _processor_time(function: Function) -> float:
+    """Seconds that all of its processes have taken."""
+    master = psutil.Process(function.pid)
+    times = [process.cpu_times() for process in [master, *master.children(recursive=True)]]
+    return float(sum(each.user + each.system for each in times))

@@ -1,0 +1,101 @@
+"""The whole mirror: how long each stage takes of a small and of a larger database, and beside it what streams rows."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pg8000.native
+
+from local import flights
+from local.bench.deployed import PIPELINE
+from local.bench.figures import Figure
+from local.bench.progress import Progress
+from local.cloud import REPOSITORY, Cloud
+from local.postgres import Postgres
+from local.run import Run
+from local.source import INSTANCE
+
+STREAMING = REPOSITORY / ".venv-bench" / "bin" / "python"
+_STAGES = {"list_tables": "list", "export_table": "export", "load_shard": "load", "refresh_views": "view"}
+_PATIENCE = 300.0
+"""Seconds for a database to be mirrored."""
+_TABLES = 5
+_ROWS = 180_000
+"""Of each generated table: all together take 100 MB on disk."""
+_GENERATED = """
+CREATE TABLE orders_{number} AS SELECT n AS id, md5(n::text) AS customer, now() - n * interval '1 second' AS placed,
+    (n % 100000 / 7.0)::numeric(12,2) AS total, n % 50 AS quantity, n % 3 = 0 AS paid, 'note ' || n AS note
+FROM generate_series(1, {rows}) AS n
+"""
+
+
+def measure(work: Path, progress: Progress) -> list[Figure]:
+    """Mirror a database, then have the peer move it, where that is installed."""
+    figures: list[Figure] = []
+    with Postgres() as server:
+        for name, fill in (("flights", flights.fill), ("generated", _generate)):
+            progress.step(f"whole: filling the database {name}")
+            server.create(name)
+            with closing(server.connect(name)) as connection:
+                fill(connection)
+                rows, size = _size(connection)
+            named = f"{name} ({rows:,} rows, {size / 1e6:.0f} MB)"
+            figures += _mirror(server, name, named, rows, work / name, progress)
+            figures += _stream(server, name, named, rows, work / name, progress)
+    return figures
+
+
+def _generate(connection: pg8000.native.Connection) -> None:
+    for number in range(_TABLES):
+        connection.run(_GENERATED.format(number=number, rows=_ROWS))
+
+
+def _size(connection: pg8000.native.Connection) -> tuple[int, int]:
+    """Rows of all tables, and bytes on disk."""
+    tables = [name for (name,) in connection.run("SELECT relname FROM pg_stat_user_tables")]
+    rows = sum(connection.run(f"SELECT count(*) FROM {table}")[0][0] for table in tables)
+    (size,) = connection.run("SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables")[0]
+    return rows, int(size)
+
+
+def _mirror(server: Postgres, database: str, named: str, rows: int, work: Path, progress: Progress) -> Iterator[Figure]:
+    work.mkdir()
+    pipeline = PIPELINE | {"host": server.host, "database": database}
+    with Cloud({"bench": pipeline}, {INSTANCE: server.connect}, work) as cloud:
+        progress.step(f"whole: the mirror of {named}")
+        began = time.perf_counter()
+        run = Run(cloud, "bench", cloud.publish("mirror-requests", {"pipeline": "bench"}), datetime.now(UTC).date())
+        _follow(run, progress)
+        seconds = time.perf_counter() - began
+        lines = cloud.log()
+    if failures := run.failures():
+        raise RuntimeError(f"the mirror of {database} failed: {failures}")
+    for function, stage in _STAGES.items():
+        spent = sum(line["seconds"] for line in lines if line["function"] == function and "seconds" in line)
+        yield Figure("whole", f"{named}: {stage}, all tables together", spent, "s")
+    yield Figure("whole", f"{named}: the mirror, from request to last view", rows / seconds, "rows/s")
+
+
+def _follow(run: Run, progress: Progress) -> None:
+    until = time.monotonic() + _PATIENCE
+    while not run.is_over():
+        if time.monotonic() > until:
+            raise RuntimeError(f"the mirror has not ended in {_PATIENCE:g} s: {run.states()}")
+        progress.at(", ".join(f"{table} {state}" for table, state in run.states().items()))
+        time.sleep(0.1)
+
+
+def _stream(server: Postgres, database: str, named: str, rows: int, work: Path, progress: Progress) -> Iterator[Figure]:
+    if not STREAMING.exists():
+        progress.step("whole: dlt is not installed, and is left out")
+        return
+    progress.step(f"whole: dlt moves {named} to local files")
+    address = f"postgresql+psycopg2://{server.user}@{server.host}/{database}"
+    environ = {"HOME": str(work), "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
+    command = [str(STREAMING.absolute()), str(Path(__file__).with_name("streaming.py")), address, str(work)]
+    said = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
+    seconds = float(said.splitlines()[-1])
+    yield Figure("whole", f"{named}: dlt, to local Parquet files", rows / seconds, "rows/s")
