@@ -43,38 +43,33 @@ def announce_if_whole(
         return
     found = bucket.read(runs.manifest_file(pipeline.name, run_id))
     whole = _whole(runs.read_manifest(found[0]), settled, pipeline) if found else None
-    if whole and _claim(bucket, pipeline.name, run_id, claimant):
+    marker = runs.announced_file(pipeline.name, run_id)
+    if whole and (generation := _claim(bucket, marker, claimant)):
         announcements.announce_run(whole)
-        _mark(bucket, pipeline.name, run_id)
+        bucket.write(marker, _mark(claimant, announced=True), onto=generation)
 
 
-def end_silent_runs(bucket: Bucket, pipeline: Pipeline, now: datetime, announcements: RunAnnouncements | None) -> None:
+def end_silent_runs(bucket: Bucket, pipeline: Pipeline, now: datetime, announcements: RunAnnouncements) -> None:
     """
     See that the whole-database runs of the last days end.
 
     A table of which nothing has been written down a day after the request, such as one whose message Pub/Sub gave up on, has
     failed.
     """
-    if announcements is None:
-        return
     for back in (1, 2):
         day = times.day_in(pipeline.time_zone, now - back * runs.SILENT_AFTER)
         found = bucket.read(runs.newest_manifest_file(pipeline.name, day))
         manifest = runs.read_manifest(found[0]) if found else None
         if manifest and manifest.requested_at + runs.SILENT_AFTER <= now:
             settled = runs.settled(bucket, pipeline.name, manifest.run_id)
-            silent = _tables(manifest, pipeline).difference(*settled.values())
+            silent = manifest.table_ids(pipeline).difference(*settled.values())
             runs.record_silence(bucket, pipeline.name, manifest.run_id, silent)
             announce_if_whole(bucket, pipeline, manifest.run_id, _RECONCILE, announcements)
 
 
-def _tables(manifest: Manifest, pipeline: Pipeline) -> set[str]:
-    return {names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in manifest.tables}
-
-
 def _whole(manifest: Manifest, settled: runs.Settled, pipeline: Pipeline) -> RunExported | None:
     """The announcement of a run; None while one of its tables has not settled."""
-    tables = _tables(manifest, pipeline)
+    tables = manifest.table_ids(pipeline)
     exported = settled["exported"] & tables
     if tables - exported - settled["failed"] - settled["skipped"]:
         return None
@@ -88,22 +83,20 @@ def _whole(manifest: Manifest, settled: runs.Settled, pipeline: Pipeline) -> Run
     )
 
 
-def _claim(bucket: Bucket, pipeline: str, run_id: str, claimant: str) -> bool:
+def _claim(bucket: Bucket, marker: str, claimant: str) -> int | None:
     """
-    Whether it is the claimant's to announce the run.
+    The generation of the marker, if it is the claimant's to announce the run.
 
     The reconcile comes a day later, when a claimant that has said nothing never will.
     """
-    marker = runs.announced_file(pipeline, run_id)
     with suppress(Outrun):  # another one's claim stands, or our own, whose answer was lost
-        bucket.write(marker, json.dumps({"announced": False, "claimant": claimant}).encode(), onto=0)
+        bucket.write(marker, _mark(claimant, announced=False), onto=0)
     found = bucket.read(marker)
-    mark = json.loads(found[0]) if found else {"announced": True}
-    return not mark["announced"] and claimant in {mark["claimant"], _RECONCILE}
+    if not found:
+        return None
+    mark = json.loads(found[0])
+    return found[1] if not mark["announced"] and claimant in {mark["claimant"], _RECONCILE} else None
 
 
-def _mark(bucket: Bucket, pipeline: str, run_id: str) -> None:
-    marker = runs.announced_file(pipeline, run_id)
-    found = bucket.read(marker)
-    if found:
-        bucket.write(marker, json.dumps(json.loads(found[0]) | {"announced": True}).encode(), onto=found[1])
+def _mark(claimant: str, *, announced: bool) -> bytes:
+    return json.dumps({"announced": announced, "claimant": claimant}).encode()

@@ -17,6 +17,8 @@ from shared.schema_file import Data, Seal
 from shared.select import Extraction
 from shared.shards import Shard
 
+_DESCRIBED_ANEW = "it has been described anew, and that message sees to it"
+
 
 class CloudSql(Protocol):
     """The Admin API. Its methods raise NotNow where a later call may succeed, Permanent where none will."""
@@ -101,8 +103,8 @@ def export_table(
 
     `published_at` is when the message was published; `is_replay`: it has failed before.
 
-    Raises NotYet when the wait budget is spent while the export goes on,
-    and Permanent, once that is written down and cleared up, when it cannot succeed.
+    Raises NotYet when the wait budget is spent while the export goes on, and Permanent, once that is written down and cleared
+    up, when it cannot succeed.
     """
     work = _Export(export, published_at, services)
     try:
@@ -187,7 +189,7 @@ class _Export:
                 case lane.Skip(reason):
                     return self._skip(reason)
                 case lane.Leave():
-                    return self._leave("it has been described anew, and that message sees to it")
+                    return self._leave(_DESCRIBED_ANEW)
                 case lane.Relist(reason, operation):
                     return self._relist(reason, operation)
                 case lane.GiveUp(reason, operation):
@@ -204,9 +206,8 @@ class _Export:
                 return replace(
                     seen,
                     operations=operations,
-                    staged=self._bucket.stat(self._staged_file)
-                    if operations
-                    else seen.staged,  # it may have come since
+                    # It may have come since it was looked for.
+                    staged=self._bucket.stat(self._staged_file) if operations else seen.staged,
                     superseded=bool(operations) and self._is_superseded(),
                 )
             case lane.Clear():
@@ -325,9 +326,10 @@ class _Export:
 
     def _relist(self, reason: str, operation: str) -> Outcome:
         """Have the table described anew, once in a run."""
-        if self._is_superseded():
-            return self._leave("it has been described anew, and that message sees to it", operation)
-        if self._services.requests is None or runs.read_relisted(self._bucket, self._export):
+        described = runs.read_relisted(self._bucket, self._export)
+        if described and described != self._export.to_json():
+            return self._leave(_DESCRIBED_ANEW, operation)
+        if described or self._services.requests is None:
             raise Permanent(reason, operation)
         self._bucket.delete(self._staged_file)
         self._services.requests.relist(self._export)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from shared import outcome
 from shared.errors import Permanent
 from shared.events import Message
 from shared.messages import RunExported
@@ -62,21 +63,21 @@ def start_loader(run: RunExported, message: Message, services: Services) -> Outc
     """
     settings = run.pipeline.dataflow
     if settings is None:
-        return _said("ignored", f"the pipeline {run.pipeline.name} has no dataflow setting", run)
+        return outcome.of_run("ignored", f"the pipeline {run.pipeline.name} has no dataflow setting", run)
     if not run.tables:
-        return _said("skipped", "nothing to load: no table of the run was exported", run, severity="WARNING")
+        return outcome.of_run("skipped", "nothing to load: no table of the run was exported", run, severity="WARNING")
     name = job_name(run)
     found = services.dataflow.jobs(settings["region"], name)
     alive = next((job for job in found if not job.is_lost), None)
     if alive:
-        return _said("ignored", f"the job {name} is there already: {alive.state}", run, operation=alive.job_id)
+        return outcome.of_run("ignored", f"the job {name} is there already: {alive.state}", run, operation=alive.job_id)
     if found and not (message.is_replay and found[0].created_at < message.published_at):
         raise Permanent(
             f"the job {name} ended as {found[0].state}: find out why, then replay the message to launch it again",
             found[0].job_id,
         )
     job = services.dataflow.launch(settings["region"], launch_parameter(run, services.project))
-    return _said("waiting", f"the job {name} is launched: its shards are to come", run, operation=job.job_id)
+    return outcome.of_run("waiting", f"the job {name} is launched: its shards are to come", run, operation=job.job_id)
 
 
 def job_name(run: RunExported) -> str:
@@ -105,17 +106,3 @@ def launch_parameter(run: RunExported, project: str) -> dict[str, Any]:
         },
         "environment": {key: value for key, value in environment.items() if value},
     }
-
-
-def _said(
-    outcome: str, message: str, run: RunExported, severity: str = "INFO", operation: str | None = None
-) -> Outcome:
-    return Outcome(
-        outcome=outcome,
-        message=message,
-        severity=severity,
-        pipeline=run.pipeline.name,
-        shard_date=run.shard_date.isoformat(),
-        run_id=run.run_id,
-        operation=operation,
-    )

@@ -57,13 +57,7 @@ def list_tables(request: MirrorRequest, services: Services) -> Outcome:
     services.exports.request(exports, request.pipeline.instance)
     if not exports:
         _announce_run(request, bucket, services)
-    return Outcome(
-        outcome="listed",
-        message=f"{len(exports)} tables of {request.pipeline.database} are to be exported",
-        pipeline=request.pipeline.name,
-        shard_date=request.shard_date.isoformat(),
-        run_id=request.run_id,
-    )
+    return outcome.of_run("listed", f"{len(exports)} tables of {request.pipeline.database} are to be exported", request)
 
 
 def _announce_run(request: MirrorRequest, bucket: runs.Bucket, services: Services) -> None:

@@ -239,7 +239,7 @@ class _Attempt:
 def keep_to_days(
     pipeline: Pipeline, result: Moved | Stayed, listed: Mapping[Shard, datetime | None], services: Services
 ) -> None:
-    """Have the shards of one table expire as the pipeline's keep_days says; `listed` is as it was before the move."""
+    """Have the shards of one table expire as the pipeline's keep_days, if any, says; `listed` is as it was before the move."""
     if pipeline.keep_days is None or not result.shown:
         return
     seen_to = {result.shown, result.expired} if isinstance(result, Moved) else set()

@@ -1,9 +1,9 @@
 """What came of an event, as its log line tells it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from shared.messages import TableOfRun
+from shared.messages import MirrorRequest, RunExported, TableOfRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,27 @@ class Outcome:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def of_table(
-    outcome: str, message: str, of: TableOfRun, severity: str = "INFO", operation: str | None = None
+def of_run(
+    outcome: str,
+    message: str,
+    of: MirrorRequest | TableOfRun | RunExported,
+    severity: str = "INFO",
+    operation: str | None = None,
 ) -> Outcome:
-    """What came of an event about one table of a run."""
+    """What came of an event about a run."""
     return Outcome(
         outcome=outcome,
         message=message,
         severity=severity,
         pipeline=of.pipeline.name,
-        table=f"{of.schema}.{of.table}",
         shard_date=of.shard_date.isoformat(),
         run_id=of.run_id,
         operation=operation,
     )
+
+
+def of_table(
+    outcome: str, message: str, of: TableOfRun, severity: str = "INFO", operation: str | None = None
+) -> Outcome:
+    """What came of an event about one table of a run."""
+    return replace(of_run(outcome, message, of, severity, operation), table=f"{of.schema}.{of.table}")

@@ -153,13 +153,12 @@ class _Refresh:
         """Reconcile, pin or unpin views, as the request says; views that refuse are reported one by one, and the rest go on."""
         listed = self._listed()
         aims = [replace(aim, written_by=written_by) for aim in self._aims(request, listed)]
-        releases = self._releases(self._settled(listed, written_by))
         if self._pipeline.release == "together" and request.pin is None:
-            releases.end_silent_runs()
-            aims = [replace(aim, is_released=releases.is_released) for aim in aims]
-        results = self._move_all(aims)
-        self._report_failed(results, releases.whole())
-        self._keep_to_days(results, listed)
+            results = self._move_released(aims, self._settled(listed, written_by))
+        else:
+            results = self._move_all(aims)
+        if self._pipeline.keep_days is not None:
+            self._keep_to_days(results, listed)
         if request.table_ids is None:
             self._report_stale(listed)
             self._end_silent_runs()
@@ -186,6 +185,14 @@ class _Refresh:
             return listed.keys()
         latest = written_by or self._services.clock.now() - SETTLED_AFTER
         return [shard for shard, known in listed.items() if known.created_at <= latest]
+
+    def _move_released(self, aims: Sequence[Aim], present: Collection[Shard]) -> _Results:
+        """Move the views as far as runs are whole."""
+        releases = self._releases(present)
+        releases.end_silent_runs()
+        results = self._move_all([replace(aim, is_released=releases.is_released) for aim in aims])
+        self._report_failed(results, releases.whole())
+        return results
 
     def _move_all(self, aims: Sequence[Aim]) -> _Results:
         """Move several views at the same time, and report each that moved, was kept, or refuses to be moved."""
@@ -243,8 +250,9 @@ class _Refresh:
 
     def _end_silent_runs(self) -> None:
         services = self._services
-        bucket = services.storage.bucket(self._pipeline.bucket)
-        completing.end_silent_runs(bucket, self._pipeline, services.clock.now(), services.run_announcements)
+        if services.run_announcements:
+            bucket = services.storage.bucket(self._pipeline.bucket)
+            completing.end_silent_runs(bucket, self._pipeline, services.clock.now(), services.run_announcements)
 
     def _summed_up(self, results: _Results) -> Outcome:
         counts = [sum(isinstance(result, kind) for result in results.values()) for kind in (Moved, _Refused)]

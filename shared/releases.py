@@ -79,8 +79,7 @@ class Releases:
         if not found:
             return None
         manifest = runs.read_manifest(found[0])
-        name, first_schema = self._pipeline.name, self._pipeline.schemas[0]
-        tables = {names.table_id(each["schema"], each["table"], first_schema) for each in manifest.tables}
+        name, tables = self._pipeline.name, manifest.table_ids(self._pipeline)
         with_shard = {table_id for table_id in tables if Shard(table_id, manifest.day) in self._present}
         prefix = runs.failed_file(name, manifest.run_id)
         recorded = {each.removeprefix(prefix).removesuffix(".json") for each in self._bucket.names(prefix)}

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from shared import times
+from shared import names, times
 from shared.errors import Outrun
 from shared.messages import MirrorRequest, TableExport, TableOfRun
+from shared.pipelines import Pipeline
 
 VERSION = 1
 SILENT_AFTER = timedelta(hours=24)
@@ -50,6 +51,10 @@ class Manifest:
     day: date
     tables: tuple[dict[str, Any], ...]
     content: bytes
+
+    def table_ids(self, pipeline: Pipeline) -> set[str]:
+        """The ids of its tables."""
+        return {names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in self.tables}
 
 
 def folder(pipeline: str, run_id: str) -> str:

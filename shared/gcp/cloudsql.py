@@ -59,10 +59,7 @@ class CloudSql:
         """The operation as it stands. An operation may be unknown for a moment after its start: NotNow."""
         project, _ = _project_and_name(instance)
         request = self._api.service.operations().get(project=project, operation=name, fields=_OPERATION)
-        try:
-            return _operation(rest.answer(request, f"the operation {name} of {instance}", by_id=True))
-        except Refused as refused:
-            raise verdict.of_call(refused.refusal) from refused
+        return _operation(_answer(request, f"the operation {name} of {instance}", by_id=True))
 
     def operations(self, instance: str) -> list[Operation]:
         """The instance's recent operations, newest first: one page, because in its lane a table's own are the newest."""
@@ -70,22 +67,16 @@ class CloudSql:
         request = self._api.service.operations().list(
             project=project, instance=name, maxResults=_PAGE, fields=f"items({_OPERATION})"
         )
-        try:
-            answer = rest.answer(request, f"the operations of {instance}")
-        except Refused as refused:
-            raise verdict.of_call(refused.refusal) from refused
-        return [_operation(item) for item in answer.get("items", [])]
+        found = _answer(request, f"the operations of {instance}")
+        return [_operation(item) for item in found.get("items", [])]
 
     def _judged(self, refusal: Refusal, instance: str) -> NotNow | NotYet | Permanent:
-        """What a refused export means, by the instance's state where that decides."""
+        """What a refused export means, by the instance's state where that decides; raises what the question for it does."""
         if not refusal.depends_on_state:
             return verdict.of_call(refusal)
         project, name = _project_and_name(instance)
         request = self._api.service.instances().get(project=project, instance=name, fields=_STATE)
-        try:
-            found = rest.answer(request, f"the state of {instance}")
-        except Refused as refused:
-            return verdict.of_call(refused.refusal)
+        found = _answer(request, f"the state of {instance}")
         return verdict.of_call(refusal, found.get("state", ""), found.get("settings", {}).get("activationPolicy", ""))
 
 
@@ -93,6 +84,14 @@ def _project_and_name(instance: str) -> tuple[str, str]:
     """A connection name is project:region:instance, and a project may have a domain, with a colon of its own."""
     project, _, name = instance.rsplit(":", 2)
     return project, name
+
+
+def _answer(request: Any, what: str, *, by_id: bool = False) -> dict[str, Any]:
+    """The answer to a call whose refusal means the same whatever the instance does."""
+    try:
+        return rest.answer(request, what, by_id=by_id)
+    except Refused as refused:
+        raise verdict.of_call(refused.refusal) from refused
 
 
 def _operation(fields: Mapping[str, Any]) -> Operation:

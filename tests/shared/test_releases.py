@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from shared import times
-from shared.errors import Outrun
 from shared.pipelines import Pipeline
 from shared.releases import Releases
 from shared.shards import Shard
+from tests.shared.memory import Memory
 
 BILLING = Pipeline(
     "billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views", schemas=("public", "sales")
@@ -16,30 +16,6 @@ BILLING = Pipeline(
 DAY = date(2026, 11, 22)
 REQUESTED = datetime(2026, 11, 22, 2, tzinfo=UTC)
 LATER = REQUESTED + timedelta(hours=1)
-
-
-class Memory:
-    """A bucket in memory, whose reads are counted."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.calls: list[str] = []
-
-    def read(self, name: str) -> tuple[bytes, int] | None:
-        self.calls.append(name)
-        return (self.objects[name], 1) if name in self.objects else None
-
-    def write(self, name: str, content: bytes, onto: int) -> None:
-        if onto != int(name in self.objects):
-            raise Outrun(name)
-        self.objects[name] = content
-
-    def names(self, prefix: str) -> list[str]:
-        self.calls.append(prefix)
-        return sorted(name for name in self.objects if name.startswith(prefix))
-
-    def delete(self, name: str) -> None:
-        self.objects.pop(name, None)
 
 
 def shard(table_id: str, day: date = DAY) -> Shard:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from shared import runs
 from shared.catalog import Column
-from shared.errors import Outrun
 from shared.messages import MirrorRequest, TableExport
 from shared.pipelines import Pipeline
+from tests.shared.memory import Memory
 
 BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
 DAY = date(2026, 11, 22)
@@ -29,27 +29,6 @@ def export(table: str) -> TableExport:
         replace=True,
         columns=(Column("id", "bigint", nullable=False),),
     )
-
-
-class Memory:
-    """A bucket in memory, every object of which has the generation 1."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def read(self, name: str) -> tuple[bytes, int] | None:
-        return (self.objects[name], 1) if name in self.objects else None
-
-    def write(self, name: str, content: bytes, onto: int) -> None:
-        if onto != int(name in self.objects):
-            raise Outrun(name)
-        self.objects[name] = content
-
-    def names(self, prefix: str) -> list[str]:
-        return sorted(name for name in self.objects if name.startswith(prefix))
-
-    def delete(self, name: str) -> None:
-        self.objects.pop(name, None)
 
 
 def test_a_manifest_stands_in_its_runs_folder() -> None:
