@@ -12,6 +12,7 @@ from shared.errors import NotYet, Permanent, without_values
 from shared.lane import File
 from shared.messages import TableExported
 from shared.outcome import Outcome
+from shared.pipelines import Pipeline
 from shared.schema_file import Seal
 
 PASSING = frozenset(
@@ -53,6 +54,9 @@ class Warehouse(Protocol):
         It replaces the shard whole where the export says `replace`, and else only fills one that has no rows. Raises
         NotYet where the job outlasts this invocation.
         """
+
+    def begun(self, job_id: str, pipeline: Pipeline) -> Job | None:
+        """The load job of this id once it has ended; None where there is none. Raises NotYet as `load` does."""
 
 
 class Bucket(runs.Bucket, Protocol):
@@ -103,6 +107,9 @@ def job_id(run_id: str, table_id: str, attempt: int) -> str:
 def _load(exported: TableExported, published_at: datetime, bucket: Bucket, warehouse: Warehouse) -> Outcome:
     seal = _seal(exported, bucket)
     if seal.run_id != exported.run_id:
+        earlier = _loaded_before(exported, warehouse)
+        if earlier:
+            _load_what_came_meanwhile(exported, earlier, bucket, warehouse)
         return outcome.of_table(
             "skipped", f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}", exported
         )
@@ -145,6 +152,18 @@ def _load_what_came_meanwhile(exported: TableExported, job: Job, bucket: Bucket,
     )
     again = _job(theirs, seal, warehouse, lambda job_of_theirs: job_of_theirs.ended_at <= job.ended_at)
     _check(again, theirs)
+    _load_what_came_meanwhile(theirs, again, bucket, warehouse)
+
+
+def _loaded_before(exported: TableExported, warehouse: Warehouse) -> Job | None:
+    """The last job by which earlier deliveries of this message filled the shard: they may have died before they saw to the rest."""
+    last = None
+    for attempt in count(1):
+        job = warehouse.begun(job_id(exported.run_id, exported.table_id, attempt), exported.pipeline)
+        if job is None:
+            break
+        last = last if job.reason else job
+    return last
 
 
 def _check(job: Job, exported: TableExported) -> None:

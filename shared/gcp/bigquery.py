@@ -12,6 +12,7 @@ from shared.audit import TableWritten, Truncated
 from shared.errors import NotYet, Outrun, Permanent, without_values
 from shared.loading import Job
 from shared.messages import TableExported
+from shared.pipelines import Pipeline
 from shared.schema_file import Seal
 from shared.shards import Listed, Shard
 from shared.views import PIN, Columns, ShardState, View
@@ -57,6 +58,17 @@ class BigQuery:
         if not ended.reason and not is_new:
             self._describe(destination, seal)
         return ended
+
+    def begun(self, job_id: str, pipeline: Pipeline) -> Job | None:
+        """The load job of this id once it has ended; None where there is none. Raises NotYet where it outlasts this invocation."""
+        location = self._location(pipeline.shards_dataset)
+        try:
+            job = self._client.get_job(job_id, location=location, **self._patience)
+        except _errors().NotFound:
+            return None
+        except _errors().Forbidden as error:
+            raise _refusal(f"a look at the job {job_id}", error) from error
+        return _ended(job, existed=True)
 
     def _describe(self, destination: str, seal: Seal) -> None:
         from google.cloud import bigquery

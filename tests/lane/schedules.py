@@ -133,5 +133,15 @@ RACES = {
     "a load's look at the data is late, when a later run has loaded": Schedule(
         {"load_shard": _late("call 1", Trouble.ANSWERED_LATE)}, second_run=1.0
     ),
+    "a load's look at the data is late, a later run has loaded, and the load's answer is lost": Schedule(
+        {
+            "load_shard": (
+                Delivery(
+                    faults={"call 1": Fault(Trouble.ANSWERED_LATE, 9.0), "write 0": Fault(Trouble.ANSWER_LOST, 1.0)}
+                ),
+            )
+        },
+        second_run=1.0,
+    ),
 }
 """Schedules that chance meets seldom."""
