@@ -159,8 +159,7 @@ class _Export:
         found = self._bucket.read(self._schema_file)
         seal = schema_file.read(found[0]) if found else None
         if seal and seal.run_id == export.run_id:
-            self._bucket.delete(self._staged_file)  # of a second export, begun by a delivery at the same moment
-            return Seen(seal)
+            return Seen(seal, staged=self._bucket.stat(self._staged_file))
         data = self._bucket.stat(self._data_file)
         return Seen(
             seal=seal,
@@ -320,7 +319,6 @@ class _Export:
         return outcome.of_table("exported", f"exported to {seal.data_uri}", export, operation=marks.get("operation"))
 
     def _skip(self, reason: str) -> Outcome:
-        self._bucket.delete(self._staged_file)
         self._record_reason("skipped", reason)
         return outcome.of_table("skipped", f"not exported: {reason}", self._export, severity="WARNING")
 

@@ -107,7 +107,7 @@ class SealPair:
 
 @dataclass(frozen=True, slots=True)
 class AskOperations:
-    """The files do not settle it: see what the instance did and does."""
+    """Nothing is to be begun, and nothing ended, before it is known what the instance did and does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +157,19 @@ Step = Advance | Announce | Skip | Leave | Relist | GiveUp
 
 def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
     """What to do for a table, given what is seen; `published_at` is when the message that asks for it was published."""
-    if seen.seal and seen.seal.run_id == export.run_id:
-        return Announce(seen.seal)
-    if reason := _reason_to_skip(export, seen):
-        return Skip(reason)
-    if seen.superseded:
+    settled = _settled(export, seen)
+    if not settled and seen.superseded:
         return Leave()
-    if seen.data and seen.data.marks.get("run_id") == export.run_id:
+    if not settled and seen.data and seen.data.marks.get("run_id") == export.run_id:
         return SealPair(seen.data)
     if seen.operations is None:
         return AskOperations()
-    return _after_operations(seen.operations, seen.staged, published_at)
+    newest = seen.operations[0] if seen.operations else None
+    if newest and not newest.done:
+        return Wait(newest)
+    if settled:
+        return Clear() if seen.staged else settled
+    return _after_operation(newest, seen, published_at)
 
 
 def of_file(operations: Iterable[Operation], uri: str) -> tuple[Operation, ...]:
@@ -202,6 +204,14 @@ def _table(uri: str | None) -> str:
     return _RUN_AND_DAY.sub(r"/\1", uri or "")
 
 
+def _settled(export: TableExport, seen: Seen) -> Announce | Skip | None:
+    """What is left to say where the files settle it, once nothing runs or lies about of a delivery at the same moment."""
+    if seen.seal and seen.seal.run_id == export.run_id:
+        return Announce(seen.seal)
+    reason = _reason_to_skip(export, seen)
+    return Skip(reason) if reason else None
+
+
 def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
     if seen.seal and seen.seal.outranks(export.run_id, export.requested_at):
         return f"the later run {seen.seal.run_id} has exported it for {export.shard_date} already"
@@ -212,15 +222,12 @@ def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
     return None
 
 
-def _after_operations(operations: tuple[Operation, ...], staged: File | None, published_at: datetime) -> Step:
-    newest = operations[0] if operations else None
-    if newest and not newest.done:
-        return Wait(newest)
-    if newest and not newest.error and staged:
-        return Move(newest, staged)
+def _after_operation(newest: Operation | None, seen: Seen, published_at: datetime) -> Step:
+    if newest and not newest.error and seen.staged:
+        return Move(newest, seen.staged)
     # Success without a file, which something else has deleted, is no success.
-    failed = [operation for operation in operations if operation.inserted_at >= published_at]
-    return _after_failures(failed) or (Clear() if staged else Start())
+    failed = [operation for operation in seen.operations or () if operation.inserted_at >= published_at]
+    return _after_failures(failed) or (Clear() if seen.staged else Start())
 
 
 def _after_failures(failed: Sequence[Operation]) -> Relist | GiveUp | None:

@@ -116,6 +116,10 @@ RACES = {
     "an export is sealed late, when its duplicate has ended and a later run has sealed": Schedule(
         {"export_table": _late("write 3", Trouble.SLOW, again=1.0)}, second_run=2.0
     ),
+    "an export starts late, when its duplicate has ended, and outlasts its delivery": Schedule(
+        {"export_table": _late("write 0", Trouble.SLOW, again=1.0)},
+        exports=(Outcome(), Outcome(), Outcome(running=60.0)),
+    ),
     "an export is moved late, when its duplicate has moved it": Schedule(
         {"export_table": _late("write 2", Trouble.SLOW, again=1.0)}, second_run=2.0
     ),
