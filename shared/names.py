@@ -4,6 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import lru_cache
 
 from shared.times import stamp
 
@@ -80,6 +81,7 @@ def _kept(name: str) -> str:
     return "".join(character if _is_kept(character) else "_" for character in name)
 
 
+@lru_cache(1_000)
 def _is_kept(character: str) -> bool:
     category = unicodedata.category(character)
     return character == "_" or category[0] in "LM" or category == "Nd"

@@ -1,9 +1,9 @@
 """The source database: its catalog, read in one query over a connection that is closed at once."""
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,14 @@ WITH RECURSIVE domains AS (
     SELECT domains.domain, pg_catalog.format_type(domains.base, domains.modifier) AS name, base.typtype
     FROM domains JOIN pg_catalog.pg_type AS base ON base.oid = domains.base AND base.typtype <> 'd'
 ), columns AS (
-    SELECT a.attrelid, pg_catalog.json_agg(pg_catalog.json_build_object(
-        'name', a.attname,
-        'data_type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-        'nullable', NOT a.attnotnull OR EXISTS (
+    SELECT a.attrelid, pg_catalog.json_agg(pg_catalog.json_build_array(
+        a.attname,
+        pg_catalog.format_type(a.atttypid, a.atttypmod),
+        NOT a.attnotnull OR EXISTS (
             SELECT FROM pg_catalog.pg_constraint AS c
             WHERE c.conrelid = a.attrelid AND c.contype = 'n' AND NOT c.convalidated AND c.conkey = ARRAY[a.attnum]),
-        'comment', pg_catalog.left(d.description, 1024),
-        'base_type', CASE
+        pg_catalog.left(d.description, 1024),
+        CASE
             WHEN coalesce(elements.typtype, element.typtype) = 'c' THEN 'record[]'
             ELSE coalesce(base_types.name, elements.name || '[]') END) ORDER BY a.attnum) AS described
     FROM pg_catalog.pg_attribute AS a
@@ -149,15 +149,15 @@ def _through_connector(pipeline: Pipeline, password: str | None) -> Iterator[Any
 
 
 def _table(schema: str, name: str, comment: str | None, described: str | None, *properties: bool) -> Table:
-    described_columns = json.loads(described or "[]", object_pairs_hook=_interned)
-    columns = tuple(Column(**column) for column in described_columns)
+    columns = tuple(_column(*values) for values in json.loads(described or "[]"))
     has_children, row_security = properties
     return Table(schema, name, columns, comment, has_children, row_security)
 
 
-def _interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A column whose words are held once in memory, however many columns have them: types and names repeat."""
-    return {name: sys.intern(value) if isinstance(value, str) else value for name, value in pairs}
+@lru_cache(10_000)
+def _column(name: str, data_type: str, nullable: bool, comment: str | None, base_type: str | None) -> Column:
+    """A column; equal ones are the same object, because the columns of thousands of tables are much alike."""
+    return Column(name, data_type, nullable, comment, base_type)
 
 
 def _field(error: Exception, name: str) -> str | None:
