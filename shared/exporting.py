@@ -1,23 +1,24 @@
 """Export one table: take its lane to the end, whatever an earlier delivery left behind."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from shared import completing, lane, names, outcome, runs, schema_file, select, times, typemap
 from shared.clock import Clock
 from shared.completing import RunAnnouncements
 from shared.errors import NotNow, NotYet, Outrun, Permanent
-from shared.lane import File, Operation, Seen
+from shared.lane import Description, File, Operation, Seen
 from shared.messages import TableExport, TableExported
 from shared.outcome import Outcome
 from shared.schema_file import Data, Seal
 from shared.select import Extraction
 from shared.shards import Shard
 
-_DESCRIBED_ANEW = "it has been described anew, and that message sees to it"
+_Result = TypeVar("_Result")
 
 
 class CloudSql(Protocol):
@@ -115,6 +116,9 @@ def export_table(
         raise
     if is_replay and settled.outcome == "exported":
         work.clear_failure()
+    if settled.outcome in {"exported", "skipped"}:
+        with suppress(Permanent):  # it has settled all the same
+            work.clear_up()
     return settled
 
 
@@ -134,14 +138,33 @@ class _Export:
         self._schema_file = names.schema_file(pipeline.name, export.table_id, day)
         self._data_file = names.data_file(pipeline.name, export.table_id, day, self._format)
         self._staged_file = names.staged_file(pipeline.name, export.run_id, export.table_id, day, self._format)
-        self._recent: Sequence[Operation] = ()
+        self._recent: Sequence[Operation] | None = None
 
     def settle(self) -> Outcome:
         """Take step after step, and look again whenever a service was busy or somebody else was faster."""
+
+        def settle() -> Outcome:
+            self._recent = None  # an export may have begun, though the answer to its start was a refusal
+            return self._take_steps(self._look())
+
+        return self._patiently(settle)
+
+    def clear_up(self) -> None:
+        """
+        Wait for an export that a delivery at the same moment has begun, and delete what it leaves in staging.
+
+        It may end long after the table has settled. Where operations had to be asked for, they have been waited for.
+        """
+        if self._recent is None:
+            for operation in self._patiently(self._operations)[:1]:
+                self._patiently(partial(self._wait, operation))
+                self._bucket.delete(self._staged_file)
+
+    def _patiently(self, work: Callable[[], _Result]) -> _Result:
         began = self._services.clock.now()
         while True:
             try:
-                return self._take_steps(self._look())
+                return work()
             except (NotNow, Outrun) as reason:
                 self._pause(lane.pause(self._services.clock.now() - began), str(reason))
 
@@ -159,7 +182,8 @@ class _Export:
         found = self._bucket.read(self._schema_file)
         seal = schema_file.read(found[0]) if found else None
         if seal and seal.run_id == export.run_id:
-            return Seen(seal, staged=self._bucket.stat(self._staged_file))
+            self._bucket.delete(self._staged_file)  # of a second export, begun by a delivery at the same moment
+            return Seen(seal)
         data = self._bucket.stat(self._data_file)
         return Seen(
             seal=seal,
@@ -167,17 +191,21 @@ class _Export:
             data=data,
             staged=self._bucket.stat(self._staged_file),
             shard_exists=not export.replace and self._has_shard(),
-            superseded=data is not None and data.marks.get("run_id") == export.run_id and self._is_superseded(),
+            description=self._description()
+            if data and data.marks.get("run_id") == export.run_id
+            else Description.FIRST,
         )
 
     def _has_shard(self) -> bool:
         shard = Shard(self._export.table_id, self._export.shard_date)
         return self._services.shards.has_shard(self._pipeline.shards_dataset, shard)
 
-    def _is_superseded(self) -> bool:
-        """Whether the table has been described anew: not asked where nothing has been begun, because only a failure has that done."""
-        described = runs.read_relisted(self._bucket, self._export)
-        return described is not None and described != self._export.to_json()
+    def _description(self) -> Description:
+        """Which one the message has: not asked where nothing has been begun, because only a failure has a table described anew."""
+        anew = runs.read_relisted(self._bucket, self._export)
+        if anew is None:
+            return Description.FIRST
+        return Description.ANEW if anew == self._export.to_json() else Description.SUPERSEDED
 
     def _take_steps(self, seen: Seen) -> Outcome:
         while True:
@@ -188,7 +216,7 @@ class _Export:
                 case lane.Skip(reason):
                     return self._skip(reason)
                 case lane.Leave():
-                    return self._leave(_DESCRIBED_ANEW)
+                    return self._leave("it has been described anew, and that message sees to it")
                 case lane.Relist(reason, operation):
                     return self._relist(reason, operation)
                 case lane.GiveUp(reason, operation):
@@ -207,7 +235,7 @@ class _Export:
                     operations=operations,
                     # It may have come since it was looked for.
                     staged=self._bucket.stat(self._staged_file) if operations else seen.staged,
-                    superseded=bool(operations) and self._is_superseded(),
+                    description=self._description() if operations else seen.description,
                 )
             case lane.Clear():
                 self._bucket.delete(self._staged_file)
@@ -221,16 +249,16 @@ class _Export:
                 # The wait was long: another delivery may have finished the work or had the table described anew, or a
                 # later run begun its own.
                 look = self._look()
-                superseded = look.superseded or (ended.error is not None and self._is_superseded())
-                return replace(look, operations=(ended, *operations[1:]), superseded=superseded)
+                description = self._description() if ended.error else look.description
+                return replace(look, operations=(ended, *operations[1:]), description=description)
             case lane.Move(operation, staged):
                 return replace(seen, data=self._move(operation, staged, seen.data), staged=None)
             case lane.SealPair(data):
                 return replace(seen, seal=self._seal(data, seen.seal_generation))
 
     def _operations(self) -> tuple[Operation, ...]:
-        self._recent = self._services.cloudsql.operations(self._pipeline.instance)
-        return lane.of_file(self._recent, self._uri(self._staged_file))
+        self._recent = recent = self._services.cloudsql.operations(self._pipeline.instance)
+        return lane.of_file(recent, self._uri(self._staged_file))
 
     def _start(self) -> Operation:
         return self._services.cloudsql.start_export(
@@ -243,7 +271,7 @@ class _Export:
 
     def _wait(self, operation: Operation) -> Operation:
         """The operation when it has ended."""
-        expected = lane.first_pause(self._recent, self._uri(self._staged_file))
+        expected = lane.first_pause(self._recent or (), self._uri(self._staged_file))
         pause = max(expected - self._age(operation).total_seconds(), 0)
         while not operation.done:
             self._pause(pause, f"the operation {operation.name} goes on", operation.name)
@@ -319,15 +347,13 @@ class _Export:
         return outcome.of_table("exported", f"exported to {seal.data_uri}", export, operation=marks.get("operation"))
 
     def _skip(self, reason: str) -> Outcome:
+        self._bucket.delete(self._staged_file)
         self._record_reason("skipped", reason)
         return outcome.of_table("skipped", f"not exported: {reason}", self._export, severity="WARNING")
 
     def _relist(self, reason: str, operation: str) -> Outcome:
         """Have the table described anew, once in a run."""
-        described = runs.read_relisted(self._bucket, self._export)
-        if described and described != self._export.to_json():
-            return self._leave(_DESCRIBED_ANEW, operation)
-        if described or self._services.requests is None:
+        if self._services.requests is None:
             raise Permanent(reason, operation)
         self._bucket.delete(self._staged_file)
         self._services.requests.relist(self._export)

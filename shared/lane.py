@@ -9,12 +9,15 @@ operations, and takes up the work where they say that it stands.
                         ▲        │ failed
                         └─ Clear ◀┤ too often ──▶ GiveUp
                                  └ its table has been altered ──▶ Relist
+
+What stands already, of this run or another, ends it at once: Announce or Skip.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from statistics import median_low
 
 from shared import verdict
@@ -62,12 +65,19 @@ class File:
     marks: Mapping[str, str]
 
 
+class Description(Enum):
+    """Which of its run's descriptions of the table a message has: one that has been altered since is described anew, once."""
+
+    FIRST = "as it was listed"
+    ANEW = "anew"
+    SUPERSEDED = "as it was listed, and it has been described anew in another message"
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """
     What is known: the pair's seal and the generation of its schema file (0: none), the data under its final name, the
-    staged data, and the operations that wrote there, newest first. None for operations: not asked yet. `superseded`: the
-    table has been described anew in this run, in another message.
+    staged data, and the operations that wrote there, newest first. None for operations: not asked yet.
     """
 
     seal: Seal | None = None
@@ -76,7 +86,7 @@ class Seen:
     staged: File | None = None
     shard_exists: bool = False
     operations: tuple[Operation, ...] | None = None
-    superseded: bool = False
+    description: Description = Description.FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,7 @@ class SealPair:
 
 @dataclass(frozen=True, slots=True)
 class AskOperations:
-    """Nothing is to be begun, and nothing ended, before it is known what the instance did and does."""
+    """The files do not settle it: see what the instance did and does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +167,17 @@ Step = Advance | Announce | Skip | Leave | Relist | GiveUp
 
 def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
     """What to do for a table, given what is seen; `published_at` is when the message that asks for it was published."""
-    settled = _settled(export, seen)
-    if not settled and seen.superseded:
+    if seen.seal and seen.seal.run_id == export.run_id:
+        return Announce(seen.seal)
+    if reason := _reason_to_skip(export, seen):
+        return Skip(reason)
+    if seen.description is Description.SUPERSEDED:
         return Leave()
-    if not settled and seen.data and seen.data.marks.get("run_id") == export.run_id:
+    if seen.data and seen.data.marks.get("run_id") == export.run_id:
         return SealPair(seen.data)
     if seen.operations is None:
         return AskOperations()
-    newest = seen.operations[0] if seen.operations else None
-    if newest and not newest.done:
-        return Wait(newest)
-    if settled:
-        return Clear() if seen.staged else settled
-    return _after_operation(newest, seen, published_at)
+    return _after_operations(seen.operations, seen, published_at)
 
 
 def of_file(operations: Iterable[Operation], uri: str) -> tuple[Operation, ...]:
@@ -204,14 +212,6 @@ def _table(uri: str | None) -> str:
     return _RUN_AND_DAY.sub(r"/\1", uri or "")
 
 
-def _settled(export: TableExport, seen: Seen) -> Announce | Skip | None:
-    """What is left to say where the files settle it, once nothing runs or lies about of a delivery at the same moment."""
-    if seen.seal and seen.seal.run_id == export.run_id:
-        return Announce(seen.seal)
-    reason = _reason_to_skip(export, seen)
-    return Skip(reason) if reason else None
-
-
 def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
     if seen.seal and seen.seal.outranks(export.run_id, export.requested_at):
         return f"the later run {seen.seal.run_id} has exported it for {export.shard_date} already"
@@ -222,22 +222,26 @@ def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
     return None
 
 
-def _after_operation(newest: Operation | None, seen: Seen, published_at: datetime) -> Step:
+def _after_operations(operations: Sequence[Operation], seen: Seen, published_at: datetime) -> Step:
+    newest = operations[0] if operations else None
+    if newest and not newest.done:
+        return Wait(newest)
     if newest and not newest.error and seen.staged:
         return Move(newest, seen.staged)
     # Success without a file, which something else has deleted, is no success.
-    failed = [operation for operation in seen.operations or () if operation.inserted_at >= published_at]
-    return _after_failures(failed) or (Clear() if seen.staged else Start())
+    failed = [operation for operation in operations if operation.inserted_at >= published_at]
+    return _after_failures(failed, seen.description) or (Clear() if seen.staged else Start())
 
 
-def _after_failures(failed: Sequence[Operation]) -> Relist | GiveUp | None:
+def _after_failures(failed: Sequence[Operation], description: Description) -> Relist | GiveUp | None:
     """The end, if this message's failed operations, newest first, are reason for it."""
     if not failed:
         return None
     error = failed[0].error or "its file has disappeared"
     reason = f"its export failed {len(failed)} times, at last with: {error}. {verdict.remedy_of_operation(error)}"
     kind = verdict.of_operation(error)
-    if kind is OperationFailure.ALTERED:
+    # Once described anew, it may still fail by an operation that a late delivery of the first description has begun.
+    if kind is OperationFailure.ALTERED and description is Description.FIRST:
         return Relist(reason, failed[0].name)
     too_often = len(failed) >= MOST_FAILURES or kind is OperationFailure.HOPELESS
     return GiveUp(reason, failed[0].name) if too_often else None

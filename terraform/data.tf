@@ -20,7 +20,7 @@ resource "google_storage_bucket" "files" {
     retention_duration_seconds = 0
   }
 
-  # An export that never ended. Those that did have left staging.
+  # What an export left that never ended, or that no delivery took up again.
   lifecycle_rule {
     condition {
       age            = 7

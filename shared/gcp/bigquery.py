@@ -22,6 +22,9 @@ _CALL = 60
 _WAIT = 480
 """Seconds for a job to end within one invocation; the next delivery waits on."""
 
+_PAIR = "mirror_pair"
+"""The label of a load job that says which pair it loads."""
+
 
 class BigQuery:
     """The project's datasets. The client is made when it is first used."""
@@ -60,14 +63,18 @@ class BigQuery:
         return ended
 
     def begun(self, job_id: str, pipeline: Pipeline) -> Job | None:
-        """The load job of this id once it has ended; None where there is none. Raises NotYet where it outlasts this invocation."""
+        """The load job that has this id, when it has ended; None where we have begun none. Raises NotYet as `load` does."""
         location = self._location(pipeline.shards_dataset)
         try:
             job = self._client.get_job(job_id, location=location, **self._patience)
         except _errors().NotFound:
             return None
         except _errors().Forbidden as error:
-            raise _refusal(f"a look at the job {job_id}", error) from error
+            # Whoever has begun a job may look at it (https://cloud.google.com/bigquery/docs/managing-jobs).
+            refusal = _refusal(f"a look at the job {job_id}", error)
+            if isinstance(refusal, Permanent):
+                return None
+            raise refusal from error
         return _ended(job, existed=True)
 
     def _describe(self, destination: str, seal: Seal) -> None:
@@ -262,6 +269,7 @@ def _load_config(exported: TableExported, seal: Seal, *, described: bool) -> Any
         write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE
         if exported.replace
         else bigquery.WriteDisposition.WRITE_EMPTY,
+        labels={_PAIR: loading.pair_of(seal.run_id, exported.table_id)},
     )
     if csv:
         config.allow_quoted_newlines = True
@@ -298,6 +306,7 @@ def _ended(job: Any, *, existed: bool) -> Job:
     failure = job.error_result or {}
     return Job(
         job_id=job.job_id,
+        pair=job.labels.get(_PAIR, ""),
         ended_at=job.ended,
         existed=existed,
         rows=getattr(job, "output_rows", None) or 0,

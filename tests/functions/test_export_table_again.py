@@ -39,6 +39,26 @@ def test_a_redelivery_announces_again_without_another_operation(stage: Stage) ->
     assert (stage.content(SCHEMA), stage.content(EXPORTED)) == before
 
 
+@pytest.mark.parametrize(
+    "error",
+    [ApiError(403, "notAuthorized", "The client is not authorized."), ApiError(404, "notFound", "There is none.")],
+    ids=["403", "404"],
+)
+def test_a_pair_that_is_whole_is_announced_even_where_the_instance_may_not_be_asked_any_more(
+    stage: Stage, error: ApiError
+) -> None:
+    export_table = stage.function("export_table")
+    export_table.receive(table_export())
+    stage.admin.plan("sql.operations.list", Fault(error))
+
+    status = export_table.receive(table_export())
+
+    assert status == 200
+    assert len(stage.published("table-exported")) == 2
+    assert stage.published("dead-letters") == []
+    assert "billing/_runs/9912/failed/orders.json" not in stage.files()
+
+
 def test_a_spent_budget_hands_the_message_back_and_the_next_delivery_adopts_the_operation(
     stage: Stage, log: Log
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from local.server import Answer, Answering, Call, HangUp
 from tests.functions.cuts import cut_off, meanwhile
+from tests.functions.delivery import Function
 from tests.functions.pairs import ID, SCHEMA, announce, put_pair
 from tests.functions.stage import Log, Stage
 
@@ -60,7 +61,8 @@ def _begins_job(call: Call) -> bool:
     return call.verb == "POST" and call.target.partition("?")[0].endswith("/jobs")
 
 
-def test_the_newest_pair_is_in_the_shard_at_last_whichever_job_is_last(stage: Stage, log: Log) -> None:
+def overtaken(stage: Stage, then: Callable[[], None] = lambda: None) -> Function:
+    """A load_shard whose next job begins when a later run's pair, which has another format, is sealed and loaded."""
     put_pair(stage, "1,old\n")
     later = f"{stage.run_id}-later"
     load_shard = stage.function("load_shard")
@@ -72,8 +74,15 @@ def test_the_newest_pair_is_in_the_shard_at_last_whichever_job_is_last(stage: St
         generation = {"data_generation": stage.bucket.get_blob(NDJSON).generation}
         stage.put(SCHEMA, stage.json(SCHEMA) | sealed | place | generation)
         load_shard.receive(announce(stage, run_id=later, requested_at=sealed["requested_at"], format="ndjson", **place))
+        then()
 
     before_job(stage, load_later)
+    return load_shard
+
+
+def test_the_newest_pair_is_in_the_shard_at_last_whichever_job_is_last(stage: Stage, log: Log) -> None:
+    load_shard = overtaken(stage)
+
     status = load_shard.receive(announce(stage))
 
     assert status == 200
@@ -81,6 +90,46 @@ def test_the_newest_pair_is_in_the_shard_at_last_whichever_job_is_last(stage: St
     assert rows(stage) == [(1, "new")]
     assert len(stage.jobs) == 3
     assert stage.published("dead-letters") == []
+
+
+def test_rows_that_a_job_has_replaced_too_late_are_put_back_by_a_later_delivery(stage: Stage) -> None:
+    load_shard = overtaken(stage, lambda: stage.bigquery.fail_next("bigquery.jobs.get", 501, "notImplemented"))
+
+    statuses = [load_shard.receive(announce(stage))]
+    stage.bigquery.fail_next_job("backendError")
+    statuses += [load_shard.receive(announce(stage)) for _ in range(3)]
+
+    assert statuses == [500, 503, 200, 200]
+    assert rows(stage) == [(1, "new")]
+    assert len(stage.jobs) == 4
+    assert stage.published("dead-letters") == []
+
+
+def test_a_message_that_comes_late_needs_no_look_at_jobs_that_it_has_not_begun(stage: Stage, log: Log) -> None:
+    put_pair(stage, run_id=f"{stage.run_id}-later")
+    load_shard = stage.function("load_shard")
+    stage.bigquery.fail_next("bigquery.jobs.get", 403, "accessDenied")
+
+    status = load_shard.receive(announce(stage))
+
+    [line] = log()
+    assert (status, line["outcome"]) == (200, "skipped")
+    assert stage.published("dead-letters") == []
+
+
+def test_data_of_a_later_run_that_bigquery_refuses_is_that_runs_failure_alone(stage: Stage) -> None:
+    put_pair(stage)
+    load_shard = stage.function("load_shard")
+    load_shard.receive(announce(stage))
+    later = {"run_id": f"{stage.run_id}-later", "requested_at": "2026-01-15T03:00:00Z"}
+    put_pair(stage, "x,x\n", **later)
+    load_shard.receive(announce(stage, **later))
+
+    status = load_shard.receive(announce(stage))
+
+    assert status == 200
+    assert len(stage.published("dead-letters")) == 1
+    assert failed(stage.run_id) not in stage.files()
 
 
 def test_data_that_a_later_run_has_replaced_under_the_job_is_left_to_that_run(stage: Stage) -> None:

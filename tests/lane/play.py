@@ -32,7 +32,7 @@ def play(cloud: Cloud, schedule: Schedule) -> Played:
     exports = deque(schedule.exports)
     subscriptions = Subscriptions(cloud.clock, schedule.deliveries, partial(_receive, cloud))
     tables = ("broken", "orders", "users") if schedule.broken else ("orders", "users")
-    played = Played(cloud, bucket, dataset, subscriptions, tables)
+    played = Played(schedule, cloud, bucket, dataset, subscriptions, tables)
 
     def publish(topic: str, message_id: str, message: Any) -> None:
         name = topic.rpartition("/")[2]
@@ -44,8 +44,8 @@ def play(cloud: Cloud, schedule: Schedule) -> Played:
     cloud.on_publish, cloud.outcome = publish, outcome
     _change(played, *_SOURCE, *(["CREATE TABLE broken (id bigint)"] if schedule.broken else []))
     cloud.clock.start(partial(_request, played, 1))
-    if schedule.second_run is not None:
-        cloud.clock.start(partial(_request, played, 2), schedule.second_run)
+    for number, moment in enumerate(sorted(schedule.later_runs), start=2):
+        cloud.clock.start(partial(_request, played, number), moment)
     if schedule.altered is not None:
         cloud.clock.start(partial(_change, played, "ALTER TABLE orders DROP COLUMN gone"), schedule.altered)
     for moment, seconds in schedule.backups:

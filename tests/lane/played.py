@@ -10,6 +10,7 @@ from typing import Any
 import google.cloud.storage as storage
 
 from tests.lane.cloud import Cloud
+from tests.lane.schedules import Schedule
 from tests.lane.subscriptions import Message, Subscriptions
 
 DAY = "20260115"
@@ -44,6 +45,7 @@ class Played:
     `files` are the objects in the bucket by their names.
     """
 
+    schedule: Schedule
     cloud: Cloud
     bucket: storage.Bucket
     dataset: str

@@ -1,4 +1,4 @@
-"""What a schedule is: everything that may come in the way of one or two runs, drawn by Hypothesis."""
+"""What a schedule is: everything that may come in the way of a few runs, drawn by Hypothesis."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class Delivery:
 @dataclass(frozen=True)
 class Schedule:
     """
-    One or two runs over the same tables, and what comes in their way. Times are in seconds since the first request.
+    One to three runs over the same tables, and what comes in their way. Times are in seconds since the first request.
 
     Deliveries, by the functions that they are to, and exports beyond those that are listed go well. `backups` are of somebody
     else, each with its moment and duration. `altered`: when the table `orders` loses a column. `broken`: one of the tables
@@ -56,7 +56,7 @@ class Schedule:
     deliveries: Mapping[str, tuple[Delivery, ...]]
     exports: tuple[Outcome, ...] = ()
     backups: tuple[tuple[float, float], ...] = ()
-    second_run: float | None = None
+    later_runs: tuple[float, ...] = ()
     altered: float | None = None
     broken: bool = False
     relisting: bool = True
@@ -96,12 +96,12 @@ SCHEDULES = st.builds(
         {
             "list_tables": _deliveries(calls=7, writes=3),
             "export_table": _deliveries(calls=24, writes=9),
-            "load_shard": _deliveries(calls=7, writes=2),
+            "load_shard": _deliveries(calls=12, writes=3),
         }
     ),
     exports=st.lists(_EXPORTS, max_size=6).map(tuple),
     backups=st.lists(st.tuples(_MOMENTS, st.sampled_from([0.3, 1.0, 9.0])), max_size=2).map(tuple),
-    second_run=st.sampled_from([None, 0.0, 1.0, 2.0, 4.0, 9.0]),
+    later_runs=st.lists(st.sampled_from([0.0, 1.0, 2.0, 4.0, 9.0]), max_size=2).map(tuple),
     altered=st.none() | _MOMENTS,
     broken=st.sampled_from([False, False, True]),
     relisting=st.sampled_from([True, True, False]),
@@ -114,14 +114,14 @@ def _late(name: str, trouble: Trouble, again: float | None = None) -> tuple[Deli
 
 RACES = {
     "an export is sealed late, when its duplicate has ended and a later run has sealed": Schedule(
-        {"export_table": _late("write 3", Trouble.SLOW, again=1.0)}, second_run=2.0
+        {"export_table": _late("write 3", Trouble.SLOW, again=1.0)}, later_runs=(2.0,)
     ),
     "an export starts late, when its duplicate has ended, and outlasts its delivery": Schedule(
         {"export_table": _late("write 0", Trouble.SLOW, again=1.0)},
         exports=(Outcome(), Outcome(), Outcome(running=60.0)),
     ),
     "an export is moved late, when its duplicate has moved it": Schedule(
-        {"export_table": _late("write 2", Trouble.SLOW, again=1.0)}, second_run=2.0
+        {"export_table": _late("write 2", Trouble.SLOW, again=1.0)}, later_runs=(2.0,)
     ),
     "an export starts late, when its duplicate has ended": Schedule(
         {"export_table": _late("write 0", Trouble.SLOW, again=1.0)}
@@ -129,13 +129,13 @@ RACES = {
     "a table is described anew, while a duplicate waits for the export that failed": Schedule(
         {"export_table": (Delivery(late=4.0, again=0.3),), "load_shard": (Delivery(late=9.0), Delivery(late=9.0))},
         altered=1.0,
-        second_run=6.0,
+        later_runs=(6.0,),
     ),
     "a load begins late, when a later run has loaded": Schedule(
-        {"load_shard": _late("write 0", Trouble.SLOW)}, second_run=1.0
+        {"load_shard": _late("write 0", Trouble.SLOW)}, later_runs=(1.0,)
     ),
     "a load's look at the data is late, when a later run has loaded": Schedule(
-        {"load_shard": _late("call 1", Trouble.ANSWERED_LATE)}, second_run=1.0
+        {"load_shard": _late("call 1", Trouble.ANSWERED_LATE)}, later_runs=(1.0,)
     ),
     "a load's look at the data is late, a later run has loaded, and the load's answer is lost": Schedule(
         {
@@ -145,7 +145,43 @@ RACES = {
                 ),
             )
         },
-        second_run=1.0,
+        later_runs=(1.0,),
+    ),
+    "rows that a load has put back are late, when a third run has loaded, and the load dies": Schedule(
+        {
+            "load_shard": (
+                Delivery(
+                    faults={
+                        "write 0": Fault(Trouble.SLOW, 3.0),
+                        "write 1": Fault(Trouble.SLOW, 9.0),
+                        "call 12": Fault(Trouble.DIES_BEFORE, 1.0),
+                    }
+                ),
+            )
+        },
+        later_runs=(1.0, 5.0),
+    ),
+    "a load reads what a later run has moved and not yet sealed, of a table that was altered": Schedule(
+        {
+            "export_table": (Delivery(), Delivery(), Delivery(faults={"write 2": Fault(Trouble.DIES_AFTER, 1.0)})),
+            "load_shard": _late("write 0", Trouble.SLOW),
+        },
+        later_runs=(2.0,),
+        altered=1.0,
+    ),
+    "an altered table's first description fails once more, when it has been described anew": Schedule(
+        {
+            "list_tables": (Delivery(), Delivery(again=2.0), Delivery()),
+            "export_table": (
+                Delivery(late=0.3, faults={"write 0": Fault(Trouble.SLOW, 1.0)}, again=0.1),
+                Delivery(),
+                Delivery(),
+                Delivery(late=1.0),
+            ),
+            "load_shard": (Delivery(), Delivery(late=9.0)),
+        },
+        later_runs=(4.0,),
+        altered=0.1,
     ),
 }
 """Schedules that chance meets seldom."""

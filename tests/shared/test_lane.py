@@ -14,6 +14,7 @@ from shared.lane import (
     Announce,
     AskOperations,
     Clear,
+    Description,
     File,
     GiveUp,
     Leave,
@@ -65,6 +66,7 @@ def step(seen: Seen, export: TableExport = EXPORT) -> Step:
     return lane.next_step(export, seen, PUBLISHED_AT)
 
 
+SUPERSEDED = Description.SUPERSEDED
 RUNNING, SUCCEEDED, FAILED = operation(done=False), operation(), operation(error="disk full")
 ALTERED = operation("altered", error="ERROR:  column t.note does not exist")
 HOPELESS = operation("hopeless", error=f"column due {BEYOND}")
@@ -72,18 +74,18 @@ FAILURES = tuple(operation(f"op{number}", number, error=f"disk {number}") for nu
 
 
 def test_a_pair_that_this_run_has_sealed_is_announced() -> None:
-    assert step(Seen(seal=seal("9912"), operations=())) == Announce(seal("9912"))
+    assert step(Seen(seal=seal("9912"))) == Announce(seal("9912"))
 
 
 def test_a_pair_that_a_later_run_has_sealed_is_left_alone() -> None:
-    taken = step(Seen(seal=seal("9999", later=60), operations=()))
+    taken = step(Seen(seal=seal("9999", later=60)))
 
     assert isinstance(taken, Skip)
     assert "9999" in taken.reason
 
 
 def test_it_is_left_alone_even_where_this_runs_data_lies_under_its_name() -> None:
-    assert isinstance(step(Seen(seal=seal("9999", later=60), data=data("9912"), operations=())), Skip)
+    assert isinstance(step(Seen(seal=seal("9999", later=60), data=data("9912"))), Skip)
 
 
 def test_a_pair_of_an_earlier_run_gives_way() -> None:
@@ -91,8 +93,8 @@ def test_a_pair_of_an_earlier_run_gives_way() -> None:
 
 
 def test_an_earlier_day_only_fills_gaps() -> None:
-    sealed = step(Seen(seal=seal("9000", later=-60), operations=()), BACKFILL)
-    sharded = step(Seen(shard_exists=True, operations=()), BACKFILL)
+    sealed = step(Seen(seal=seal("9000", later=-60)), BACKFILL)
+    sharded = step(Seen(shard_exists=True), BACKFILL)
 
     assert isinstance(sealed, Skip)
     assert "9000" in sealed.reason
@@ -104,7 +106,7 @@ def test_an_earlier_day_gives_way_where_the_request_says_so() -> None:
 
 
 def test_a_reason_to_skip_says_how_to_replace() -> None:
-    taken = step(Seen(shard_exists=True, operations=()), BACKFILL)
+    taken = step(Seen(shard_exists=True), BACKFILL)
 
     assert isinstance(taken, Skip)
     assert '"replace": true' in taken.reason
@@ -174,6 +176,13 @@ def test_however_often_it_has_failed_before() -> None:
     assert isinstance(step(Seen(operations=(ALTERED, *FAILURES))), Relist)
 
 
+def test_what_is_described_anew_is_tried_again_as_a_late_delivery_of_the_first_description_may_have_failed() -> None:
+    anew = Seen(operations=(ALTERED,), description=Description.ANEW)
+
+    assert step(anew) == Start()
+    assert isinstance(step(replace(anew, operations=(ALTERED, *FAILURES))), GiveUp)
+
+
 def test_an_alteration_that_an_earlier_message_met_is_tried_again() -> None:
     before = replace(ALTERED, inserted_at=ALTERED.inserted_at - timedelta(hours=1))
 
@@ -205,25 +214,15 @@ def test_values_that_bigquery_cannot_hold_are_given_up_at_their_first_failure() 
     ],
 )
 def test_what_another_message_describes_anew_is_left_to_it(seen: Seen) -> None:
-    assert step(replace(seen, superseded=True)) == Leave()
+    assert step(replace(seen, description=SUPERSEDED)) == Leave()
 
 
 def test_a_pair_that_is_whole_is_announced_whoever_described_it() -> None:
-    assert step(Seen(seal=seal("9912"), operations=(), superseded=True)) == Announce(seal("9912"))
-
-
-@pytest.mark.parametrize("of", ["9912", "9999"])
-def test_an_export_of_a_duplicate_is_waited_for_and_cleared_away_before_a_settled_table_is_left(of: str) -> None:
-    settled = Seen(seal=seal(of, later=60), staged=STAGED)
-
-    assert step(settled) == AskOperations()
-    assert step(replace(settled, operations=(RUNNING, SUCCEEDED))) == Wait(RUNNING)
-    assert step(replace(settled, operations=(SUCCEEDED,))) == Clear()
-    assert isinstance(step(replace(settled, staged=None, operations=(SUCCEEDED,))), Announce | Skip)
+    assert step(Seen(seal=seal("9912"), description=SUPERSEDED)) == Announce(seal("9912"))
 
 
 def test_what_a_later_run_has_sealed_is_skipped_whoever_described_it() -> None:
-    assert isinstance(step(Seen(seal=seal("9999", later=60), operations=(), superseded=True)), Skip)
+    assert isinstance(step(Seen(seal=seal("9999", later=60), description=SUPERSEDED)), Skip)
 
 
 _SEEN = st.builds(
@@ -234,7 +233,7 @@ _SEEN = st.builds(
     shard_exists=st.booleans(),
     operations=st.none()
     | st.lists(st.sampled_from([RUNNING, SUCCEEDED, ALTERED, HOPELESS, *FAILURES]), max_size=6).map(tuple),
-    superseded=st.booleans(),
+    description=st.sampled_from(Description),
 )
 
 
@@ -251,7 +250,7 @@ def test_nothing_is_exported_that_a_later_run_has_sealed(seen: Seen, export: Tab
     taken = step(seen, export)
 
     if seen.seal == seal("9999", later=60):
-        assert isinstance(taken, AskOperations | Wait | Clear | Skip)
+        assert isinstance(taken, Skip)
 
 
 @given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
@@ -265,10 +264,10 @@ def test_an_export_starts_only_where_none_runs_and_nothing_lies_in_its_way(seen:
 
 
 @given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
-def test_nothing_is_exported_or_sealed_that_is_described_anew(seen: Seen, export: TableExport) -> None:
-    taken = step(replace(seen, superseded=True), export)
+def test_nothing_is_touched_that_is_described_anew_elsewhere(seen: Seen, export: TableExport) -> None:
+    taken = step(replace(seen, description=SUPERSEDED), export)
 
-    assert not isinstance(taken, Start | Move | SealPair | Relist | GiveUp)
+    assert isinstance(taken, Announce | Skip | Leave)
 
 
 @given(_SEEN, st.sampled_from([EXPORT, BACKFILL]))
