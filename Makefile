@@ -18,7 +18,8 @@ query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELEC
 	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'
 
 # Two processes at a time, because machines have more than one core: `$(call both,PYTEST ARGUMENTS,AND THE OTHERS')`.
-both = $(TOOLS)/python -m pytest -q -p no:cacheprovider $(1) & one=$$!; $(TOOLS)/python -m pytest -q $(2) & other=$$!; \
+pytest = $(TOOLS)/python -m pytest -q $(if $(SEED),--hypothesis-seed=$(SEED))
+both = $(pytest) -p no:cacheprovider $(1) & one=$$!; $(pytest) $(2) & other=$$!; \
 	trap 'kill $$one $$other; wait' INT TERM; wait $$one; first=$$?; wait $$other && exit $$first
 
 test: .venv/ready .venv-deployed/ready ## lint, formatting, types, then all tests
