@@ -142,32 +142,35 @@ def _load(exported: TableExported, published_at: datetime, bucket: Bucket, wareh
 
 
 def _give_way(seal: Seal, exported: TableExported, bucket: Bucket, warehouse: Warehouse) -> Outcome:
-    _put_back(seal, exported, bucket, warehouse)
-    return outcome.of_table("skipped", f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}", exported)
+    job = _put_back(seal, exported, bucket, warehouse)
+    said = f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}"
+    if not job:
+        return outcome.of_table("skipped", said, exported)
+    return outcome.of_table("skipped", f"{said}, and has its rows in the shard again", exported, operation=job.job_id)
 
 
-def _put_back(seal: Seal, exported: TableExported, bucket: Bucket, warehouse: Warehouse) -> None:
+def _put_back(seal: Seal, exported: TableExported, bucket: Bucket, warehouse: Warehouse) -> Job | None:
     """
-    See the rows of the newest pair in the shard at last, where a job of this message came after that pair's own.
+    See the rows of the newest pair in the shard at last, where a job of this message came after that pair's own; give the job.
 
     Any delivery of the message may have begun such a job, and may have died, or its answer was lost. What puts rows back is
     a job of this message, too, so that the next delivery knows of it. A pair whose own job is still to come needs none, and
     one that BigQuery refuses is reported by its own message.
     """
+    job = None
     while True:
         attempts, ours = _last(exported.run_id, exported, warehouse)
-        pair = pair_of(seal.run_id, exported.table_id)
-        if not ours or ours.pair == pair:
-            return
+        if not ours or ours.pair == pair_of(seal.run_id, exported.table_id):
+            return job
         _, theirs = _last(seal.run_id, exported, warehouse)
         if not theirs or theirs.ended_at > ours.ended_at:
-            return
+            return job
         newest = replace(exported, data_uri=seal.data_uri, format=seal.format, replace=True)
         job = warehouse.load(job_id(exported.run_id, exported.table_id, attempts + 1), newest, seal)
         if job.reason in PASSING:
             raise NotYet(f"BigQuery could not load {seal.data_uri} now: {job.reason}", job.job_id)
         if job.reason:
-            return
+            return None
         seal = _seal(exported, bucket)
 
 
