@@ -142,12 +142,7 @@ class _Export:
 
     def settle(self) -> Outcome:
         """Take step after step, and look again whenever a service was busy or somebody else was faster."""
-
-        def settle() -> Outcome:
-            self._recent = None  # an export may have begun, though the answer to its start was a refusal
-            return self._take_steps(self._look())
-
-        return self._patiently(settle)
+        return self._patiently(self._settle_at_once)
 
     def clear_up(self) -> None:
         """
@@ -176,6 +171,10 @@ class _Export:
     def clear_failure(self) -> None:
         """Take back what was written down of an earlier delivery's failure."""
         runs.clear_failure(self._bucket, self._export, self._export.table_id)
+
+    def _settle_at_once(self) -> Outcome:
+        self._recent = None  # an export may have begun since, though the answer to its start was a refusal
+        return self._take_steps(self._look())
 
     def _look(self) -> Seen:
         export = self._export
