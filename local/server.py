@@ -12,7 +12,7 @@ from typing import Any
 
 
 class HangUp(Exception):  # noqa: N818 - it is what the server is asked to do, not something gone wrong
-    """Raised while answering a call: the connection is closed without an answer."""
+    """Raised while reading or answering a call: the connection is closed without an answer."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,10 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _call(self) -> Call:
         length = int(self.headers.get("Content-Length", "0"))
-        return Call(self.command, self.path, self.headers, self.rfile.read(length))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise HangUp  # the caller was killed while it sent: nobody has called, and nobody waits for an answer
+        return Call(self.command, self.path, self.headers, body)
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
