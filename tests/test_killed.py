@@ -87,7 +87,7 @@ def test_a_run_whose_functions_are_killed_ends_in_a_right_mirror(seed: int, smal
 @pytest.mark.parametrize("seed", [SEED])
 def test_a_demo_run_whose_export_table_is_killed_twenty_times_ends_in_a_right_mirror(seed: int, tmp_path: Path) -> None:
     today = datetime.now(UTC).date()
-    with source.our_own() as flights, cloud_of(flights, tmp_path, duration=0.5) as cloud:
+    with source.our_own() as flights, cloud_of(flights, tmp_path, duration=0.8) as cloud:
         calls = count_calls(cloud)
         run_ids = {day: request(cloud, day) for day in (today - timedelta(days=1), today)}
 
