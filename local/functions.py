@@ -3,17 +3,18 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self
 
 import psutil
+
+from local.ports import free_port
 
 _START = 30.0  # seconds for a function to answer; production allows minutes
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL; Cloud Run gives ten
@@ -43,7 +44,7 @@ class Function:
     """
 
     def __init__(self, name: str, archive: Path, environ: Mapping[str, str], python: Path, log: Path) -> None:
-        self._name, self._log, self._port = name, log, _free_port()
+        self._name, self._log, self._port = name, log, free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._launch = partial(_start, name, archive, environ, python, log, self._port)
         self._begin()
@@ -142,20 +143,13 @@ def _kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _free_port() -> int:
-    """Another process may take the port before it is used: the start fails then."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def _answers(port: int) -> bool:
     connection = HTTPConnection("127.0.0.1", port, timeout=_START)
     try:
         connection.request("GET", "/")
         with connection.getresponse():
             return True
-    except OSError:
+    except (OSError, HTTPException):
         return False
     finally:
         connection.close()

