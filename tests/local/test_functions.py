@@ -208,7 +208,9 @@ class Stranger(ThreadingTCPServer):
 
 def test_a_function_whose_port_another_program_has_taken_says_so(archive: Path, tmp_path: Path) -> None:
     with Function("record", archive, {}, PYTHON, tmp_path / "log") as function:
+        processes = family(function.pid)
         function.kill()
+        assert gone(processes)  # with them, their hold on the port
         with Stranger(("127.0.0.1", urlsplit(function.url).port or 0), Stranger.Greeting) as stranger:
             Thread(target=stranger.serve_forever, kwargs={"poll_interval": 0.02}).start()
             try:
