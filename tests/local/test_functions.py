@@ -8,10 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import psutil
@@ -194,30 +191,6 @@ def test_restarting_ends_what_was_running(archive: Path, tmp_path: Path) -> None
 
         assert gone(before)
         assert post(function, table="orders") == 200
-
-
-class Stranger(ThreadingTCPServer):
-    """A server that speaks another protocol, as gRPC's do."""
-
-    allow_reuse_address = True
-
-    class Greeting(StreamRequestHandler):
-        def handle(self) -> None:
-            self.wfile.write(b"\0\0\x12\4\0\0\0\0\0")
-
-
-def test_a_function_whose_port_another_program_has_taken_says_so(archive: Path, tmp_path: Path) -> None:
-    with Function("record", archive, {}, PYTHON, tmp_path / "log") as function:
-        processes = family(function.pid)
-        function.kill()
-        assert gone(processes)  # with them, their hold on the port
-        with Stranger(("127.0.0.1", urlsplit(function.url).port or 0), Stranger.Greeting) as stranger:
-            Thread(target=stranger.serve_forever, kwargs={"poll_interval": 0.02}).start()
-            try:
-                with pytest.raises(RuntimeError, match=r"ended with 1 when it was started(.|\n)*in use"):
-                    function.restart()
-            finally:
-                stranger.shutdown()
 
 
 def test_a_busy_function_dies_with_the_process_that_started_it(archive: Path, tmp_path: Path) -> None:
