@@ -35,7 +35,7 @@ test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipe
 	$(TOOLS)/python -m pytest tests/beam
 
 bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
-	@$(TOOLS)/python -m local.bench $(NAME)
+	@$(TOOLS)/python -m bench $(NAME)
 
 readme: .venv/ready ## write the README's table of types from the type map
 	@$(TOOLS)/python -m local.conversions
@@ -53,7 +53,7 @@ pins: .venv/ready ## choose the newest versions of all packages, and write them 
 		--unsafe-package pandas --unsafe-package numpy --extra local --extra test --constraint requirements.txt \
 		--output-file local/requirements.txt pyproject.toml
 	$(TOOLS)/pip-compile --quiet --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-		--output-file local/bench/requirements.txt local/bench/requirements.in
+		--output-file bench/requirements.txt bench/requirements.in
 
 clean: ## remove all that the other targets made
 	rm -rf .venv .venv-deployed .venv-bench .venv-beam build .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -63,7 +63,7 @@ clean: ## remove all that the other targets made
 .venv-deployed/ready: requirements.txt
 .venv/ready: local/requirements.txt
 # What the benchmarks measure beside us, and Beam, keep to themselves.
-.venv-bench/ready: local/bench/requirements.txt
+.venv-bench/ready: bench/requirements.txt
 .venv-beam/ready: tests/beam/requirements.txt
 
 .venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready:

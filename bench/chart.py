@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from local.bench.figures import TIMES, Figure, shown
+from bench.figures import TIMES, Figure, shown
 
 _WIDTH = 860
 _LEFT = 430  # where the bars begin: at the limit, 1.0

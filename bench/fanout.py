@@ -17,9 +17,9 @@ import pg8000.dbapi
 from google.pubsub_v1 import PublisherClient, PubsubMessage
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-from local.bench.deployed import PIPELINE, topic
-from local.bench.figures import Figure
-from local.bench.progress import Progress
+from bench.deployed import PIPELINE, topic
+from bench.figures import Figure
+from bench.progress import Progress
 from local.cloud import PROJECT
 from local.postgres import Postgres as Server
 from local.pubsub import PubSub as PubSubServer

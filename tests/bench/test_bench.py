@@ -5,8 +5,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from local.bench import chart, peers, reconcile, report
-from local.bench.figures import Figure
+from bench import chart, peers, reconcile, report
+from bench.figures import Figure
 
 MET = Figure("lane", "the mirror", 1.034, target=1.03)
 MISSED = Figure("start", "list_tables <cold>", 2.6, target=2.5)

@@ -15,7 +15,7 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from googleapiclient import discovery
 
-from local.bench.progress import Progress
+from bench.progress import Progress
 from local.cloud import PROJECT, Cloud
 from local.server import Answer, Answering, Call
 from local.source import INSTANCE

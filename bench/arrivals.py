@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from bench.deployed import Event, pushed
 from local import audit_log
-from local.bench.deployed import Event, pushed
 from local.bigquery import JobDone
 from local.cloud import PROJECT
 

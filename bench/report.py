@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from local.bench.figures import Figure, shown
+from bench.figures import Figure, shown
 
 BEGIN = "<!-- bench: written by make bench -->\n"
 END = "<!-- /bench -->\n"

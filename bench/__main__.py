@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from local.bench import chart, fanout, lane, reconcile, report, start, whole
-from local.bench.figures import Figure
-from local.bench.progress import Progress
+from bench import chart, fanout, lane, reconcile, report, start, whole
+from bench.figures import Figure
+from bench.progress import Progress
 from local.cloud import REPOSITORY
 
 README = REPOSITORY / "README.md"
 CHART = REPOSITORY / "docs" / "bench.svg"
 WORK = REPOSITORY / "build" / "bench"
+_MEASURED = ("functions", "shared", "local", "bench")
+"""The folders whose code the figures are of."""
 
 _BENCHES: dict[str, Callable[[Path, Progress], list[Figure]]] = {
     "lane": lane.measure,
@@ -52,7 +54,7 @@ def _where() -> str:
     """On which commit, on what machine, and how busy it was with other things."""
     git = ["git", "-C", str(REPOSITORY)]
     commit = _said([*git, "rev-parse", "--short", "HEAD"]).strip()
-    changed = " with changes" if _said([*git, "status", "--porcelain", "--", "functions", "shared", "local"]) else ""
+    changed = " with changes" if _said([*git, "status", "--porcelain", "--", *_MEASURED]) else ""
     load = os.getloadavg()[0]
     return f"Measured on {commit or 'no commit'}{changed}, on {os.cpu_count()} cores at a load of {load:.1f}."
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pg8000.native
 
+from bench.deployed import PIPELINE
+from bench.figures import Figure
+from bench.progress import Progress
 from local import flights
-from local.bench.deployed import PIPELINE
-from local.bench.figures import Figure
-from local.bench.progress import Progress
 from local.cloud import REPOSITORY, Cloud
 from local.postgres import Postgres
 from local.run import Run

@@ -10,9 +10,9 @@ from pathlib import Path
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from local.bench.deployed import PIPELINE, Deployed, pushed, receive
-from local.bench.figures import Figure
-from local.bench.progress import Progress
+from bench.deployed import PIPELINE, Deployed, pushed, receive
+from bench.figures import Figure
+from bench.progress import Progress
 from local.bigquery import BigQuery
 from local.cloud import PROJECT
 from local.functions import Function

@@ -11,10 +11,10 @@ from threading import Event as Flag
 
 import psutil
 
-from local.bench import arrivals, deployed
-from local.bench.deployed import PIPELINE, Deployed, Event
-from local.bench.figures import Figure
-from local.bench.progress import Progress
+from bench import arrivals, deployed
+from bench.deployed import PIPELINE, Deployed, Event
+from bench.figures import Figure
+from bench.progress import Progress
 from local.cloud import PROJECT
 from local.functions import Function
 from local.metadata import Metadata

@@ -6,9 +6,9 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from local.bench import peers
-from local.bench.figures import TIMES, Figure
-from local.bench.progress import Progress
+from bench import peers
+from bench.figures import TIMES, Figure
+from bench.progress import Progress
 from local.cloud import PROJECT, Cloud
 from local.postgres import Postgres
 from local.source import INSTANCE
