@@ -37,8 +37,8 @@ test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipe
 bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
 	@$(TOOLS)/python -m bench $(NAME)
 
-readme: .venv/ready ## write the README's table of types from the type map
-	@$(TOOLS)/python -m local.conversions
+readme: .venv/ready ## write the parts of the README that come from the code
+	@$(TOOLS)/python -m local.readme
 
 format: .venv/ready ## put the code in the form that `make test` asks for
 	$(TOOLS)/ruff check --fix .

@@ -11,9 +11,9 @@ from pathlib import Path
 from bench import chart, fanout, lane, reconcile, report, start, whole
 from bench.figures import Figure
 from bench.progress import Progress
+from local import readme
 from local.cloud import REPOSITORY
 
-README = REPOSITORY / "README.md"
 CHART = REPOSITORY / "docs" / "bench.svg"
 WORK = REPOSITORY / "build" / "bench"
 _MEASURED = ("functions", "shared", "local", "bench")
@@ -65,9 +65,7 @@ def _said(command: Sequence[str]) -> str:
 
 def _write(figures: Sequence[Figure], where: str) -> None:
     CHART.write_text(chart.svg(figures), encoding="utf-8")
-    readme = README.read_text(encoding="utf-8")
-    written = report.rewritten(readme, figures, where, CHART.relative_to(REPOSITORY).as_posix())
-    README.write_text(written, encoding="utf-8")
+    readme.write(report.PART, report.part(figures, where, CHART.relative_to(REPOSITORY).as_posix()))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from bench.figures import Figure, shown
+from local.readme import Part
 
-BEGIN = "<!-- bench: written by make bench -->\n"
-END = "<!-- /bench -->\n"
+PART = Part("bench", "make bench")
+"""Of the README."""
 
 _HEAD = ("bench", "what", "figure", "unit", "target", "met")
 
@@ -29,17 +30,9 @@ def markdown(figures: Sequence[Figure]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def rewritten(readme: str, figures: Sequence[Figure], where: str, chart: str) -> str:
-    """
-    The README with these figures, where they were measured, and the chart between its marks.
-
-    Raises ValueError where it has no such marks.
-    """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the README has no lines {BEGIN.strip()} and {END.strip()}")
-    return f"{before}{BEGIN}![Each ratio beside its target]({chart})\n\n{markdown(figures)}\n{where}\n{END}{after}"
+def part(figures: Sequence[Figure], where: str, chart: str) -> str:
+    """What the README's part says: the chart, these figures, and where they were measured."""
+    return f"![Each ratio beside its target]({chart})\n\n{markdown(figures)}\n{where}\n"
 
 
 def _row(figure: Figure) -> tuple[str, ...]:

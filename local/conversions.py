@@ -1,13 +1,7 @@
-"""`make readme`: the README's table of types, written from the type map."""
-
-from pathlib import Path
+"""The README's table of types, made from the type map."""
 
 from shared import typemap
 from shared.catalog import Column
-
-README = Path(__file__).parent.parent / "README.md"
-_BEGIN = "<!-- types: written by `make readme` -->\n"
-_END = "<!-- end of types -->\n"
 
 _TYPES = (
     (("smallint", "integer", "bigint", "oid"), "exact"),
@@ -50,13 +44,6 @@ def table() -> str:
     return "\n".join(["| PostgreSQL | BigQuery | |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def rewritten(readme: str) -> str:
-    """The README with the table as it is now between its marks."""
-    before, _, rest = readme.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return before + _BEGIN + table() + _END + after
-
-
 def _name(data_type: str) -> str:
     return data_type if data_type.startswith("a") and " " in data_type else f"`{data_type}`"
 
@@ -65,7 +52,3 @@ def _bigquery_type(types: tuple[str, ...]) -> str:
     columns = [Column("c", data_type, nullable=True) for data_type in types]
     (bigquery_type,) = {column.kind.bigquery_type for column in typemap.mapped(columns, "null")}
     return bigquery_type
-
-
-if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")

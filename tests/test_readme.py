@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local import conversions
+from bench import report
+from local import conversions, readme
 from shared.pipelines import Pipeline
 
 ROOT = Path(__file__).parent.parent
@@ -40,8 +41,25 @@ def test_every_command_of_the_readme_is_a_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_the_table_of_types_is_what_the_type_map_says() -> None:
-    assert conversions.table() in README
+def test_the_table_of_types_is_as_make_readme_would_write_it() -> None:
+    assert readme.TYPES.text(README) == conversions.table()
+
+
+def test_the_part_of_the_benches_has_the_form_that_make_bench_writes() -> None:
+    chart, space, head, rule, *rows, last_space, where = report.PART.text(README).splitlines()
+
+    assert [chart, space, head, rule, last_space, where] == report.part([], where, "docs/bench.svg").splitlines()
+    assert re.fullmatch(r"Measured on \S+(?: with changes)?, on \d+ cores at a load of [\d.]+\.", where)
+    assert [row for row in rows if row.count("|") != head.count("|")] == []
+
+
+def test_a_bench_is_said_to_be_met_where_its_figure_is_within_its_target() -> None:
+    rows = [line.split(" | ") for line in report.PART.text(README).splitlines() if "| ≤ " in line]
+
+    assert rows
+    for _, _, figure, _, target, met in rows:
+        within = float(figure.replace(",", "")) <= float(target.removeprefix("≤ ").replace(",", ""))
+        assert met == ("yes |" if within else "no |")
 
 
 def test_the_readme_links_to_what_is_there() -> None:

@@ -40,27 +40,12 @@ def test_the_columns_of_the_table_are_aligned() -> None:
     assert all(ends)
 
 
-def test_what_is_around_the_marks_of_the_readme_stays() -> None:
-    readme = f"before\n{report.BEGIN}old\n{report.END}after\n"
+def test_the_part_of_the_readme_has_chart_table_and_place() -> None:
+    part = report.part([MET], "Measured here.", "docs/bench.svg")
 
-    written = report.rewritten(readme, [MET], "Measured here.", "docs/bench.svg")
-
-    assert written.startswith(f"before\n{report.BEGIN}")
-    assert written.endswith(f"Measured here.\n{report.END}after\n")
-    assert "](docs/bench.svg)" in written
-    assert report.markdown([MET]) in written
-    assert "old" not in written
-
-
-def test_writing_the_readme_twice_changes_nothing() -> None:
-    once = report.rewritten(f"{report.BEGIN}{report.END}", [MET], "Measured here.", "docs/bench.svg")
-
-    assert report.rewritten(once, [MET], "Measured here.", "docs/bench.svg") == once
-
-
-def test_a_readme_without_marks_is_refused() -> None:
-    with pytest.raises(ValueError, match="/bench"):
-        report.rewritten("no marks\n", [MET], "Measured here.", "docs/bench.svg")
+    assert "](docs/bench.svg)\n" in part
+    assert report.markdown([MET]) in part
+    assert part.endswith("\nMeasured here.\n")
 
 
 def test_the_chart_has_a_bar_for_each_ratio_and_none_for_anything_else() -> None:

@@ -1,0 +1,54 @@
+"""The parts of the README that a program writes, each between two marks. `make readme` writes what needs no measuring."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import conversions
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a document, between a mark with its name and the command that writes it, and a mark that ends it."""
+
+    name: str
+    command: str
+
+    @property
+    def begin(self) -> str:
+        return f"<!-- {self.name}: written by {self.command} -->\n"
+
+    @property
+    def end(self) -> str:
+        return f"<!-- /{self.name} -->\n"
+
+    def text(self, document: str) -> str:
+        """What stands between the marks. Raises ValueError, with the mark, where one is missing."""
+        return self._split(document)[1]
+
+    def rewritten(self, document: str, text: str) -> str:
+        """The document with this text between the marks. Raises ValueError, with the mark, where one is missing."""
+        before, _, after = self._split(document)
+        return f"{before}{self.begin}{text}{self.end}{after}"
+
+    def _split(self, document: str) -> tuple[str, str, str]:
+        before, begin, rest = document.partition(self.begin)
+        if not begin:
+            raise ValueError(f"the document has no line {self.begin.strip()}")
+        text, end, after = rest.partition(self.end)
+        if not end:
+            raise ValueError(f"the document has no line {self.end.strip()} after {self.begin.strip()}")
+        return before, text, after
+
+
+TYPES = Part("types", "make readme")
+
+
+def write(part: Part, text: str) -> None:
+    """Have the README say this in that part. Raises ValueError, with the mark, where one is missing."""
+    README.write_text(part.rewritten(README.read_text(encoding="utf-8"), text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(TYPES, conversions.table())
