@@ -6,7 +6,7 @@ TOOLS := .venv/bin
 export GRPC_VERBOSITY := NONE
 export SOURCE KEEP LOADER SCHEDULES SEED
 
-.PHONY: help demo query test soak test-beam bench readme format pins clean
+.PHONY: help demo query lint test soak test-beam bench readme format pins clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,12 @@ pytest = $(TOOLS)/python -m pytest -q $(if $(SEED),--hypothesis-seed=$(SEED))
 both = $(pytest) -p no:cacheprovider $(1) & one=$$!; $(pytest) $(2) & other=$$!; \
 	trap 'kill $$one $$other; wait' INT TERM; wait $$one; first=$$?; wait $$other && exit $$first
 
-test: .venv/ready .venv-deployed/ready ## lint, formatting, types, then all tests
+lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
+
+test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests
 	$(call both,-m 'not soak' tests/functions tests/views tests/lane,-m 'not soak' --ignore tests/functions --ignore tests/views --ignore tests/lane)
 
 soak: .venv/ready .venv-deployed/ready ## the long property runs (SCHEDULES=3000 for a longer one, SEED=… to have one again)
@@ -40,7 +42,7 @@ bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the
 readme: .venv/ready ## write the parts of the README that come from the code
 	@$(TOOLS)/python -m local.readme
 
-format: .venv/ready ## put the code in the form that `make test` asks for
+format: .venv/ready ## put the code in the form that `make lint` asks for
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
