@@ -1,4 +1,4 @@
-# Four things to be told of. RUNBOOK.md says what to do about each.
+# Four alerts. RUNBOOK.md says what to do about each.
 
 locals {
   # The longest time between two runs of a schedule, in hours: by its fields for day of month, month and day of week.
@@ -8,11 +8,11 @@ locals {
   }
   allowed = { for name, gap in local.gaps : name => gap + var.late_after_hours }
 
-  # A table that nobody has mirrored for a week more than that has left the database, or somebody knows.
+  # A table that was not mirrored for a week more than that counts as dropped, and sets off no alert any longer.
   known = { for name, allowed in local.allowed : name => allowed + local.gaps[name] + 7 * 24 }
 }
 
-# The absence of success, not the presence of failure: whatever the reason, and even where nothing runs at all.
+# It looks for the absence of success, not for failures: so it fires whatever the reason is, and even if no function runs.
 resource "google_monitoring_alert_policy" "late" {
   for_each = var.pipelines
 
@@ -42,7 +42,7 @@ resource "google_monitoring_alert_policy" "late" {
   }
 
   documentation {
-    content = "The newest shard of this table is older than the schedule `${each.value.schedule}` and ${var.late_after_hours} hours allow; without a table, the whole pipeline has mirrored nothing. Runbook: \"A table is late\"."
+    content = "The newest shard of this table is older than the schedule `${each.value.schedule}` and ${var.late_after_hours} hours allow. If no table is named, the pipeline has mirrored no table at all. Runbook: \"A table is late\"."
   }
 }
 
@@ -67,7 +67,7 @@ resource "google_monitoring_alert_policy" "failed" {
   }
 
   documentation {
-    content = "A permanent failure: of `load_shard` or `refresh_views` a failed load, of `export_table` a table, of `list_tables` a request or a refused table. The log line with outcome `dead` has the reason and the remedy. Runbook: \"Something failed\"."
+    content = "A permanent failure. The function says what failed: `list_tables` a request or a table that it refuses, `export_table` an export, `load_shard` or `refresh_views` a load or a view. The log line with outcome `dead` has the reason and the remedy. Runbook: \"Something failed\"."
   }
 }
 
@@ -100,7 +100,7 @@ resource "google_monitoring_alert_policy" "dead_letters" {
   }
 
   documentation {
-    content = "A message can never succeed, or was delivered 100 times. They are kept for 31 days: look, mend, replay. Runbook: \"There are dead letters\"."
+    content = "A message can never succeed, or was delivered 100 times. Dead letters are kept for 31 days: read the reason, remove the cause, replay the message. Runbook: \"There are dead letters\"."
   }
 }
 
@@ -133,6 +133,6 @@ resource "google_monitoring_alert_policy" "slow_lane" {
   }
 
   documentation {
-    content = "An instance's exports take longer than a day, so that runs pile up, or something holds its one slot. Runbook: \"A lane is slow\"."
+    content = "The exports of an instance take longer than a day, so runs pile up. Or another operation runs on the instance. Runbook: \"A lane is slow\"."
   }
 }

@@ -1,7 +1,7 @@
-# One page: is every table's shard new, are the lanes idle or behind, what failed.
+# One page: how old each table's shard is, how busy the lanes are, and what failed.
 
 locals {
-  # Hours since there was such a line for a table, looked for in the last three days.
+  # Hours since the last such log line of a table, within three days.
   hours_since = "(time() - max by (pipeline, table) (max_over_time(timestamp(increase(${local.outcomes}{%s}[15m]) > 0)[3d:15m]))) / 3600"
 
   charts = [
@@ -26,7 +26,7 @@ locals {
       query = "sum by (function, pipeline) (increase(${local.outcomes}{${local.failed}}[1h]))"
     },
     {
-      title = "Dead letters that nobody has taken"
+      title = "Dead letters that are not acknowledged"
       query = "max(pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource=\"pubsub_subscription\",subscription_id=\"${google_pubsub_subscription.dead_letters.name}\"})"
     },
     {

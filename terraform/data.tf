@@ -1,11 +1,11 @@
-# Where the files, the shards and the views are: all of a pipeline in one location, as BigQuery's loads ask for.
+# The bucket and the datasets. All of a pipeline is in one location, because BigQuery's loads require it.
 
 resource "google_storage_bucket" "files" {
   for_each = local.buckets
 
-  #checkov:skip=CKV_GCP_62:Audit logs tell who reads what, where a project has them on
+  #checkov:skip=CKV_GCP_62:Audit logs say who reads what, if a project has them on
   #checkov:skip=CKV_GCP_63:It keeps no log of access, in itself or elsewhere
-  #checkov:skip=CKV_GCP_78:A file that was replaced is of no use: what counts is in the shards
+  #checkov:skip=CKV_GCP_78:A replaced file is of no use, because its rows are in the shards
   name     = each.key
   project  = var.project_id
   location = local.locations[each.value.pipelines[0]]
@@ -13,14 +13,14 @@ resource "google_storage_bucket" "files" {
 
   public_access_prevention    = "enforced"
   uniform_bucket_level_access = true
-  deletion_policy             = "ABANDON" # what is in it outlives the mirror
+  deletion_policy             = "ABANDON" # its files outlive the mirror
 
-  # Files that are replaced each day would be kept, and paid for, a week longer.
+  # Otherwise files that are replaced each day would be kept, and charged, a week longer.
   soft_delete_policy {
     retention_duration_seconds = 0
   }
 
-  # What an export left that never ended, or that no delivery took up again.
+  # Files of exports that never ended, or that no delivery took up again.
   lifecycle_rule {
     condition {
       age            = 7
@@ -54,7 +54,7 @@ resource "google_storage_bucket" "files" {
   depends_on = [google_kms_crypto_key_iam_member.agent, google_project_service.api]
 }
 
-# Files and records are written, read, replaced, moved and deleted; no bucket's own settings are.
+# The functions write, read, replace, move and delete files and records. They do not change a bucket's settings.
 resource "google_storage_bucket_iam_member" "function" {
   for_each = {
     for pair in setproduct(keys(local.buckets), setintersection(keys(local.functions), ["list_tables", "export_table", "load_shard", "refresh_views"])) :
@@ -66,7 +66,7 @@ resource "google_storage_bucket_iam_member" "function" {
   member = google_service_account.function[each.value.function].member
 }
 
-# What Cloud SQL asks for: creating is not enough, an export deletes too.
+# Cloud SQL requires this role: to create objects is not enough, because an export deletes objects too.
 resource "google_storage_bucket_iam_member" "instance" {
   for_each = {
     for pipeline in var.pipelines :
@@ -86,8 +86,8 @@ resource "google_storage_bucket_iam_member" "scio" {
   member = "serviceAccount:${each.value}"
 }
 
-# Access is given here, all in one place: the provider's IAM resources for datasets would take the views' authorisation
-# away, and what is given elsewhere is taken back at the next apply.
+# All access to a shards dataset is given here. The provider's IAM resources for datasets would remove the views'
+# authorisation. What is granted elsewhere is removed at the next apply.
 resource "google_bigquery_dataset" "shards" {
   for_each = var.pipelines
 
@@ -104,7 +104,7 @@ resource "google_bigquery_dataset" "shards" {
     special_group = "projectOwners"
   }
 
-  # Whoever may read the views need not be able to read the shards.
+  # Those who may read the views need no access to the shards.
   access {
     dataset {
       target_types = ["VIEWS"]
@@ -115,7 +115,7 @@ resource "google_bigquery_dataset" "shards" {
     }
   }
 
-  # It looks whether a shard is there.
+  # It looks whether a shard exists.
   access {
     role          = "roles/bigquery.metadataViewer"
     user_by_email = google_service_account.function["export_table"].email
@@ -147,8 +147,9 @@ resource "google_bigquery_dataset" "shards" {
   depends_on = [google_kms_crypto_key_iam_member.agent, google_project_service.api]
 }
 
-# A view in an authorised dataset may be made and moved only by who may change the dataset that authorises it, and read
-# what it shows (https://cloud.google.com/bigquery/docs/authorized-datasets). Who else has access it cannot change.
+# To make or move a view in an authorised dataset, an account has to be allowed to change the dataset that authorises it,
+# and to read what the view shows (https://cloud.google.com/bigquery/docs/authorized-datasets). With this role it cannot
+# change the access of others.
 resource "google_project_iam_custom_role" "shard_keeper" {
   project     = var.project_id
   role_id     = "${local.role_prefix}mirrorShardKeeper"
@@ -164,18 +165,18 @@ resource "google_project_iam_custom_role" "shard_keeper" {
   ]
 }
 
-# Views are in a dataset of their own, because one would break every wildcard query on shards.
+# Views have a dataset of their own, because a view among the shards would break every wildcard query on them.
 resource "google_bigquery_dataset" "views" {
   for_each = var.pipelines
 
-  #checkov:skip=CKV_GCP_15:Who has access is said below, and readers cannot be everybody
+  #checkov:skip=CKV_GCP_15:Access is given below, and readers cannot be everybody
   #checkov:skip=CKV_GCP_81:Views hold no data
   dataset_id      = each.value.views_dataset
   project         = var.project_id
   location        = local.locations[each.key]
-  description     = "Cloud SQL Mirror: ${each.value.database} on ${each.value.instance}, each table as its newest shard has it."
+  description     = "Cloud SQL Mirror: ${each.value.database} on ${each.value.instance}, each table as of its newest shard."
   labels          = var.labels
-  deletion_policy = "ABANDON" # with what people have put on the views
+  deletion_policy = "ABANDON" # the labels and SQL that people have put on views stay
 
   depends_on = [google_project_service.api]
 }
@@ -200,7 +201,7 @@ resource "google_bigquery_dataset_iam_member" "reader" {
   member     = each.value.member
 }
 
-# A load is a job, and jobs are the project's.
+# A load is a job, and jobs belong to the project.
 resource "google_project_iam_member" "load_shard_runs_jobs" {
   count = contains(keys(local.functions), "load_shard") ? 1 : 0
 
@@ -209,7 +210,7 @@ resource "google_project_iam_member" "load_shard_runs_jobs" {
   member  = google_service_account.function["load_shard"].member
 }
 
-# An audit log entry may be too long to say what its job did: then refresh_views asks for the job, whoever ran it.
+# An audit log entry may be too long to say what its job did. Then refresh_views reads the job, which anybody may have run.
 resource "google_project_iam_custom_role" "job_reader" {
   project     = var.project_id
   role_id     = "${local.role_prefix}mirrorJobReader"

@@ -1,4 +1,4 @@
-# What start_loader may do: look for jobs, and launch the templates that the pipelines name, as the accounts that they name.
+# The rights of start_loader: it looks for jobs, and launches the pipelines' templates as the pipelines' service accounts.
 
 resource "google_project_iam_custom_role" "launcher" {
   count = length(local.launched) > 0 ? 1 : 0
@@ -6,7 +6,7 @@ resource "google_project_iam_custom_role" "launcher" {
   project     = var.project_id
   role_id     = "${local.role_prefix}mirrorLauncher"
   title       = "Cloud SQL Mirror: launcher"
-  description = "Launches Dataflow jobs, and sees how they stand."
+  description = "Launches Dataflow jobs, and sees their state."
   permissions = ["dataflow.jobs.create", "dataflow.jobs.get", "dataflow.jobs.list"]
 }
 

@@ -1,12 +1,12 @@
-# How refresh_views hears that a shard is complete. The first way is its event trigger, in functions.tf.
+# How refresh_views hears that a shard is complete. Another way is its event trigger, in functions.tf.
 
 locals {
-  # There is no trigger in US or EU: only a global one hears of their jobs, and it hears of all regions'
+  # US and EU can have no trigger of their own. A global trigger hears of their jobs, and of all regions' jobs
   # (https://cloud.google.com/eventarc/docs/locations).
   data_locations      = distinct(values(local.locations))
   job_events_location = length(local.data_locations) == 1 && !contains(["US", "EU"], local.data_locations[0]) ? local.data_locations[0] : "global"
 
-  # Dataflow tells of jobs in its own region only.
+  # Dataflow sends events of jobs in the job's own region only.
   dataflow_regions = toset([
     for name, pipeline in var.pipelines : try(local.launched[name].region, var.region)
     if pipeline.loader == "scio"
@@ -16,8 +16,8 @@ locals {
   shard_name          = "^projects/${var.project_id}/datasets/(${local.shards_of_pipelines})/tables/.+_[0-9]{8}$"
 }
 
-# A Scio job that writes by the Storage Write API leaves no job of BigQuery: what Dataflow says of it has to do. A function
-# has one event trigger, so this one goes to its Cloud Run service.
+# A Scio job that writes by the Storage Write API leaves no BigQuery job, so refresh_views needs Dataflow's events. A
+# function can have only one event trigger, so this trigger calls its Cloud Run service.
 resource "google_eventarc_trigger" "dataflow" {
   for_each = local.dataflow_regions
 
@@ -42,8 +42,8 @@ resource "google_eventarc_trigger" "dataflow" {
   depends_on = [google_project_iam_member.events]
 }
 
-# For a busy project, in place of the event trigger: only the ends of loads and copies into shards get through. An entry
-# that was too long for the log has lost what this looks at; the reconcile makes up for it.
+# For a busy project, in place of the event trigger. It lets through only the ends of loads and copies into shards. An entry
+# that was too long for the log has lost the fields of this filter; the reconcile makes up for it.
 resource "google_logging_project_sink" "jobs" {
   count = var.job_events == "log_sink" ? 1 : 0
 

@@ -1,10 +1,10 @@
-# One entry per function says what it hears, what it publishes and what it needs. All else follows from these entries: the
-# environment here, the grants to publish in topics.tf, the subscriptions in triggers.tf. A key is the name of the entry
+# One entry for each function: what it hears, what it publishes and what it needs. The rest is made from these entries: the
+# environment here, the grants to publish in topics.tf, the subscriptions in triggers.tf. The key is the name of the entry
 # file and of the function in it.
 
 locals {
-  # The wait of export_table ends before Pub/Sub stops listening, after 600 s. Work that is done then (moving the file,
-  # announcing it) takes seconds, and may be repeated.
+  # export_table stops waiting before Pub/Sub gives up on its answer, after 600 s. What it does after the wait (moving the
+  # file, announcing it) takes seconds, and may be repeated.
   wait_budget_seconds  = 540
   ack_deadline_seconds = 600
 
@@ -18,7 +18,7 @@ locals {
       cpu         = "1"
       timeout     = 540
       concurrency = 1
-      instances   = length(var.pipelines) + 1 # all schedules may name one moment
+      instances   = length(var.pipelines) + 1 # all schedules may have the same time
     }
     export_table = {
       wanted = true
@@ -33,7 +33,7 @@ locals {
       cpu         = "1"
       timeout     = local.wait_budget_seconds + 180
       concurrency = 4                           # it waits nearly all of the time
-      instances   = length(local.instances) + 1 # a lane finds a place however the others are spread
+      instances   = length(local.instances) + 1 # so each lane finds a place, however the others are spread
     }
     load_shard = {
       wanted      = contains(local.loaders, "bigquery")
@@ -42,7 +42,7 @@ locals {
       environment = {}
       memory      = "512Mi"
       cpu         = "1"
-      timeout     = local.ack_deadline_seconds # waits 480 s for a job
+      timeout     = local.ack_deadline_seconds # it waits 480 s for a job
       concurrency = 8
       instances   = 10
     }
@@ -83,7 +83,7 @@ resource "google_service_account" "function" {
 resource "google_cloudfunctions2_function" "function" {
   for_each = local.functions
 
-  # The name is that of its Cloud Run service, too, which has no underscores.
+  # Its Cloud Run service has the same name, which cannot have underscores.
   name        = "${var.prefix}${replace(each.key, "_", "-")}"
   project     = var.project_id
   location    = var.region
@@ -122,9 +122,9 @@ resource "google_cloudfunctions2_function" "function" {
         GOOGLE_CLOUD_PROJECT = var.project_id
         PIPELINES            = local.pipelines_json
         DEAD_LETTERS_TOPIC   = local.topics["dead-letters"]
-        # Order within a lane holds only for what is published in one region.
+        # A lane's order holds only for messages that are published in one region.
         PUBSUB_ENDPOINT = "${var.region}-pubsub.googleapis.com"
-        # Fewer threads than requests would leave a request waiting behind another's wait.
+        # With fewer threads than requests, one request would wait for another's wait to end.
         THREADS = tostring(each.value.concurrency)
       },
       { for variable, topic in each.value.publishes : variable => local.topics[topic] },
@@ -156,13 +156,13 @@ resource "google_cloudfunctions2_function" "function" {
     }
   }
 
-  # The end of a BigQuery job, as the audit log tells it. Eventarc can filter no further than this.
+  # The audit log's entry for the end of a BigQuery job. Eventarc cannot filter more than this.
   dynamic "event_trigger" {
     for_each = each.key == "refresh_views" && var.job_events == "eventarc" ? [local.job_events_location] : []
     content {
       event_type            = "google.cloud.audit.log.v1.written"
       trigger_region        = event_trigger.value
-      retry_policy          = "RETRY_POLICY_RETRY" # without it a failure is forgotten
+      retry_policy          = "RETRY_POLICY_RETRY" # without it a failed event is lost
       service_account_email = google_service_account.events.email
 
       event_filters {

@@ -1,4 +1,4 @@
-# What the mirror may do with the Cloud SQL instances, each in its own project and, by a condition, with it alone.
+# The rights on the Cloud SQL instances. Each is granted in the instance's project, for that instance only by a condition.
 
 locals {
   on_instance = {
@@ -7,14 +7,14 @@ locals {
   }
 }
 
-# No predefined role has the right to export without the right to change the instance, or to read all others.
+# Each predefined role that may export may also change the instance, or read all others.
 resource "google_project_iam_custom_role" "exporter" {
   for_each = toset([for at in local.instances : at.project])
 
   project     = each.value
   role_id     = "${local.role_prefix}mirrorExporter"
   title       = "Cloud SQL Mirror: exporter"
-  description = "Exports from a Cloud SQL instance, and sees how its operations stand."
+  description = "Exports from a Cloud SQL instance, and sees its operations."
   permissions = ["cloudsql.instances.export", "cloudsql.instances.get"]
 }
 
@@ -34,7 +34,7 @@ resource "google_project_iam_member" "exporter" {
   }
 }
 
-# list_tables connects, where no host of its own is set for that, …
+# list_tables connects, unless the pipeline sets a host.
 resource "google_project_iam_member" "lister_connects" {
   for_each = local.reached_by_connector
 
@@ -51,7 +51,7 @@ resource "google_project_iam_member" "lister_connects" {
   }
 }
 
-# … and logs in as itself, where no password is set for that.
+# It logs in as its own service account, unless the pipeline sets a password.
 resource "google_project_iam_member" "lister_logs_in" {
   for_each = local.logged_into_by_iam
 
@@ -75,10 +75,11 @@ resource "google_sql_user" "lister" {
   instance        = local.instances[each.value].name
   name            = local.lister
   type            = "CLOUD_IAM_SERVICE_ACCOUNT"
-  deletion_policy = "ABANDON" # PostgreSQL drops no user that anything has been granted to
+  deletion_policy = "ABANDON" # PostgreSQL does not drop a user that has grants
 }
 
-# It is the instance that writes an export, as its own service account, which changes when the instance is made anew.
+# The instance itself writes an export, as its service account. An instance that is deleted and created again has another
+# account.
 data "google_sql_database_instance" "source" {
   for_each = local.instances
 

@@ -1,4 +1,4 @@
-# What the functions' log lines say, counted: one JSON line per event, whose fields are the contract's (README).
+# Metrics of the functions' log lines: one JSON line for each event, with the fields that the README lists.
 
 locals {
   our_lines = <<-EOT
@@ -7,14 +7,14 @@ locals {
     resource.labels.service_name=(${join(" OR ", [for function in google_cloudfunctions2_function.function : "\"${function.name}\""])})
   EOT
 
-  # Of the thousands of other jobs' events in a busy project, each leaves a DEBUG line.
+  # Each event of another job leaves a DEBUG line: thousands in a busy project.
   outcome_lines = "${local.our_lines}severity>=INFO\njsonPayload.outcome:*\n"
 
-  # As PromQL knows the metrics.
+  # The metrics' names in PromQL.
   outcomes = "logging_googleapis_com:user_${google_logging_metric.outcomes.name}"
   seconds  = "logging_googleapis_com:user_${google_logging_metric.seconds.name}"
 
-  # The end of a table's way: a job has completed its shard, and its view is where it should be, moved or not.
+  # A table is mirrored when a job has completed its shard and its view shows the right shard, whether it had to move or not.
   mirrored = "monitored_resource=\"cloud_run_revision\",function=\"refresh_views\",outcome=~\"moved|ignored\",table!=\"\""
   failed   = "monitored_resource=\"cloud_run_revision\",outcome=\"dead\""
 }
@@ -22,7 +22,7 @@ locals {
 resource "google_logging_metric" "outcomes" {
   name        = "${local.role_prefix}mirror_outcomes"
   project     = var.project_id
-  description = "Events of Cloud SQL Mirror by what came of them."
+  description = "Events of Cloud SQL Mirror, by outcome."
   filter      = local.outcome_lines
 
   label_extractors = {

@@ -1,5 +1,5 @@
 output "dead_letters" {
-  description = "The subscription that keeps what nobody could handle."
+  description = "The subscription that keeps the dead letters."
   value       = google_pubsub_subscription.dead_letters.id
 }
 
@@ -9,7 +9,7 @@ output "functions" {
 }
 
 output "grants" {
-  description = "By pipeline, what to run in its database as the owner of the tables: Cloud SQL exports as cloudsqlsuperuser, and has to be let read."
+  description = "By pipeline, the statements to run in its database as the owner of the tables: Cloud SQL exports as cloudsqlsuperuser, which has to be able to read them."
   value = {
     for name, pipeline in var.pipelines : name => join("\n", flatten([
       for schema in coalesce(pipeline.schemas, ["public"]) : [
@@ -33,6 +33,6 @@ output "service_accounts" {
 }
 
 output "topics" {
-  description = "Full topic names, by the contract's names: mirror-requests to ask for a run, table-exported and run-exported for loaders of your own."
+  description = "Full names of the topics, by their short names: mirror-requests to request a run, table-exported and run-exported for loaders of your own."
   value       = local.topics
 }

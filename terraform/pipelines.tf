@@ -1,8 +1,8 @@
-# What is mirrored where. The keys and their defaults are the contract's (README, Settings): a key that is left out here
-# is left out of PIPELINES, so that the functions' own default holds.
+# The mirrored databases. The README's Settings have the keys and their defaults. A key that is left out here is left out of
+# PIPELINES, so the functions' own default applies.
 
 variable "pipelines" {
-  description = "The mirrored databases, by the pipelines' names. A name that is not listed in the type is dropped by Terraform without a word."
+  description = "The mirrored databases, by pipeline name. Terraform drops a key that is not in this type, and does not say so."
   nullable    = false
 
   type = map(object({
@@ -34,7 +34,7 @@ variable "pipelines" {
       network         = optional(string)
     }))
 
-    # Of the deployment, not of the functions.
+    # Terraform's own keys, which the functions do not read.
     schedule        = optional(string, "0 2 * * *")
     bucket_location = optional(string)
     export_days     = optional(number, 30)
@@ -179,10 +179,10 @@ locals {
   }
   pipelines_json = jsonencode(local.settings)
 
-  # The name of an IAM database user is its service account's without the end.
+  # The name of an IAM database user is its service account's e-mail address without .gserviceaccount.com.
   lister = "${google_service_account.function["list_tables"].account_id}@${var.project_id}.iam"
 
-  # A lane each.
+  # Each instance is a lane.
   instances = {
     for instance in distinct([for pipeline in var.pipelines : pipeline.instance]) : instance => {
       project = join(":", slice(split(":", instance), 0, length(split(":", instance)) - 2))

@@ -1,5 +1,5 @@
-# A password, where a pipeline logs in with one. Terraform makes the secret and never sees what is in it:
-# `gcloud secrets versions add` puts it there, before list_tables can be deployed.
+# The secret of each pipeline that logs in with a password. Terraform makes the secret and never sees the password. Add the
+# password with `gcloud secrets versions add` before list_tables is deployed.
 
 resource "google_secret_manager_secret" "password" {
   for_each = local.passwords

@@ -1,4 +1,4 @@
-# The APIs that the mirror lives on. They stay on when it goes: something else may use them.
+# The APIs that the mirror uses. They stay enabled when it is destroyed, because others may use them.
 
 resource "google_project_service" "api" {
   for_each = toset(concat(contains(local.loaders, "scio") ? ["dataflow.googleapis.com"] : [], [
@@ -23,7 +23,7 @@ resource "google_project_service" "api" {
   disable_on_destroy = false
 }
 
-# Google's own accounts, the services' agents, are named by the project's number.
+# The names of Google's service agents have the project's number.
 data "google_project" "this" {
   project_id = var.project_id
 }

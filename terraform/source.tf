@@ -1,5 +1,5 @@
-# The archive that every function is built from: an allow-list, and flat, because the framework puts the directory of the
-# entry file, and nothing else, on sys.path. Its name is its hash, so that changed code redeploys and unchanged does not.
+# The archive that every function is built from. It holds only the files that are listed here. It is flat, because the
+# framework puts only the entry file's directory on sys.path. Its name is its hash, so only changed code is deployed again.
 
 locals {
   repository = "${path.module}/.."
@@ -23,7 +23,7 @@ data "archive_file" "source" {
 }
 
 resource "google_storage_bucket" "source" {
-  #checkov:skip=CKV_GCP_62:It holds the open source of the functions, and audit logs tell who changes it
+  #checkov:skip=CKV_GCP_62:It holds the open source of the functions, and audit logs say who changes it
   #checkov:skip=CKV_GCP_63:It keeps no log of access, in itself or elsewhere
   #checkov:skip=CKV_GCP_78:An archive is named by its hash, and is never changed
   name     = "${var.project_id}-${var.prefix}mirror-source"
@@ -48,7 +48,7 @@ resource "google_storage_bucket_object" "source" {
   source = data.archive_file.source.output_path
 }
 
-# An account of its own builds the functions: Cloud Build's default one may do far more, or nothing at all in an
+# The functions are built by an account of their own. Cloud Build's default account may do far more, or nothing at all in an
 # organisation that grants it no role.
 resource "google_service_account" "build" {
   account_id   = "${var.prefix}mirror-build"

@@ -1,4 +1,4 @@
-# Everything that one part asks of another goes over one of these. Their names are the contract's.
+# The topics between the functions, and from people to them. Other teams' jobs rely on their names.
 
 resource "google_pubsub_topic" "topic" {
   for_each = toset(concat(
@@ -42,7 +42,7 @@ resource "google_pubsub_topic_iam_member" "publisher" {
   member  = google_service_account.function[each.value.function].member
 }
 
-# Where a message goes that nobody could handle, for people to look at: nothing else reads it.
+# The dead letters, for people to look at. No function reads them.
 resource "google_pubsub_subscription" "dead_letters" {
   name    = google_pubsub_topic.topic["dead-letters"].name
   project = var.project_id
@@ -57,7 +57,8 @@ resource "google_pubsub_subscription" "dead_letters" {
   }
 }
 
-# Pub/Sub itself buries what has exhausted its deliveries: it publishes here, and acknowledges there (triggers.tf).
+# Pub/Sub itself dead-letters a message after its last delivery. It publishes it here, and acknowledges it on its own
+# subscription (triggers.tf).
 resource "google_pubsub_topic_iam_member" "gave_up" {
   project = var.project_id
   topic   = google_pubsub_topic.topic["dead-letters"].name

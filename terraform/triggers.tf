@@ -1,4 +1,4 @@
-# What makes the functions run: schedules, our own push subscriptions, and events.
+# What calls the functions: schedules, our own push subscriptions, and events.
 
 resource "google_cloud_scheduler_job" "mirror" {
   for_each = var.pipelines
@@ -22,14 +22,14 @@ resource "google_cloud_scheduler_job" "mirror" {
   depends_on = [google_project_service.api]
 }
 
-# The audit log is not complete, by Google's own word: what an event missed, this finds.
+# Google says that the audit log is not complete. The reconcile finds the shards whose event was lost.
 resource "google_cloud_scheduler_job" "reconcile" {
   for_each = var.pipelines
 
   name        = "${var.prefix}reconcile-${each.key}"
   project     = var.project_id
   region      = var.region
-  description = "Moves views of ${each.key} that are behind."
+  description = "Moves the views of ${each.key} that are behind."
   schedule    = "*/15 * * * *"
   time_zone   = "UTC"
 
@@ -47,8 +47,8 @@ locals {
   ]...)
 }
 
-# Ours, because those that an event trigger makes can be neither ordered nor dead-lettered, give up after a day, and hold
-# their function to 540 s.
+# We make the subscriptions ourselves. Those that an event trigger makes can be neither ordered nor dead-lettered, give up
+# after a day, and limit their function to 540 s.
 resource "google_pubsub_subscription" "push" {
   for_each = local.subscriptions
 
@@ -57,7 +57,7 @@ resource "google_pubsub_subscription" "push" {
   topic   = local.topics[each.key]
   labels  = var.labels
 
-  # The ordering key is the instance: one export at a time on each, which is all that Cloud SQL takes.
+  # The ordering key is the instance, because Cloud SQL runs one export at a time on each.
   enable_message_ordering    = each.key == "table-exports"
   ack_deadline_seconds       = local.ack_deadline_seconds
   message_retention_duration = "604800s" # 7 days
@@ -74,12 +74,12 @@ resource "google_pubsub_subscription" "push" {
 
   retry_policy {
     minimum_backoff = "10s"
-    maximum_backoff = each.key == "table-exports" ? "60s" : "600s" # a lane stands still meanwhile
+    maximum_backoff = each.key == "table-exports" ? "60s" : "600s" # the lane waits meanwhile
   }
 
   dead_letter_policy {
     dead_letter_topic     = local.topics["dead-letters"]
-    max_delivery_attempts = 100 # the most there is: an export of ten hours needs sixty-odd
+    max_delivery_attempts = 100 # the most there is; an export of ten hours needs more than sixty
   }
 
   expiration_policy {
@@ -96,7 +96,7 @@ resource "google_pubsub_subscription_iam_member" "gave_up" {
   member       = local.pubsub_agent
 }
 
-# Who calls the functions for Pub/Sub, in a token that Pub/Sub signs.
+# Pub/Sub calls the functions as this account, with a token that it signs.
 resource "google_service_account" "push" {
   account_id   = "${var.prefix}mirror-push"
   project      = var.project_id
@@ -119,7 +119,7 @@ resource "google_cloud_run_v2_service_iam_member" "push" {
   member   = google_service_account.push.member
 }
 
-# Who calls refresh_views for Eventarc.
+# Eventarc calls refresh_views as this account.
 resource "google_service_account" "events" {
   account_id   = "${var.prefix}mirror-events"
   project      = var.project_id

@@ -1,13 +1,13 @@
-# Everything but the pipelines, which have a file of their own.
+# All variables but the pipelines, which are in pipelines.tf.
 
 variable "condition_on_instance" {
-  description = "Whether what is granted in an instance's project holds for that instance alone. Say false where an organisation allows no IAM conditions."
+  description = "Whether grants in an instance's project are for that instance only. Set it to false if your organisation allows no IAM conditions."
   type        = bool
   default     = true
 }
 
 variable "job_events" {
-  description = "How refresh_views hears of BigQuery's jobs: by eventarc, which calls it for every job of the project, or by a log_sink, which filters before it calls, for a project of many queries."
+  description = "How refresh_views hears of BigQuery's jobs. With eventarc it is called for every job of the project. With log_sink the events are filtered before it is called, for a project with many queries."
   type        = string
   default     = "eventarc"
 
@@ -29,26 +29,26 @@ variable "kms_key_name" {
 }
 
 variable "labels" {
-  description = "Labels for everything that can have some."
+  description = "Labels for everything that can have labels."
   type        = map(string)
   default     = {}
   nullable    = false
 }
 
 variable "late_after_hours" {
-  description = "How many hours after its schedule's longest gap a table counts as late, which is an alert: longer than a run takes."
+  description = "A table is late, which sets off an alert, so many hours after the longest gap of its schedule. It has to be longer than a run takes."
   type        = number
   default     = 6
   nullable    = false
 
   validation {
     condition     = var.late_after_hours >= 1
-    error_message = "late_after_hours has to be 1 at least: give a run the time that it takes."
+    error_message = "late_after_hours has to be at least 1, and longer than a run takes."
   }
 }
 
 variable "network" {
-  description = "The VPC network and subnetwork, in the region, through which list_tables reaches databases by a private address; null where none has one."
+  description = "The VPC network and subnetwork, in the region, through which list_tables reaches databases by a private address; null if it needs none."
   type = object({
     network    = string
     subnetwork = string
@@ -57,14 +57,14 @@ variable "network" {
 }
 
 variable "notification_channels" {
-  description = "Who is told of alerts: names of Cloud Monitoring's notification channels, projects/P/notificationChannels/N."
+  description = "The notification channels of alerts: names from Cloud Monitoring, projects/P/notificationChannels/N."
   type        = set(string)
   default     = []
   nullable    = false
 }
 
 variable "prefix" {
-  description = "Put in front of all names, such as \"eu-\", where a project holds more than one mirror."
+  description = "A prefix of all names, such as \"eu-\", for a project with more than one mirror."
   type        = string
   default     = ""
   nullable    = false
@@ -86,7 +86,7 @@ variable "project_id" {
 }
 
 variable "readers" {
-  description = "Who may query the views, and through them the shards: IAM members, such as group:analysts@example.com."
+  description = "The IAM members who may query the views, and through them the shards, such as group:analysts@example.com."
   type        = set(string)
   default     = []
   nullable    = false
@@ -98,7 +98,7 @@ variable "readers" {
 }
 
 variable "region" {
-  description = "Where the functions run, best that of the databases."
+  description = "The region of the functions, best that of the databases."
   type        = string
 
   validation {

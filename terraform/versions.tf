@@ -1,4 +1,4 @@
-# No provider is configured here: the root's own environment does it, or the module that calls this one.
+# No provider is configured here. The environment configures it, or the module that calls this one.
 
 terraform {
   required_version = ">= 1.11"

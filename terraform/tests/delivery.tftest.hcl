@@ -48,11 +48,11 @@ run "nothing_is_lost_and_lanes_keep_their_order" {
   }
   assert {
     condition     = toset(keys(google_pubsub_subscription_iam_member.gave_up)) == toset(keys(google_pubsub_subscription.push))
-    error_message = "Pub/Sub may not acknowledge what it has buried."
+    error_message = "Pub/Sub may not acknowledge what it has dead-lettered."
   }
   assert {
     condition     = google_pubsub_topic_iam_member.gave_up.member == "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
-    error_message = "Pub/Sub may not bury: ${google_pubsub_topic_iam_member.gave_up.member}."
+    error_message = "Pub/Sub may not dead-letter: ${google_pubsub_topic_iam_member.gave_up.member}."
   }
 
   # Dead letters are kept as long as can be and read by people only.

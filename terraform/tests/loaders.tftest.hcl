@@ -24,7 +24,7 @@ run "bigquery_loads_where_nothing_else_is_said" {
 
   assert {
     condition     = contains(keys(output.functions), "load_shard") && contains(keys(google_pubsub_subscription.push), "table-exported")
-    error_message = "Nobody loads."
+    error_message = "No function loads."
   }
   assert {
     condition     = length(google_project_iam_member.load_shard_runs_jobs) == 1
@@ -119,7 +119,7 @@ run "a_job_that_the_mirror_launches" {
   }
   assert {
     condition     = google_pubsub_subscription.push["run-exported"].name == "run-exported-start-loader"
-    error_message = "Nobody launches the job when a run is whole."
+    error_message = "No function launches the job when a run is complete."
   }
   assert {
     condition     = google_project_iam_custom_role.launcher[0].permissions == toset(["dataflow.jobs.create", "dataflow.jobs.get", "dataflow.jobs.list"])

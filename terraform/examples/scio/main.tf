@@ -1,5 +1,5 @@
-# A Scio team: when a night's exports are whole, their Dataflow job makes the shards, from files of one JSON object a line,
-# and the views of the night move together. No load_shard is deployed.
+# A team with a Scio job. When a run is complete, their Dataflow job makes the shards from files with one JSON object on each
+# line. Then the views of the run move together. load_shard is not deployed.
 
 module "mirror" {
   source = "../.."

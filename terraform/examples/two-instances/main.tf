@@ -36,7 +36,7 @@ module "mirror" {
       time_zone       = "Europe/Berlin"
       schedule        = "30 1 * * *"
     }
-    # An old application, whose database knows passwords only; it is mirrored on Sundays.
+    # An old application, whose database has only password users. It is mirrored on Sundays.
     archive = {
       instance        = "my-warehouse:europe-west1:archive-db"
       database        = "archive"
