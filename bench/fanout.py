@@ -25,11 +25,13 @@ from local.postgres import Postgres as Server
 from local.pubsub import PubSub as PubSubServer
 from local.source import INSTANCE
 from local.storage import Storage as StorageServer
-from shared import listing, pipelines, runs
+from shared import bucket as paths
+from shared import pipelines
 from shared.gcp.postgres import _CATALOG, Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
-from shared.messages import MirrorRequest
+from shared.listing import fanout
+from shared.messages.requests import MirrorRequest
 from shared.settings import Settings
 
 SIZES = (100, 1_000, 10_000)
@@ -52,7 +54,7 @@ class _Around:
 
     server: Server
     request: MirrorRequest
-    services: listing.Services
+    services: fanout.ListServices
     publisher: PublisherClient
 
     def queries(self) -> int:
@@ -105,7 +107,7 @@ def _around() -> Iterator[_Around]:
         publisher.create_topic(name=topic("TABLE_EXPORTS"))
         known, _ = pipelines.read(json.dumps({"bench": PIPELINE | {"host": server.host}}))
         settings = Settings(PROJECT, known, topic("DEAD_LETTERS"), table_exports_topic=topic("TABLE_EXPORTS"))
-        services = listing.Services(Postgres(), Storage(PROJECT), PubSub(settings), run_announcements=None)
+        services = fanout.ListServices(Postgres(), Storage(PROJECT), PubSub(settings), run_announcements=None)
         now = datetime.now(UTC)
         request = MirrorRequest("0", now, known["bench"], None, now.date(), replace=True)
         yield _Around(server, request, services, publisher)
@@ -134,7 +136,7 @@ def _compare(around: _Around, progress: Progress) -> tuple[float, float, float]:
     for number in range(_TIMES):
         progress.at(f"the mirror, {number + 1}")
         run = replace(around.request, run_id=f"{time.time_ns()}", requested_at=datetime.now(UTC))
-        ours.append(_timed(partial(listing.list_tables, run, around.services)))
+        ours.append(_timed(partial(fanout.list_tables, run, around.services)))
         calls = _calls(_published(around, run))
         progress.at(f"the bare work, {number + 1}")
         bare.append(_timed(partial(_bare, around, calls)))
@@ -151,7 +153,7 @@ def _timed(work: Callable[[], object]) -> float:
 def _published(around: _Around, run: MirrorRequest) -> list[bytes]:
     """The messages of a run, as they were published."""
     bucket = around.services.storage.bucket(run.pipeline.bucket)
-    manifest = bucket.read(runs.manifest_file(run.pipeline.name, run.run_id))
+    manifest = bucket.read(paths.manifest_file(run.pipeline.name, run.run_id))
     assert manifest
     return [json.dumps(each, ensure_ascii=False).encode() for each in json.loads(manifest[0])["tables"]]
 

@@ -19,7 +19,7 @@ from local.functions import Function
 from local.metadata import Metadata
 from local.server import Answer, Answering, Call
 from local.storage import Storage
-from shared.shards import Shard
+from shared.tables import Shard
 
 SIZES = (10, 100, 1_000)
 LATENCY = 0.05

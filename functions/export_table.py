@@ -4,21 +4,22 @@ import os
 from datetime import timedelta
 
 import functions_framework
-from cloudevents.http import CloudEvent
 
-from shared import events, exporting, messages
-from shared.clock import SystemClock
+from shared.exporting import delivery
 from shared.gcp.bigquery import BigQuery
 from shared.gcp.cloudsql import CloudSql
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
-from shared.handler import handler
-from shared.outcome import Outcome
+from shared.messages import exports
+from shared.messages.events import Event
+from shared.messages.handler import handler
+from shared.messages.outcome import Outcome
 from shared.settings import Settings
+from shared.times import SystemClock
 
 settings = Settings.from_env(os.environ, "TABLE_EXPORTED_TOPIC")
 topics = PubSub(settings)
-services = exporting.Services(
+services = delivery.ExportServices(
     cloudsql=CloudSql(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
     announcements=topics,
@@ -32,7 +33,7 @@ services = exporting.Services(
 
 @functions_framework.cloud_event
 @handler(topics)
-def export_table(event: CloudEvent) -> Outcome:
-    message = events.message(event)
-    export = messages.table_export(message.data, settings.pipelines)
-    return exporting.export_table(export, message.published_at, services, is_replay=message.is_replay)
+def export_table(event: Event) -> Outcome:
+    message = event.expect_message()
+    export = exports.table_export(message, settings.pipelines)
+    return delivery.export_table(export, message.published_at, services, is_replay=message.is_replay)

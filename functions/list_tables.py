@@ -3,19 +3,20 @@
 import os
 
 import functions_framework
-from cloudevents.http import CloudEvent
 
-from shared import events, listing, messages
 from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
-from shared.handler import handler
-from shared.outcome import Outcome
+from shared.listing import fanout
+from shared.messages import requests
+from shared.messages.events import Event
+from shared.messages.handler import handler
+from shared.messages.outcome import Outcome
 from shared.settings import Settings
 
 settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC")
 topics = PubSub(settings)
-services = listing.Services(
+services = fanout.ListServices(
     database=Postgres(),
     storage=Storage(settings.project),
     exports=topics,
@@ -25,5 +26,6 @@ services = listing.Services(
 
 @functions_framework.cloud_event
 @handler(topics)
-def list_tables(event: CloudEvent) -> Outcome:
-    return listing.list_tables(messages.mirror_request(events.message(event), settings.pipelines), services)
+def list_tables(event: Event) -> Outcome:
+    request = requests.mirror_request(event.expect_message(), settings.pipelines)
+    return fanout.list_tables(request, services)

@@ -3,22 +3,24 @@
 import os
 
 import functions_framework
-from cloudevents.http import CloudEvent
 
-from shared import events, loading, messages
-from shared.gcp.bigquery import BigQuery
+from shared.gcp.bigquery_loads import BigQueryLoads
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
-from shared.handler import handler
-from shared.outcome import Outcome
+from shared.loading import load
+from shared.messages import exports
+from shared.messages.events import Event
+from shared.messages.handler import handler
+from shared.messages.outcome import Outcome
 from shared.settings import Settings
 
 settings = Settings.from_env(os.environ)
-services = loading.Services(storage=Storage(settings.project), warehouse=BigQuery(settings.project))
+services = load.LoadServices(storage=Storage(settings.project), jobs=BigQueryLoads(settings.project))
 
 
 @functions_framework.cloud_event
 @handler(PubSub(settings))
-def load_shard(event: CloudEvent) -> Outcome:
-    message = events.message(event)
-    return loading.load_shard(messages.table_exported(message.data, settings.pipelines), message.published_at, services)
+def load_shard(event: Event) -> Outcome:
+    message = event.expect_message()
+    exported = exports.table_exported(message, settings.pipelines)
+    return load.load_shard(exported, message.published_at, services)

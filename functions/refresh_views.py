@@ -3,21 +3,22 @@
 import os
 
 import functions_framework
-from cloudevents.http import CloudEvent
 
-from shared import refreshing
-from shared.clock import SystemClock
-from shared.gcp.bigquery import BigQuery
+from shared.gcp.bigquery_views import BigQueryViews
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
-from shared.handler import handler
-from shared.outcome import Outcome
+from shared.messages.events import Event
+from shared.messages.handler import handler
+from shared.messages.outcome import Outcome
+from shared.refreshing import refresh, signals
+from shared.refreshing.services import RefreshServices
 from shared.settings import Settings
+from shared.times import SystemClock
 
 settings = Settings.from_env(os.environ)
 topics = PubSub(settings)
-services = refreshing.Services(
-    warehouse=BigQuery(settings.project),
+services = RefreshServices(
+    bigquery=BigQueryViews(settings.project),
     storage=Storage(settings.project),
     clock=SystemClock(),
     run_announcements=topics if settings.run_exported_topic else None,
@@ -26,5 +27,6 @@ services = refreshing.Services(
 
 @functions_framework.cloud_event
 @handler(topics)
-def refresh_views(event: CloudEvent) -> Outcome:
-    return refreshing.refresh_views(refreshing.read(event, settings.pipelines), settings.pipelines, services)
+def refresh_views(event: Event) -> Outcome:
+    signal = signals.read(event, settings.pipelines)
+    return refresh.refresh_views(signal, settings.pipelines, services)

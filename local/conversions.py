@@ -1,7 +1,7 @@
 """The README's table of types, made from the type map."""
 
-from shared import typemap
-from shared.catalog import Column
+from shared.exporting import typemap
+from shared.tables import Column
 
 _TYPES = (
     (("smallint", "integer", "bigint", "oid"), "exact"),

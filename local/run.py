@@ -12,7 +12,8 @@ from local import dataflow
 from local.cloud import Cloud
 from local.dataflow import ACTIVE
 from local.progress import STATES
-from shared import names, runs, times
+from shared import bucket as paths
+from shared import names, times
 
 FAILED = "failed"
 VIEW = STATES[-1]
@@ -49,7 +50,7 @@ class Run:
         self._run_id = run_id
         self._day = day
         self._first_schema = settings.get("schemas", ["public"])[0]
-        self._manifest = cloud.objects().bucket(settings["bucket"]).blob(runs.manifest_file(pipeline, run_id))
+        self._manifest = cloud.objects().bucket(settings["bucket"]).blob(paths.manifest_file(pipeline, run_id))
         self._tables: tuple[MirroredTable, ...] | None = None
         self._states: dict[str, str] = {}
 

@@ -1,1 +1,1 @@
-"""The mirror's rules, and below `gcp` the services that they are applied to."""
+"""The mirror's rules, a room for each stage of the pipeline. Here: what every stage may need and that knows no stage."""

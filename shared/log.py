@@ -6,5 +6,5 @@ from typing import Any
 
 
 def write(function: str, fields: Mapping[str, Any]) -> None:
-    """Write a line; the fields are `severity` and `message` at least. One write, so that threads do not mix their lines."""
+    """Write a line. It has `severity` and `message` at least. One write, so that threads do not mix their lines."""
     print(json.dumps({"function": function} | dict(fields)) + "\n", end="", flush=True)  # noqa: T201 - the log is standard output

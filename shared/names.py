@@ -1,15 +1,9 @@
-"""What a table, a column and a file are called in BigQuery and Cloud Storage. Deterministic, and never two things by one name."""
+"""What a table and its columns are called in BigQuery. Deterministic, and never two things by one name."""
 
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date
 from functools import lru_cache
-
-from shared.times import stamp
-
-RESERVED_TABLE_IDS = frozenset({"_staging", "_runs"})
-"""Folders of ours beside the tables' own in the bucket."""
 
 _RESERVED_PREFIXES = (
     "_table_",
@@ -50,31 +44,6 @@ def column_names(source_names: Sequence[str]) -> list[str]:
         names.append(name if name.casefold() not in taken else _suffixed(name, taken | reserved))
         taken.add(names[-1].casefold())
     return names
-
-
-def schema_file(pipeline: str, table: str, day: date) -> str:
-    """The object that seals a pair."""
-    return f"{pipeline}/{table}/schema_{stamp(day)}.json"
-
-
-def data_file(pipeline: str, table: str, day: date, file_format: str) -> str:
-    """The object that holds a table's rows."""
-    return f"{pipeline}/{table}/data_{stamp(day)}.{file_format}"
-
-
-def staged_file(pipeline: str, run_id: str, table: str, day: date, file_format: str) -> str:
-    """Where an operation writes: the data has its own name only when it is whole."""
-    return f"{pipeline}/_staging/{run_id}/{table}_{stamp(day)}.{file_format}"
-
-
-def uri(bucket: str, name: str) -> str:
-    """An object as the services name it to one another."""
-    return f"gs://{bucket}/{name}"
-
-
-def object_name(bucket: str, uri_there: str) -> str:
-    """The name, in its bucket, of the object that a URI names."""
-    return uri_there.removeprefix(uri(bucket, ""))
 
 
 def _kept(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What is mirrored where: the PIPELINES setting, read whole, with all its faults in one go."""
+"""The setting PIPELINES: which database is mirrored to which datasets, and how."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from itertools import chain
 from typing import Any
 
 LONGEST = 28 * 1024
-"""Bytes of the whole setting. Cloud Run allows 32 KiB of environment, and the other variables need theirs."""
+"""Bytes of the setting. Cloud Run allows 32 KiB of environment, and the other variables need theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One database on one Cloud SQL instance, and where its mirror stands."""
+    """One database on one Cloud SQL instance, and its mirror. The README has the meaning of each key."""
 
     name: str
     instance: str
@@ -137,7 +137,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
 def read(text: str) -> tuple[dict[str, Pipeline], list[str]]:
-    """The pipelines by name, and a sentence for each fault; where there are faults the pipelines are not to be used."""
+    """The pipelines by name, and a sentence for each fault. With faults there are no pipelines."""
     size = len(text.encode())
     if size > LONGEST:
         return {}, [f"PIPELINES has {size} bytes, more than {LONGEST}: split the pipelines over two deployments"]

@@ -1,11 +1,33 @@
-"""Moments and days as text, and back. Moments are aware and in UTC."""
+"""Moments and days as text and back, and the clock. Moments are aware and in UTC."""
 
 import re
+import time
 from datetime import UTC, date, datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _STAMP = re.compile(r"\d{8}", re.ASCII)
+
+
+class Clock(Protocol):
+    """Tells the time and lets it pass. It is handed to whatever waits, so that a test can have hours pass in a moment."""
+
+    def now(self) -> datetime:
+        """The present moment, in UTC."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def rfc3339(moment: datetime) -> str:
@@ -14,7 +36,7 @@ def rfc3339(moment: datetime) -> str:
 
 
 def moment(text: str) -> datetime:
-    """The moment that an RFC 3339 text names. Raises ValueError, naming the text, where it names none or has no offset."""
+    """The moment that an RFC 3339 text names. Raises ValueError, naming the text, if it names none or has no offset."""
     try:
         parsed = datetime.fromisoformat(text)
         in_utc = parsed.astimezone(UTC)
@@ -26,7 +48,7 @@ def moment(text: str) -> datetime:
 
 
 def day(text: str) -> date:
-    """The day that `YYYY-MM-DD` names. Raises ValueError, naming the text, where it has another form or is no day of the calendar."""
+    """The day that `YYYY-MM-DD` names. Raises ValueError, naming the text, if it has another form or is no day of the calendar."""
     if not _DAY.fullmatch(text):
         raise ValueError(f"{text!r}: it must be of the form YYYY-MM-DD")
     try:
@@ -36,7 +58,7 @@ def day(text: str) -> date:
 
 
 def day_in(zone: str, of: datetime) -> date:
-    """The day that it is in a time zone. Raises ValueError where that is beyond the calendar."""
+    """The day that it is in a time zone. Raises ValueError if that is beyond the calendar."""
     try:
         return of.astimezone(ZoneInfo(zone)).date()
     except OverflowError as error:
@@ -49,7 +71,7 @@ def stamp(of: date) -> str:
 
 
 def stamped_day(text: str) -> date | None:
-    """The day that `YYYYMMDD` names, or None where it is another form or no day of the calendar."""
+    """The day that `YYYYMMDD` names, or None if it is another form or no day of the calendar."""
     if not _STAMP.fullmatch(text):
         return None
     try:

@@ -27,7 +27,7 @@ from local.functions import Function
 from local.postgres import Postgres
 from local.server import Answer, Answering, Call
 from local.source import Source
-from shared import names
+from shared import bucket as paths
 
 pytestmark = [
     pytest.mark.soak,
@@ -172,9 +172,9 @@ def assert_right(cloud: Cloud, database: Source, run_ids: dict[date, str]) -> No
 def pair_files(bucket: storage.Bucket, database: Source, day: date, run_id: str) -> Iterator[str]:
     """The names of the files that one run has made, when they have been held against each other and the source."""
     for table in tables(database):
-        sealed = names.schema_file(PIPELINE, table, day)
+        sealed = paths.schema_file(PIPELINE, table, day)
         schema = json.loads(bucket.blob(sealed).download_as_bytes())
-        name = names.data_file(PIPELINE, table, day, schema["format"])
+        name = paths.data_file(PIPELINE, table, day, schema["format"])
         data = bucket.get_blob(name)
         assert (schema["run_id"], schema["data_uri"]) == (run_id, f"gs://{bucket.name}/{name}")
         assert schema["data_generation"] == data.generation

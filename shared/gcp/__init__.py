@@ -1,1 +1,1 @@
-"""One adapter per service: they translate (our words in, our errors out) and decide nothing."""
+"""One adapter for each service. It translates between our words and the service's, and decides nothing."""

@@ -1,16 +1,17 @@
 """The Cloud SQL Admin API: exports, and the operations that carry them out."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from shared import times, verdict
-from shared.errors import NotNow, NotYet, Permanent, without_values
+from googleapiclient.http import HttpRequest
+
+from shared import failures, times
+from shared.errors import Busy, HandBack, Permanent
+from shared.exporting.statement import Extraction
+from shared.exporting.steps import Operation
+from shared.failures import ApiError
 from shared.gcp import rest
-from shared.gcp.rest import Refused
-from shared.lane import Operation
-from shared.select import Extraction
-from shared.verdict import Refusal
+from shared.gcp.rest import Answer, Refused
+from shared.redaction import without_values
 
 _OPERATION = "name,status,insertTime,endTime,error,operationType,exportContext/uri"
 """What is asked of an operation: not the query, which may be long."""
@@ -19,7 +20,7 @@ _PAGE = 50
 
 
 class CloudSql:
-    """The Admin API, at another address where one is given."""
+    """The Admin API, at another address if one is given."""
 
     def __init__(self, endpoint: str | None = None) -> None:
         self._api = rest.Api("sqladmin", "v1", endpoint)
@@ -30,7 +31,7 @@ class CloudSql:
         """
         Start an export of a query's rows into a file that does not exist yet.
 
-        Raises NotNow while another operation has the instance's one slot, and whenever it is unknown whether the export
+        Raises Busy while another operation has the instance's one slot, and whenever it is unknown whether the export
         began: look for its operation before starting another.
         """
         project, name = _project_and_name(instance)
@@ -53,10 +54,10 @@ class CloudSql:
         try:
             return _operation(rest.answer(request, f"the export of {uri} from {instance}"))
         except Refused as refused:
-            raise self._judged(refused.refusal, instance) from refused
+            raise self._judged(refused.error, instance) from refused
 
     def operation(self, instance: str, name: str) -> Operation:
-        """The operation as it stands. An operation may be unknown for a moment after its start: NotNow."""
+        """The operation as it stands. An operation may be unknown for a moment after its start: Busy."""
         project, _ = _project_and_name(instance)
         request = self._api.service.operations().get(project=project, operation=name, fields=_OPERATION)
         return _operation(_answer(request, f"the operation {name} of {instance}", by_id=True))
@@ -70,14 +71,15 @@ class CloudSql:
         found = _answer(request, f"the operations of {instance}")
         return [_operation(item) for item in found.get("items", [])]
 
-    def _judged(self, refusal: Refusal, instance: str) -> NotNow | NotYet | Permanent:
-        """What a refused export means, by the instance's state where that decides; raises what the question for it does."""
-        if not refusal.depends_on_state:
-            return verdict.of_call(refusal)
+    def _judged(self, error: ApiError, instance: str) -> Busy | HandBack | Permanent:
+        """What a refused export means. Where the instance's state decides, it is asked for, and that call may raise too."""
+        if not error.depends_on_state:
+            return failures.of_admin_api(error)
         project, name = _project_and_name(instance)
         request = self._api.service.instances().get(project=project, instance=name, fields=_STATE)
         found = _answer(request, f"the state of {instance}")
-        return verdict.of_call(refusal, found.get("state", ""), found.get("settings", {}).get("activationPolicy", ""))
+        policy = found.get("settings", {}).get("activationPolicy", "")
+        return failures.of_admin_api(error, found.get("state", ""), policy)
 
 
 def _project_and_name(instance: str) -> tuple[str, str]:
@@ -86,15 +88,15 @@ def _project_and_name(instance: str) -> tuple[str, str]:
     return project, name
 
 
-def _answer(request: Any, what: str, *, by_id: bool = False) -> dict[str, Any]:
-    """The answer to a call whose refusal means the same whatever the instance does."""
+def _answer(request: HttpRequest, what: str, *, by_id: bool = False) -> Answer:
+    """The answer to a call whose errors mean the same whatever the instance's state."""
     try:
         return rest.answer(request, what, by_id=by_id)
     except Refused as refused:
-        raise verdict.of_call(refused.refusal) from refused
+        raise failures.of_admin_api(refused.error) from refused
 
 
-def _operation(fields: Mapping[str, Any]) -> Operation:
+def _operation(fields: Answer) -> Operation:
     errors = (fields.get("error") or {}).get("errors") or []
     ended = fields.get("endTime")
     return Operation(

@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from shared.catalog import Column, Table
-from shared.errors import NotNow, Permanent
+from shared import failures
 from shared.pipelines import Pipeline
+from shared.tables import Column, Table
+
+if TYPE_CHECKING:
+    from pg8000.dbapi import Connection
 
 _ANSWERED_WITHIN = 60
 """Seconds for the database to answer, the catalog of tens of thousands of tables included."""
-_NO_SUCH_DATABASE = "3D000"
 
 # Ordinary tables and partitioned parents, without partitions, temporary tables and what extensions own. A NOT NULL counts
 # when it holds for all rows: PostgreSQL 18 can add one that is not validated. A domain's own NOT NULL does not count,
@@ -73,8 +75,8 @@ class Postgres:
         """
         All tables of the pipeline's schemas, with their columns, in one query.
 
-        Raises Permanent where there is no such database, NotNow where it refuses to answer; one that is down raises what
-        the driver raises.
+        Raises Permanent if there is no such database, and Busy if it refuses to answer. Where the database is down,
+        the driver's own error is raised.
         """
         import pg8000.exceptions
 
@@ -86,18 +88,12 @@ class Postgres:
                 cursor.execute(_CATALOG, (list(pipeline.schemas),))
                 rows = cursor.fetchall()
         except pg8000.exceptions.DatabaseError as error:
-            if _field(error, "C") == _NO_SUCH_DATABASE:
-                raise Permanent(
-                    f"{pipeline.instance} has no database {pipeline.database}: correct the pipeline's database"
-                ) from error
-            raise NotNow(
-                f"the database {pipeline.database} of {pipeline.instance} says: {_field(error, 'M')}"
-            ) from error
+            raise failures.of_postgres(pipeline, _field(error, "C"), _field(error, "M")) from error
         return [_table(*row) for row in rows]
 
 
 @contextmanager
-def _connected(pipeline: Pipeline) -> Iterator[Any]:
+def _connected(pipeline: Pipeline) -> "Iterator[Connection]":
     """A connection for a moment: through the Cloud SQL connector, or straight to the pipeline's host."""
     password = (
         Path(pipeline.password_file).read_text(encoding="utf-8").rstrip("\r\n") if pipeline.password_file else None
@@ -111,11 +107,11 @@ def _connected(pipeline: Pipeline) -> Iterator[Any]:
 
 
 @contextmanager
-def _to_host(pipeline: Pipeline, host: str, password: str | None) -> Iterator[Any]:
+def _to_host(pipeline: Pipeline, host: str, password: str | None) -> "Iterator[Connection]":
     import pg8000.dbapi
 
     if host.startswith("/"):
-        place: dict[str, Any] = {"unix_sock": f"{host}/.s.PGSQL.5432", "ssl_context": False}
+        place: dict[str, object] = {"unix_sock": f"{host}/.s.PGSQL.5432", "ssl_context": False}
     else:
         name, _, port = host.rpartition(":")
         place = {"host": name.strip("[]"), "port": int(port)}  # TLS where the server offers it
@@ -129,10 +125,10 @@ def _to_host(pipeline: Pipeline, host: str, password: str | None) -> Iterator[An
 
 
 @contextmanager
-def _through_connector(pipeline: Pipeline, password: str | None) -> Iterator[Any]:
+def _through_connector(pipeline: Pipeline, password: str | None) -> "Iterator[Connection]":
     from google.cloud.sql.connector import Connector
 
-    # "lazy": no refresh in the background, where Cloud Run gives no processor time between events.
+    # "lazy": no refresh in the background. Cloud Run gives no processor time between events.
     with Connector(refresh_strategy="lazy", ip_type=pipeline.ip_type, enable_iam_auth=password is None) as connector:
         connection = connector.connect(
             pipeline.instance,
@@ -156,7 +152,7 @@ def _table(schema: str, name: str, comment: str | None, described: str | None, *
 
 @lru_cache(10_000)
 def _column(name: str, data_type: str, nullable: bool, comment: str | None, base_type: str | None) -> Column:
-    """A column; equal ones are the same object, because the columns of thousands of tables are much alike."""
+    """A column. Equal ones are the same object, because the columns of thousands of tables are much alike."""
     return Column(name, data_type, nullable, comment, base_type)
 
 

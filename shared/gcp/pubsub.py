@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Required, TypedDict
 
-from shared.errors import one_line
-from shared.events import Message
-from shared.messages import RunExported, TableExport, TableExported
+from shared.messages.exports import RunExported, TableExport, TableExported
+from shared.messages.message import Message
+from shared.redaction import one_line
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from google.cloud.pubsub_v1 import PublisherClient
 
 _IN_LANES = "export_table"
 """The function whose messages have an ordering key."""
@@ -20,19 +23,27 @@ _MOST_MESSAGES, _MOST_BYTES = 1_000, 9_000_000
 """Of one call, which takes 10 MB in all (https://cloud.google.com/pubsub/quotas)."""
 
 
+class _Outgoing(TypedDict, total=False):
+    """A message to publish, as Pub/Sub's API has it."""
+
+    data: Required[bytes]
+    ordering_key: str
+    attributes: Mapping[str, str]
+
+
 class PubSub:
     """The project's topics, as the settings name them. The client is made when the first message is published."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def request(self, exports: Sequence[Mapping[str, Any]], instance: str) -> None:
+    def request(self, exports: Sequence[Mapping[str, object]], instance: str) -> None:
         """Publish one message per table in the lane of the instance, and return when all are confirmed."""
         for batch in _batches(_message(export, ordering_key=instance) for export in exports):
             self._publish(self._settings.table_exports_topic, batch)
 
     def relist(self, export: TableExport) -> None:
-        """Have the table described anew in the same run, and return when the request is confirmed."""
+        """Have the table described again in the same run, and return when the request is confirmed."""
         self._publish(self._settings.mirror_requests_topic, [_message(export.relist_request())])
 
     def announce(self, exported: TableExported) -> None:
@@ -40,14 +51,14 @@ class PubSub:
         self._publish(self._settings.table_exported_topic, [_message(exported.to_json())])
 
     def announce_run(self, exported: RunExported) -> None:
-        """Tell whoever loads a run as a whole, and return when it is confirmed."""
+        """Tell those who load complete runs, and return when it is confirmed."""
         self._publish(self._settings.run_exported_topic, [_message(exported.to_json())])
 
-    def bury(self, message: Message, function: str, error: str) -> None:
+    def dead_letter(self, message: Message, function: str, error: str) -> None:
         """
         Publish a message that can never succeed, untouched, with the reason; return when it is confirmed.
 
-        Its own attributes are kept: those of a message that was buried before say which run it belongs to.
+        Its own attributes are kept: those of a replay say which run it belongs to.
         """
         ours = {
             "function": function,
@@ -61,17 +72,17 @@ class PubSub:
         self._publish(self._settings.dead_letters_topic, [{"data": message.data, "attributes": attributes}])
 
     def _instance(self, message: Message) -> str:
-        """The ordering key that a replay of an export needs; a push does not always bring it."""
+        """The ordering key that a replay of an export needs. A push does not always bring it."""
         try:
-            return self._settings.pipelines[json.loads(message.data)["pipeline"]].instance
-        except (ValueError, KeyError, TypeError, RecursionError):
+            return self._settings.pipelines[message.content["pipeline"]].instance
+        except (ValueError, KeyError, TypeError):
             return ""
 
     def connect(self) -> None:
         """Get ready to publish, while there is time: the first message is out sooner."""
         self._client  # noqa: B018 - made when it is first looked at
 
-    def _publish(self, topic: str, messages: Sequence[Mapping[str, Any]]) -> None:
+    def _publish(self, topic: str, messages: Sequence[_Outgoing]) -> None:
         """
         Publish in one call, and return when it is confirmed.
 
@@ -84,20 +95,20 @@ class PubSub:
         PublisherClient.publish(self._client, PublishRequest.wrap(request), timeout=_CONFIRMED_WITHIN)
 
     @cached_property
-    def _client(self) -> Any:
+    def _client(self) -> "PublisherClient":
         from google.cloud.pubsub_v1 import PublisherClient
 
         endpoint = self._settings.pubsub_endpoint
         return PublisherClient(client_options={"api_endpoint": endpoint} if endpoint else None)
 
 
-def _message(content: Mapping[str, Any], ordering_key: str = "") -> dict[str, Any]:
+def _message(content: Mapping[str, object], ordering_key: str = "") -> _Outgoing:
     return {"data": json.dumps(content, ensure_ascii=False).encode(), "ordering_key": ordering_key}
 
 
-def _batches(messages: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The messages in as few calls as they fit in, in order; each is made when its call is due."""
-    batch: list[dict[str, Any]] = []
+def _batches(messages: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:
+    """The messages in as few calls as they fit in, in order. Each message is made when its call is due."""
+    batch: list[_Outgoing] = []
     size = 0
     for message in messages:
         if batch and (len(batch) == _MOST_MESSAGES or size + len(message["data"]) > _MOST_BYTES):

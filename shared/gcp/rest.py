@@ -1,4 +1,4 @@
-"""Google's REST APIs through google-api-python-client: a client for each thread, and answers with their refusals told apart."""
+"""Google's REST APIs through google-api-python-client: a client for each thread, and answers told apart from errors."""
 
 import json
 import logging
@@ -10,16 +10,20 @@ import httplib2
 from google.auth.exceptions import TransportError
 from googleapiclient import discovery
 from googleapiclient.errors import HttpError
+from googleapiclient.http import HttpRequest
 
-from shared.errors import NotNow
-from shared.verdict import Refusal
+from shared.errors import Busy
+from shared.failures import ApiError
 
 # It warns of a timeout that it cannot pass on, at each refresh of a token; our clients have one of their own.
 logging.getLogger("google_auth_httplib2").setLevel(logging.ERROR)
 
+Answer = dict[str, Any]
+"""A JSON object, as the API's description has it."""
+
 
 class Api:
-    """One API, at another address where one is given. Each thread has a client of its own: httplib2 cannot be shared."""
+    """One API, at another address if one is given. Each thread has a client of its own: httplib2 cannot be shared."""
 
     def __init__(self, name: str, version: str, endpoint: str | None) -> None:
         self._name = name
@@ -41,19 +45,19 @@ class Api:
 class Refused(Exception):  # noqa: N818 - it says what the answer was, not that the call went wrong
     """The API has answered with an error."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.message)
-        self.refusal = refusal
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
-def answer(request: Any, what: str, *, by_id: bool = False) -> dict[str, Any]:
-    """The answer to a request for `what`. Raises Refused for an error, NotNow where there is no answer."""
+def answer(request: HttpRequest, what: str, *, by_id: bool = False) -> Answer:
+    """The answer to a request for `what`. Raises Refused for an error, Busy if there is no answer."""
     try:
-        found: dict[str, Any] = request.execute()
+        found: Answer = request.execute()
     except HttpError as error:
-        raise Refused(Refusal(what, error.status_code, _reasons(error), str(error.reason), by_id)) from error
+        raise Refused(ApiError(what, error.status_code, _reasons(error), str(error.reason), by_id)) from error
     except (OSError, httplib2.HttpLib2Error, HTTPException, TransportError) as error:
-        raise NotNow(f"{what}: no answer, {type(error).__name__}") from error
+        raise Busy(f"{what}: no answer, {type(error).__name__}") from error
     return found
 
 

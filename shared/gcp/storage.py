@@ -1,13 +1,17 @@
 """Cloud Storage: the files and records of a pipeline in its bucket."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
-from shared.errors import NotNow, Outrun, Permanent
-from shared.lane import File
+from shared import failures
+from shared.bucket import File
+from shared.errors import Busy, LostRace, Permanent
+
+if TYPE_CHECKING:
+    from google.cloud import storage
 
 _NAMES = "items(name),nextPageToken"
 
@@ -22,7 +26,7 @@ class Storage:
         return Bucket(self._client.bucket(name))
 
     @cached_property
-    def _client(self) -> Any:
+    def _client(self) -> "storage.Client":
         import google.cloud.storage as storage
 
         return storage.Client(project=self._project)
@@ -33,13 +37,13 @@ class _Missing(Exception):  # noqa: N818 - a name without an object is an answer
 
 
 class Bucket:
-    """One bucket. What another run may write too is written under a precondition, and raises Outrun where it does not hold."""
+    """One bucket. Writes and moves have preconditions, because another run may write the same object."""
 
-    def __init__(self, bucket: Any) -> None:
+    def __init__(self, bucket: "storage.Bucket") -> None:
         self._bucket = bucket
 
     def read(self, name: str) -> tuple[bytes, int] | None:
-        """The content of an object and its generation; None where there is none."""
+        """The content of an object and its generation. None if there is none."""
         blob = self._bucket.blob(name)
         try:
             with self._translated(name):
@@ -56,7 +60,7 @@ class Bucket:
             return [blob.name for blob in self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_NAMES)]
 
     def stat(self, name: str) -> File | None:
-        """An object; None where there is none."""
+        """An object. None if there is none."""
         blob = self._bucket.blob(name)
         try:
             with self._translated(name):
@@ -65,19 +69,19 @@ class Bucket:
             return None
         return _file(blob)
 
-    def write(self, name: str, content: bytes, onto: int) -> None:
-        """Write an object over its generation `onto` (0: where there is none)."""
+    def write(self, name: str, content: bytes, onto: int, marks: Mapping[str, str] | None = None) -> None:
+        """Write an object over its generation `onto` (0: there is none), with marks, which are custom metadata."""
+        blob = self._bucket.blob(name)
+        blob.metadata = dict(marks or {})
         try:
             with self._translated(name):
-                self._bucket.blob(name).upload_from_string(
-                    content, content_type="application/json", if_generation_match=onto
-                )
+                blob.upload_from_string(content, content_type="application/json", if_generation_match=onto)
         except _Missing as error:
             raise Permanent(
                 f"there is no bucket {self._bucket.name}: create it, or correct the pipeline's bucket"
             ) from error
 
-    def move(self, file: File, name: str, onto: int, marks: dict[str, str]) -> File:
+    def move(self, file: File, name: str, onto: int, marks: Mapping[str, str]) -> File:
         """
         Give a file its marks, then its name, over that name's generation `onto` (0: none).
 
@@ -85,7 +89,7 @@ class Bucket:
         (https://cloud.google.com/storage/docs/json_api/v1/objects/move).
         """
         blob = self._bucket.blob(file.name)
-        blob.metadata = marks
+        blob.metadata = dict(marks)
         try:
             with self._translated(name):
                 blob.patch(if_generation_match=file.generation)
@@ -93,7 +97,7 @@ class Bucket:
                     blob, name, if_generation_match=onto, if_source_generation_match=file.generation
                 )
         except _Missing as error:
-            raise Outrun(f"{file.name} has been moved or deleted") from error
+            raise LostRace(f"{file.name} has been moved or deleted") from error
         return replace(_file(moved), marks=marks)
 
     def delete(self, name: str) -> None:
@@ -111,20 +115,18 @@ class Bucket:
         from requests.exceptions import RequestException
 
         where = f"gs://{self._bucket.name}/{name}"
-        unavailable = (exceptions.RetryError, exceptions.ServerError, exceptions.TooManyRequests)
         try:
             yield
         except exceptions.NotFound as error:
             raise _Missing(where) from error
-        except exceptions.PreconditionFailed as error:
-            raise Outrun(f"{where} has changed") from error
-        except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-            raise Permanent(
-                f"no access to {where}: grant this function's service account roles/storage.objectUser on the bucket"
-            ) from error
-        except (*unavailable, RequestException, TransportError, ConnectionError) as error:
-            raise NotNow(f"Cloud Storage cannot serve {where}: {type(error).__name__}") from error
+        except exceptions.GoogleAPICallError as error:
+            failure = failures.of_storage(where, error.code or 0)
+            if failure is None:
+                raise
+            raise failure from error
+        except (exceptions.RetryError, RequestException, TransportError, ConnectionError) as error:
+            raise Busy(f"Cloud Storage cannot serve {where}: {type(error).__name__}") from error
 
 
-def _file(blob: Any) -> File:
+def _file(blob: "storage.Blob") -> File:
     return File(name=blob.name, generation=int(blob.generation), size=int(blob.size), marks=dict(blob.metadata or {}))

@@ -12,19 +12,29 @@ from typing import Any, Self
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-import shared.gcp.bigquery
 import shared.gcp.postgres
 import shared.gcp.storage
 from local.bigquery import BigQuery
 from local.cloudsql import CloudSqlAdmin, csv_export
 from local.postgres import Postgres
 from local.storage import Storage
-from shared import exporting, listing, loading, messages, names, refreshing, schema_file, select, typemap
-from shared.audit import TableWritten
-from shared.clock import SystemClock
+from shared import bucket as paths
+from shared.exporting import delivery, statement, typemap
+from shared.gcp.bigquery_loads import BigQueryLoads
+from shared.gcp.bigquery_views import BigQueryViews
 from shared.gcp.cloudsql import CloudSql
-from shared.messages import MirrorRequest, TableExport, TableExported
+from shared.listing import fanout
+from shared.loading import load
+from shared.messages import exports
+from shared.messages.exports import TableExport, TableExported
+from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
+from shared.refreshing import refresh
+from shared.refreshing.bigquery_events import TableWritten
+from shared.refreshing.services import RefreshServices
+from shared.runs import schema_file
+from shared.runs.schema_file import Seal
+from shared.times import SystemClock
 
 PROJECT = "my-project"
 DAY = date(2026, 1, 15)
@@ -99,8 +109,12 @@ class Services:
         return shared.gcp.storage.Storage(PROJECT)
 
     @cached_property
-    def warehouse(self) -> shared.gcp.bigquery.BigQuery:
-        return shared.gcp.bigquery.BigQuery(PROJECT)
+    def loads(self) -> BigQueryLoads:
+        return BigQueryLoads(PROJECT)
+
+    @cached_property
+    def views(self) -> BigQueryViews:
+        return BigQueryViews(PROJECT)
 
 
 class Mirror:
@@ -134,8 +148,8 @@ class Mirror:
 
     def run(self, *statements: str) -> None:
         """Run SQL at the source; a colon is no placeholder."""
-        for statement in statements:
-            self.source.execute_simple(statement)
+        for each in statements:
+            self.source.execute_simple(each)
 
     def said(self, query: str) -> Rows:
         """The answer of PostgreSQL in its own text for every value, None for NULL."""
@@ -147,63 +161,48 @@ class Mirror:
         """The exports that a request asks for, as their messages carry them."""
         heard = Heard()
         request = MirrorRequest(f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True)
-        listing.list_tables(
-            request, listing.Services(shared.gcp.postgres.Postgres(), self.services.storage, _Exports(heard), None)
-        )
+        source, storage = shared.gcp.postgres.Postgres(), self.services.storage
+        fanout.list_tables(request, fanout.ListServices(source, storage, _Exports(heard), None))
         known = {self.pipeline.name: self.pipeline}
-        return [messages.table_export(json.dumps(export).encode(), known) for export in heard.exports]
+        return [exports.listed_export(export, known) for export in heard.exports]
 
     def exported(self, export: TableExport) -> TableExported:
         """The pair of files, made by the Admin API."""
         heard, services = Heard(), self.services
-        used = exporting.Services(
+        used = delivery.ExportServices(
             services.cloudsql,
             services.storage,
             heard,
             None,
             None,
-            services.warehouse,
+            services.loads,
             QuickClock(),
             timedelta(seconds=60),
         )
-        exporting.export_table(export, REQUESTED, used)
+        delivery.export_table(export, REQUESTED, used)
         [announced] = heard.exported
-        known = {self.pipeline.name: self.pipeline}
-        return messages.table_exported(json.dumps(announced.to_json()).encode(), known)
+        return announced
 
     def copied(self, export: TableExport) -> TableExported:
         """The same pair by the same COPY without the Admin API's operation, which takes most of the time."""
         columns = typemap.mapped(export.columns, self.pipeline.unrepresentable)
-        file_format = select.file_format(export, columns)
+        file_format = statement.file_format(export, columns)
         uri = f"gs://{self.pipeline.bucket}/"
-        data = names.data_file(self.pipeline.name, export.table_id, DAY, file_format)
-        schema = names.schema_file(self.pipeline.name, export.table_id, DAY)
-        generation = self._copy(select.extraction(export, columns), uri + data)
-        described = schema_file.Data(uri + data, generation, REQUESTED, file_format)
-        self.services.storage.bucket(self.pipeline.bucket).write(
-            schema, schema_file.write(export, columns, described), 0
-        )
-        return TableExported(
-            run_id=export.run_id,
-            requested_at=export.requested_at,
-            pipeline=export.pipeline,
-            schema=export.schema,
-            table=export.table,
-            shard_date=export.shard_date,
-            replace=export.replace,
-            table_id=export.table_id,
-            schema_uri=uri + schema,
-            data_uri=uri + data,
-            format=file_format,
-        )
+        data = paths.data_file(self.pipeline.name, export.table_id, DAY, file_format)
+        schema = paths.schema_file(self.pipeline.name, export.table_id, DAY)
+        generation = self._copy(statement.extraction(export, columns), uri + data)
+        described = tuple(column.to_json() for column in columns)
+        seal = Seal(export.run_id, REQUESTED, uri + data, generation, file_format, described, export.comment)
+        self.services.storage.bucket(self.pipeline.bucket).write(schema, schema_file.write(export, seal, REQUESTED), 0)
+        return export.exported(uri + schema, uri + data, file_format)
 
     def shown(self, exported: TableExported) -> None:
         """Load the pair into its shard, and have the view show it."""
         services, clock = self.services, QuickClock()
-        loading.load_shard(exported, REQUESTED, loading.Services(services.storage, services.warehouse))
+        load.load_shard(exported, REQUESTED, load.LoadServices(services.storage, services.loads))
         written = TableWritten(PROJECT, self.pipeline.shards_dataset, exported.shard.name)
         known = {self.pipeline.name: self.pipeline}
-        refreshing.refresh_views(written, known, refreshing.Services(services.warehouse, services.storage, clock))
+        refresh.refresh_views(written, known, RefreshServices(services.views, services.storage, clock))
 
     def mirror(self, *tables: str) -> None:
         """The whole path for the tables that are named, or all."""
@@ -231,14 +230,14 @@ class Mirror:
 
     def schema(self, table_id: str) -> dict[str, Any]:
         """The schema file of a table."""
-        return dict(self.json(names.schema_file(self.pipeline.name, table_id, DAY)))
+        return dict(self.json(paths.schema_file(self.pipeline.name, table_id, DAY)))
 
     def json(self, file: str) -> Any:
         found = self.services.storage.bucket(self.pipeline.bucket).read(file)
         assert found, f"there is no {file}"
         return json.loads(found[0])
 
-    def _copy(self, wanted: select.Extraction, uri: str) -> int:
+    def _copy(self, wanted: statement.Extraction, uri: str) -> int:
         options = {
             "selectQuery": wanted.query,
             "quoteCharacter": wanted.quote,

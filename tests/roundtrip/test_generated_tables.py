@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pg8000.native import identifier, literal
 
-from shared import names
-from shared.messages import TableExport
+from shared import bucket, names
+from shared.messages.exports import TableExport
 from tests.roundtrip import values
 from tests.roundtrip.harness import Mirror, Rows, Services
 from tests.roundtrip.samples import SAMPLES
@@ -130,7 +130,7 @@ def _table_id(name: str) -> str:
 @st.composite
 def databases(draw: st.DrawFn) -> list[Table]:
     # Tables whose ids meet, or are the mirror's own, are refused, which others prove.
-    name = NAME.filter(lambda name: _table_id(name) not in names.RESERVED_TABLE_IDS)
+    name = NAME.filter(lambda name: _table_id(name) not in bucket.RESERVED)
     found = draw(st.lists(name, min_size=TABLES_PER_DATABASE, max_size=TABLES_PER_DATABASE, unique_by=_table_id))
     return [draw(tables(name)) for name in found]
 

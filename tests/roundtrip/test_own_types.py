@@ -4,7 +4,7 @@ import pytest
 from pg8000.native import identifier, literal
 
 from shared.errors import Permanent
-from shared.messages import TableExport
+from shared.messages.exports import TableExport
 from tests.roundtrip import values
 from tests.roundtrip.harness import Mirror, Services
 

@@ -1,6 +1,9 @@
 """A bucket for tests of what is written in one, without a server."""
 
-from shared.errors import Outrun
+from collections.abc import Mapping
+
+from shared.bucket import File
+from shared.errors import LostRace
 
 
 class Memory:
@@ -8,16 +11,27 @@ class Memory:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.marks: dict[str, Mapping[str, str]] = {}
         self.calls: list[str] = []
 
     def read(self, name: str) -> tuple[bytes, int] | None:
         self.calls.append(name)
         return (self.objects[name], 1) if name in self.objects else None
 
-    def write(self, name: str, content: bytes, onto: int) -> None:
+    def stat(self, name: str) -> File | None:
+        self.calls.append(name)
+        return self._file(name) if name in self.objects else None
+
+    def write(self, name: str, content: bytes, onto: int, marks: Mapping[str, str] | None = None) -> None:
         if onto != int(name in self.objects):
-            raise Outrun(name)
+            raise LostRace(name)
         self.objects[name] = content
+        self.marks[name] = marks or {}
+
+    def move(self, file: File, name: str, onto: int, marks: Mapping[str, str]) -> File:
+        self.write(name, self.objects[file.name], onto, marks)
+        self.delete(file.name)
+        return self._file(name)
 
     def names(self, prefix: str) -> list[str]:
         self.calls.append(prefix)
@@ -25,3 +39,6 @@ class Memory:
 
     def delete(self, name: str) -> None:
         self.objects.pop(name, None)
+
+    def _file(self, name: str) -> File:
+        return File(name, 1, len(self.objects[name]), self.marks.get(name, {}))

@@ -1,15 +1,12 @@
-"""What tables, columns and files are called."""
+"""What tables and columns are called in BigQuery."""
 
 import unicodedata
-from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import names
-
-DAY = date(2026, 11, 22)
 
 _IDENTIFIERS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20)
 _ALIKE = st.text(alphabet="aA_2 ", min_size=1, max_size=5)
@@ -100,24 +97,3 @@ def test_the_first_column_of_a_name_keeps_it(sources: list[str]) -> None:
     for place, name in enumerate(wanted):
         if name.casefold() not in {other.casefold() for other in wanted[:place]}:
             assert called[place] == name
-
-
-def test_the_schema_file_stands_in_the_tables_folder() -> None:
-    assert names.schema_file("billing", "orders", DAY) == "billing/orders/schema_20261122.json"
-
-
-@pytest.mark.parametrize("file_format", ["csv", "ndjson"])
-def test_the_data_file_stands_beside_it(file_format: str) -> None:
-    assert names.data_file("billing", "orders", DAY, file_format) == f"billing/orders/data_20261122.{file_format}"
-
-
-def test_staged_data_stands_under_the_run() -> None:
-    staged = names.staged_file("billing", "9912", "orders", DAY, "csv")
-
-    assert staged == "billing/_staging/9912/orders_20261122.csv"
-
-
-def test_a_uri_names_bucket_and_object() -> None:
-    assert (
-        names.uri("my-mirror", "billing/orders/data_20261122.csv") == "gs://my-mirror/billing/orders/data_20261122.csv"
-    )

@@ -26,7 +26,7 @@ from local.metadata import Metadata
 from local.pubsub import PubSub
 from local.server import Answer, Answering, Call
 from local.storage import Storage
-from shared.shards import Shard
+from shared.tables import Shard
 from tests.functions.delivery import PROJECT, Function, topic
 from tests.functions.stage import Event
 

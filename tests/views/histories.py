@@ -7,7 +7,7 @@ from itertools import chain
 
 from hypothesis import strategies as st
 
-from shared.shards import Shard
+from shared.tables import Shard
 
 TABLES = ("orders", "refunds")
 DAYS = tuple(date(2026, 1, 12) + timedelta(days=after) for after in range(8))

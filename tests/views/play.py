@@ -5,7 +5,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from threading import Thread
 
-from shared.shards import Shard
+from shared.tables import Shard
 from tests.functions.stage import Event
 from tests.views import entries
 from tests.views.cloud import Cloud, Version

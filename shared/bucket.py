@@ -1,0 +1,113 @@
+"""A pipeline's bucket: what its objects are called, and what can be done with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from shared.times import stamp
+
+RESERVED = frozenset({"_staging", "_runs"})
+"""Folders of ours beside those of the tables, which are called by their table_id."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An object in the bucket: its generation, its size in bytes, and the marks that we put on it."""
+
+    name: str
+    generation: int
+    size: int
+    marks: Mapping[str, str]
+
+
+class Bucket(Protocol):
+    """
+    A pipeline's bucket.
+
+    Its methods raise Busy if the same call may succeed later, and Permanent if it will not.
+    """
+
+    def read(self, name: str) -> tuple[bytes, int] | None:
+        """The content of an object and its generation. None if there is none."""
+
+    def stat(self, name: str) -> File | None:
+        """An object without its content. None if there is none."""
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of all objects that begin so."""
+
+    def write(self, name: str, content: bytes, onto: int, marks: Mapping[str, str] | None = None) -> None:
+        """Write an object over its generation `onto` (0: there is none), with marks. Raises LostRace if it is another."""
+
+    def move(self, file: File, name: str, onto: int, marks: Mapping[str, str]) -> File:
+        """
+        Give a file its name and its marks, over that name's generation `onto` (0: none).
+
+        Raises LostRace if either has changed.
+        """
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if it is there."""
+
+
+class Storage(Protocol):
+    """Cloud Storage."""
+
+    def bucket(self, name: str) -> Bucket:
+        """The bucket of that name."""
+
+
+def schema_file(pipeline: str, table_id: str, day: date) -> str:
+    """The object that seals a pair."""
+    return f"{pipeline}/{table_id}/schema_{stamp(day)}.json"
+
+
+def data_file(pipeline: str, table_id: str, day: date, file_format: str) -> str:
+    """The object that holds a table's rows."""
+    return f"{pipeline}/{table_id}/data_{stamp(day)}.{file_format}"
+
+
+def staged_file(pipeline: str, run_id: str, table_id: str, day: date, file_format: str) -> str:
+    """Where an operation writes. The data gets its own name when it is complete."""
+    return f"{pipeline}/_staging/{run_id}/{table_id}_{stamp(day)}.{file_format}"
+
+
+def newest_manifest_file(pipeline: str, day: date) -> str:
+    """The manifest of the newest run over the whole database, by its shard date."""
+    return f"{pipeline}/manifest_{stamp(day)}.json"
+
+
+def run_folder(pipeline: str, run_id: str) -> str:
+    """What the names of all records of a run begin with."""
+    return f"{pipeline}/_runs/{run_id}/"
+
+
+def manifest_file(pipeline: str, run_id: str) -> str:
+    """The object that says what a run exports."""
+    return f"{run_folder(pipeline, run_id)}manifest.json"
+
+
+def record_file(pipeline: str, run_id: str, settled: str, table_id: str) -> str:
+    """The object that says that a table of a run was `exported`, has `failed`, or was `skipped`."""
+    return f"{run_folder(pipeline, run_id)}{settled}/{table_id}.json"
+
+
+def described_again_file(pipeline: str, run_id: str, table_id: str) -> str:
+    """The object that describes a table of a run that was altered after it had been listed."""
+    return f"{run_folder(pipeline, run_id)}relisted/{table_id}.json"
+
+
+def run_exported_file(pipeline: str, run_id: str) -> str:
+    """The object that decides who announces that a run is complete."""
+    return f"{run_folder(pipeline, run_id)}run_exported.json"
+
+
+def uri(bucket: str, name: str) -> str:
+    """An object as the services name it to one another."""
+    return f"gs://{bucket}/{name}"
+
+
+def object_name(bucket: str, uri_there: str) -> str:
+    """The name, in its bucket, of the object that a URI names."""
+    return uri_there.removeprefix(uri(bucket, ""))

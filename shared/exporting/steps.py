@@ -1,0 +1,199 @@
+"""
+The steps of one table's export, as a state machine: from what is known of its files and operations to what to do next.
+
+An operation outlives the function that started it. Pub/Sub delivers twice and late. A crash may come between any two steps.
+So nothing is remembered: each delivery looks at the files and at the instance's operations, and goes on from there.
+
+    nothing there ──▶ Start ──▶ Wait ──▶ Move ──▶ SealPair ──▶ Announce
+                        ▲        │ failed
+                        └─ Clear ◀┤ too often ──▶ GiveUp
+                                 └ its table has been altered ──▶ Relist
+
+What stands already, of this run or another, ends it at once: Announce or Skip.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from shared import failures
+from shared.bucket import File
+from shared.failures import OperationFailure
+from shared.messages.exports import TableExport
+from shared.runs.schema_file import Seal
+
+MOST_FAILURES = 5
+"""Failed operations of one table since its message was published, after which the failure counts as permanent."""
+
+_HOW_TO_REPLACE = 'say "replace": true in the request to have the rows of today in their place'
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of a Cloud SQL instance. It succeeded when it is done and has no error."""
+
+    name: str
+    inserted_at: datetime
+    uri: str | None = None
+    done: bool = False
+    ended_at: datetime | None = None
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, None while it runs."""
+        return (self.ended_at - self.inserted_at).total_seconds() if self.ended_at else None
+
+
+class Description(Enum):
+    """Which of its run's descriptions of the table a message has. A table that was altered is described again, once."""
+
+    FIRST = "as it was listed"
+    AGAIN = "again"
+    SUPERSEDED = "as it was listed, and it has been described again in another message"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    What is known of a table's files and operations.
+
+    `seal_generation` is that of the schema file (0: none). `data` has its final name. `operations` are those that wrote the
+    staged data, newest first; None: not asked for yet.
+    """
+
+    seal: Seal | None = None
+    seal_generation: int = 0
+    data: File | None = None
+    staged: File | None = None
+    shard_exists: bool = False
+    operations: tuple[Operation, ...] | None = None
+    description: Description = Description.FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """The pair is sealed and this run's: say so. Twice does no harm."""
+
+    seal: Seal
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """What stands there is not to be replaced by this run."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The message that describes the table again sees to it. What lies there is that one's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealPair:
+    """The data is complete and has its name: write the schema file."""
+
+    data: File
+
+
+@dataclass(frozen=True, slots=True)
+class AskOperations:
+    """The files do not settle it: see what the instance did and does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The export runs: wait for its operation."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The operation succeeded: give the data its name."""
+
+    operation: Operation
+    staged: File
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Something that no operation vouches for lies where the export is to write: delete it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Nothing stands and nothing runs: export."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relist:
+    """The table is not as it was described: have it described again, if it has not been in this run."""
+
+    reason: str
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """It has failed too often, or for good."""
+
+    reason: str
+    operation: str
+
+
+Advance = AskOperations | Clear | Start | Wait | Move | SealPair
+End = Announce | Skip | Leave | Relist | GiveUp
+Step = Advance | End
+
+
+def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
+    """What to do for a table, given what is seen; `published_at` is when the message that asks for it was published."""
+    if seen.seal and seen.seal.run_id == export.run_id:
+        return Announce(seen.seal)
+    if reason := _reason_to_skip(export, seen):
+        return Skip(reason)
+    if seen.description is Description.SUPERSEDED:
+        return Leave()
+    if seen.data and seen.data.marks.get("run_id") == export.run_id:
+        return SealPair(seen.data)
+    if seen.operations is None:
+        return AskOperations()
+    return _after_operations(seen.operations, seen, published_at)
+
+
+def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
+    if seen.seal and seen.seal.outranks(export.run_id, export.requested_at):
+        return f"the later run {seen.seal.run_id} has exported it for {export.shard_date} already"
+    if seen.seal and not export.replace:
+        return f"the run {seen.seal.run_id} has exported it for {export.shard_date} already; {_HOW_TO_REPLACE}"
+    if seen.shard_exists and not export.replace:
+        return f"it has a shard for {export.shard_date} already; {_HOW_TO_REPLACE}"
+    return None
+
+
+def _after_operations(operations: Sequence[Operation], seen: Seen, published_at: datetime) -> Step:
+    newest = operations[0] if operations else None
+    if newest and not newest.done:
+        return Wait(newest)
+    if newest and not newest.error and seen.staged:
+        return Move(newest, seen.staged)
+    # Success without a file, which something else has deleted, is no success.
+    failed = [operation for operation in operations if operation.inserted_at >= published_at]
+    return _after_failures(failed, seen.description) or (Clear() if seen.staged else Start())
+
+
+def _after_failures(failed: Sequence[Operation], description: Description) -> Relist | GiveUp | None:
+    """The end, if this message's failed operations, newest first, are reason for it."""
+    if not failed:
+        return None
+    error = failed[0].error or "its file has disappeared"
+    reason = f"its export failed {len(failed)} times, at last with: {error}. {failures.remedy_of_operation(error)}"
+    kind = failures.of_operation(error)
+    # Once described again, it may still fail by an operation that a late delivery of the first description has begun.
+    if kind is OperationFailure.ALTERED and description is Description.FIRST:
+        return Relist(reason, failed[0].name)
+    too_often = len(failed) >= MOST_FAILURES or kind is OperationFailure.HOPELESS
+    return GiveUp(reason, failed[0].name) if too_often else None

@@ -1,0 +1,1 @@
+"""From a request to one export message for each of its tables."""

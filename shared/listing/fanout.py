@@ -1,0 +1,149 @@
+"""Begin a run: read the catalog once, write down what is to be exported, then ask for each table's export."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from shared import log
+from shared.bucket import Bucket, Storage
+from shared.errors import Permanent
+from shared.listing import selection
+from shared.messages import exports
+from shared.messages.exports import TableExport
+from shared.messages.outcome import Outcome
+from shared.messages.requests import MirrorRequest
+from shared.pipelines import Pipeline
+from shared.runs import announcing, manifest, records
+from shared.runs.announcing import RunAnnouncements
+from shared.runs.manifest import Manifest
+from shared.tables import Table
+
+_FUNCTION = "list_tables"
+
+
+class Database(Protocol):
+    """The source."""
+
+    def tables(self, pipeline: Pipeline) -> list[Table]:
+        """All tables of the pipeline's schemas, with their columns, as they stand now."""
+
+
+class Exports(Protocol):
+    """The topic that exports are asked for on."""
+
+    def request(self, exports: Sequence[dict[str, Any]], instance: str) -> None:
+        """Publish one message per table, in order, in the instance's lane. Return when all are confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListServices:
+    """What listing works with. Without `run_announcements`, nobody is told that a run is complete."""
+
+    database: Database
+    storage: Storage
+    exports: Exports
+    run_announcements: RunAnnouncements | None
+
+
+def list_tables(request: MirrorRequest, services: ListServices) -> Outcome:
+    """
+    Publish an export for each table that a request means.
+
+    The manifest is written once. A redelivered request publishes what it says, whatever the database holds by then. Raises
+    Permanent if the request names what the pipeline does not mirror, or the database has nothing to mirror.
+    """
+    pipeline = request.pipeline
+    bucket = services.storage.bucket(pipeline.bucket)
+    wanted = _described_again(request, bucket, services) if request.relist else _listed(request, bucket, services)
+    services.exports.request(wanted, pipeline.instance)
+    if not wanted:
+        _announce_run(request, bucket, services)
+    return Outcome("listed", f"{len(wanted)} tables of {pipeline.database} are to be exported", request.subject)
+
+
+def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> Sequence[dict[str, Any]]:
+    """The exports of a run, by its manifest."""
+    pipeline = request.pipeline
+    run = manifest.find(bucket, pipeline, request.run_id)
+    if not run:
+        entries = [export.to_json() for export in _exports(request, bucket, services.database)]
+        run = manifest.write(bucket, pipeline, manifest.of_request(request, entries))
+    if request.tables is None:
+        manifest.show_newest(bucket, pipeline, run)
+    return run.tables
+
+
+def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServices) -> Sequence[dict[str, Any]]:
+    """The exports of tables that have been altered since their run began, as they are now. What is published once stands."""
+    run = manifest.find(bucket, request.pipeline, request.run_id)
+    if not run or not run.tables:
+        raise Permanent(
+            f"the pipeline {request.pipeline.name} has no run {request.run_id} to describe tables of again: leave out run_id and relist"
+        )
+    as_first = replace(request, requested_at=run.requested_at, replace=run.tables[0]["replace"])
+    try:
+        found = _exports(as_first, bucket, services.database, run_tables=len(run.tables))
+    except Permanent as failure:
+        for listed in _as_listed(as_first, run):
+            records.record_reason(bucket, listed, records.FAILED, _FUNCTION, str(failure))
+        _announce_run(as_first, bucket, services)
+        raise
+    return [records.write_described_again(bucket, export) for export in found]
+
+
+def _as_listed(request: MirrorRequest, run: Manifest) -> list[TableExport]:
+    """The requested tables as the run's manifest has them."""
+    pipelines = {request.pipeline.name: request.pipeline}
+    wanted = request.tables or ()
+    return [
+        exports.listed_export(entry, pipelines)
+        for entry in run.tables
+        if f"{entry['schema']}.{entry['table']}" in wanted
+    ]
+
+
+def _exports(
+    request: MirrorRequest, bucket: Bucket, database: Database, run_tables: int | None = None
+) -> list[TableExport]:
+    """
+    The exports of the tables that the request means and that can be mirrored. The others are reported.
+
+    `run_tables`: how many tables the run has, None if these are all.
+    """
+    chosen = selection.select(database.tables(request.pipeline), request.pipeline, request.tables)
+    for refused in chosen.refused:
+        export = _export(refused.table, refused.table_id, request, None)
+        records.record_reason(bucket, export, records.FAILED, _FUNCTION, refused.reason)
+        _log(Outcome("dead", f"not mirrored: {refused.reason}", export.subject, "ERROR"))
+    for table, table_id in chosen.tables.items():
+        if table.row_security:
+            said = f"{table} has row-level security: its export holds only what its policies show to the user that Cloud SQL exports with"
+            _log(Outcome("listed", said, _export(table, table_id, request, None).subject, "WARNING"))
+    run_tables = len(chosen.tables) if run_tables is None else run_tables
+    return [_export(table, table_id, request, run_tables) for table, table_id in chosen.tables.items()]
+
+
+def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int | None) -> TableExport:
+    return TableExport(
+        run_id=request.run_id,
+        requested_at=request.requested_at,
+        pipeline=request.pipeline,
+        schema=table.schema,
+        table=table.name,
+        table_id=table_id,
+        shard_date=request.shard_date,
+        replace=request.replace,
+        columns=table.columns,
+        comment=table.comment,
+        has_children=table.has_children,
+        run_tables=run_tables,
+    )
+
+
+def _announce_run(request: MirrorRequest, bucket: Bucket, services: ListServices) -> None:
+    """No export is to follow that would: the run has no tables that can be mirrored, or its last one has left the database."""
+    announcing.announce_if_complete(bucket, request.pipeline, request.run_id, _FUNCTION, services.run_announcements)
+
+
+def _log(outcome: Outcome) -> None:
+    log.write(_FUNCTION, outcome.to_json())

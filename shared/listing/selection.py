@@ -1,0 +1,77 @@
+"""Which tables of the catalog a request means, and which of them cannot be mirrored."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from shared import bucket, names
+from shared.errors import Permanent
+from shared.pipelines import Pipeline
+from shared.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedTable:
+    """A table that cannot be mirrored, and why."""
+
+    table: Table
+    table_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The tables that a request means: those that can be mirrored, with their table_id, and the others with the reason."""
+
+    tables: Mapping[Table, str]
+    refused: tuple[RefusedTable, ...]
+
+
+def select(found: Iterable[Table], pipeline: Pipeline, requested: Sequence[str] | None) -> Selection:
+    """
+    The tables of the catalog that the pipeline mirrors, or those of them that are requested by name.
+
+    A bare name is a table of the pipeline's first schema. Any other is split at its first dot. Raises Permanent if the
+    pipeline mirrors nothing, or for a requested name that it does not mirror.
+    """
+    mirrored = [table for table in found if pipeline.mirrors(table.schema, table.name)]
+    if not mirrored:
+        raise Permanent(
+            f"the database {pipeline.database} has no table that the pipeline {pipeline.name} mirrors: look at its schemas "
+            f"({', '.join(pipeline.schemas)}), include and exclude, and at the USAGE grants of the user {pipeline.user}"
+        )
+    ids = {table: names.table_id(table.schema, table.name, pipeline.schemas[0]) for table in mirrored}
+    wanted = mirrored if requested is None else _named(mirrored, requested, pipeline)
+    shared_ids = names.shared_table_ids(ids.values())
+    reasons = {table: _reason_to_refuse(table, ids, shared_ids) for table in wanted}
+    return Selection(
+        tables={table: ids[table] for table in wanted if reasons[table] is None},
+        refused=tuple(RefusedTable(table, ids[table], reason) for table, reason in reasons.items() if reason),
+    )
+
+
+def _named(mirrored: Sequence[Table], requested: Sequence[str], pipeline: Pipeline) -> list[Table]:
+    tables = {(table.schema, table.name): table for table in mirrored}
+    keys = dict.fromkeys(_qualified(name, pipeline.schemas[0]) for name in requested)
+    unknown = [f"{schema}.{name}" for schema, name in keys if (schema, name) not in tables]
+    if unknown:
+        raise Permanent(
+            f"the pipeline {pipeline.name} mirrors no table {', '.join(unknown)}: it is missing, excluded or misspelt"
+        )
+    return [tables[key] for key in keys]
+
+
+def _qualified(name: str, first_schema: str) -> tuple[str, str]:
+    schema, dot, table = name.partition(".")
+    return (schema, table) if dot else (first_schema, name)
+
+
+def _reason_to_refuse(table: Table, ids: Mapping[Table, str], shared_ids: Collection[str]) -> str | None:
+    table_id = ids[table]
+    if table_id in shared_ids:
+        others = [str(other) for other, its_id in ids.items() if its_id == table_id and other != table]
+        return f"{table} would be called {table_id} in BigQuery, as {', '.join(others)} would: exclude all but one, or rename"
+    if table_id in bucket.RESERVED:
+        return f"{table} would be called {table_id}, which the mirror keeps for itself: exclude or rename it"
+    if not table.columns:
+        return f"{table} has no columns, and BigQuery has no such tables: exclude it"
+    return None

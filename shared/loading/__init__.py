@@ -1,0 +1,1 @@
+"""From a pair, or a complete run, to shards."""

@@ -1,0 +1,124 @@
+"""Load one exported pair into its shard, whatever an earlier delivery began."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from shared import bucket as paths
+from shared import failures
+from shared.bucket import Bucket, Storage
+from shared.errors import HandBack, Permanent
+from shared.loading import attempts
+from shared.loading.attempts import LoadJob, LoadJobs
+from shared.messages.exports import TableExported
+from shared.messages.outcome import Outcome
+from shared.redaction import without_values
+from shared.runs import records, schema_file
+from shared.runs.schema_file import Seal
+
+_FUNCTION = "load_shard"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadServices:
+    """What loading works with."""
+
+    storage: Storage
+    jobs: LoadJobs
+
+
+def load_shard(exported: TableExported, published_at: datetime, services: LoadServices) -> Outcome:
+    """
+    See an exported pair loaded into its shard, unless that is left to a Scio job. A redelivery waits for the first one's job.
+
+    `published_at` is when the message was published. A pair that another run has sealed since is left to that run. Where a
+    job of this message has replaced that run's rows, they are put back. Raises Permanent if BigQuery refuses the data, once
+    that is written down.
+    """
+    if exported.pipeline.loader != "bigquery":
+        return Outcome("ignored", f"the pipeline {exported.pipeline.name} has another loader", exported.subject)
+    bucket = services.storage.bucket(exported.pipeline.bucket)
+    try:
+        return _load(exported, published_at, bucket, services.jobs)
+    except Permanent as failure:
+        records.record_reason(bucket, exported, records.FAILED, _FUNCTION, str(failure))
+        raise
+
+
+def _load(exported: TableExported, published_at: datetime, bucket: Bucket, jobs: LoadJobs) -> Outcome:
+    seal = _seal(exported, bucket)
+    if seal.run_id != exported.run_id:
+        return _give_way(seal, exported, bucket, jobs)
+    _check_data(seal, exported, bucket)
+    job = attempts.deciding_job(exported, seal, published_at, jobs)
+    if job.reason == "duplicate" and not exported.replace:
+        reason = f"{exported.shard.name} has rows already"
+        records.record_reason(bucket, exported, records.SKIPPED, _FUNCTION, reason)
+        return Outcome("skipped", f"not loaded: {reason}", exported.subject, "WARNING")
+    newest = _seal(exported, bucket)
+    if job.reason:
+        return _refused(job, newest, exported, bucket, jobs)
+    if newest.run_id != exported.run_id:
+        _put_back(newest, exported, bucket, jobs)
+    records.clear_failure(bucket, exported)
+    said = f"{job.rows} rows loaded into {exported.shard.name}"
+    return Outcome("loaded", said, exported.subject, operation=job.job_id)
+
+
+def _refused(job: LoadJob, newest: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs) -> Outcome:
+    """BigQuery refuses the data. That counts only where the data is still this run's."""
+    if newest.run_id != exported.run_id:
+        return _give_way(newest, exported, bucket, jobs)
+    _check_data(newest, exported, bucket)
+    raise Permanent(
+        f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}. "
+        "Mend what it says at the source, and request the table again",
+        job.job_id,
+    )
+
+
+def _give_way(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs) -> Outcome:
+    job = _put_back(seal, exported, bucket, jobs)
+    said = f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}"
+    if not job:
+        return Outcome("skipped", said, exported.subject)
+    return Outcome("skipped", f"{said}, and has its rows in the shard again", exported.subject, operation=job.job_id)
+
+
+def _put_back(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs) -> LoadJob | None:
+    """
+    See the rows of the newest pair in the shard, where a job of this message came after that pair's own. Give the job.
+
+    A pair whose own job is still to come needs none. One that BigQuery refuses is reported by its own message.
+    """
+    job = None
+    while True:
+        begun, ours = attempts.last_filling(exported.run_id, exported, jobs)
+        newest_pair = attempts.pair_of(seal.run_id, exported.table_id)
+        if not ours or ours.pair == newest_pair:
+            return job
+        _, theirs = attempts.last_filling(seal.run_id, exported, jobs)
+        if not theirs or theirs.ended_at > ours.ended_at:
+            return job
+        newest = replace(exported, data_uri=seal.data_uri, format=seal.format, replace=True)
+        next_id = attempts.job_id(exported.run_id, exported.table_id, begun + 1)
+        job = jobs.load(next_id, newest_pair, newest, seal)
+        if failures.passes(job.reason):
+            raise HandBack(f"BigQuery could not load {seal.data_uri} now: {job.reason}", job.job_id)
+        if job.reason:
+            return None
+        seal = _seal(exported, bucket)
+
+
+def _seal(exported: TableExported, bucket: Bucket) -> Seal:
+    found = bucket.read(paths.object_name(exported.pipeline.bucket, exported.schema_uri))
+    seal = schema_file.read(found[0]) if found else None
+    if not seal:
+        raise Permanent(f"{exported.schema_uri} is gone, or no schema file: export the table again")
+    return seal
+
+
+def _check_data(seal: Seal, exported: TableExported, bucket: Bucket) -> None:
+    """Raise HandBack if another run has moved its data there, and not sealed it yet."""
+    data = bucket.stat(paths.object_name(exported.pipeline.bucket, seal.data_uri))
+    if data and data.generation != seal.data_generation:
+        raise HandBack(f"another run is about to replace {exported.data_uri}: its rows are there, and not yet its seal")

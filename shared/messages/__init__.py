@@ -1,0 +1,1 @@
+"""What travels between the functions, read and written, and how a function hears it. Nothing here knows a stage."""

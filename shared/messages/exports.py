@@ -1,0 +1,211 @@
+"""What the functions tell one another of a run's tables: what to export, what is exported, and that the run is complete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from shared import names, times
+from shared.messages.fields import Fields
+from shared.messages.message import Message
+from shared.messages.outcome import Subject
+from shared.pipelines import Pipeline
+from shared.tables import Column, Shard
+
+Pipelines = Mapping[str, Pipeline]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOfRun:
+    """One table of one run: what every message about it says."""
+
+    run_id: str
+    requested_at: datetime
+    pipeline: Pipeline
+    schema: str
+    table: str
+    table_id: str
+    shard_date: date
+    replace: bool
+
+    @property
+    def shard(self) -> Shard:
+        return Shard(self.table_id, self.shard_date)
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.pipeline.name, f"{self.schema}.{self.table}", self.shard_date, self.run_id)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "requested_at": times.rfc3339(self.requested_at),
+            "pipeline": self.pipeline.name,
+            "schema": self.schema,
+            "table": self.table,
+            "shard_date": self.shard_date.isoformat(),
+            "replace": self.replace,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableExport(TableOfRun):
+    """
+    The wish to export it, with all that this needs, so that nobody has to ask the database again.
+
+    `run_tables`: how many tables the run has, None if the message does not say.
+    """
+
+    columns: tuple[Column, ...]
+    comment: str | None = None
+    has_children: bool = False
+    run_tables: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as `table-exports` carries it, and as a run's manifest records it."""
+        return TableOfRun.to_json(self) | {
+            "comment": self.comment,
+            "has_children": self.has_children,
+            "run_tables": self.run_tables,
+            "columns": [column.to_json() for column in self.columns],
+        }
+
+    def exported(self, schema_uri: str, data_uri: str, file_format: str) -> "TableExported":
+        """What loaders are told when its pair is sealed."""
+        return TableExported(
+            run_id=self.run_id,
+            requested_at=self.requested_at,
+            pipeline=self.pipeline,
+            schema=self.schema,
+            table=self.table,
+            table_id=self.table_id,
+            shard_date=self.shard_date,
+            replace=self.replace,
+            schema_uri=schema_uri,
+            data_uri=data_uri,
+            format=file_format,
+        )
+
+    def relist_request(self) -> dict[str, Any]:
+        """The message on `mirror-requests` that has the table described again, in the same run."""
+        return {
+            "pipeline": self.pipeline.name,
+            "tables": [f"{self.schema}.{self.table}"],
+            "shard_date": self.shard_date.isoformat(),
+            "run_id": self.run_id,
+            "relist": True,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableExported(TableOfRun):
+    """A sealed pair of files: what a loader, ours or anyone's, is told."""
+
+    schema_uri: str
+    data_uri: str
+    format: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as `table-exported` carries it."""
+        return TableOfRun.to_json(self) | {
+            "table_id": self.table_id,
+            "schema_uri": self.schema_uri,
+            "data_uri": self.data_uri,
+            "format": self.format,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunExported:
+    """A complete run: the ids of its tables that were exported, and of those that failed."""
+
+    run_id: str
+    pipeline: Pipeline
+    shard_date: date
+    manifest_uri: str
+    tables: tuple[str, ...]
+    failed: tuple[str, ...]
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.pipeline.name, shard_date=self.shard_date, run_id=self.run_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """The message as `run-exported` carries it."""
+        return {
+            "run_id": self.run_id,
+            "pipeline": self.pipeline.name,
+            "shard_date": self.shard_date.isoformat(),
+            "manifest_uri": self.manifest_uri,
+            "tables": list(self.tables),
+            "failed": list(self.failed),
+        }
+
+
+def table_export(message: Message, pipelines: Pipelines) -> TableExport:
+    """What a message on `table-exports` asks for."""
+    return _table_export(Fields.of(message, "table export"), pipelines)
+
+
+def listed_export(entry: Mapping[str, Any], pipelines: Pipelines) -> TableExport:
+    """What an entry of a run's manifest asks for."""
+    return _table_export(Fields(entry, "manifest's table export"), pipelines)
+
+
+def table_exported(message: Message, pipelines: Pipelines) -> TableExported:
+    """What a message on `table-exported` announces."""
+    fields = Fields.of(message, "announcement of an export")
+    return TableExported(
+        **_table_of_run(fields, pipelines),
+        table_id=fields.text("table_id"),
+        schema_uri=fields.text("schema_uri"),
+        data_uri=fields.text("data_uri"),
+        format=fields.text("format"),
+    )
+
+
+def run_exported(message: Message, pipelines: Pipelines) -> RunExported:
+    """What a message on `run-exported` announces."""
+    fields = Fields.of(message, "announcement of a run")
+    return RunExported(
+        run_id=fields.text("run_id"),
+        pipeline=fields.pipeline(pipelines),
+        shard_date=fields.day("shard_date"),
+        manifest_uri=fields.text("manifest_uri"),
+        tables=fields.texts("tables"),
+        failed=fields.texts("failed"),
+    )
+
+
+def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
+    of_run = _table_of_run(fields, pipelines)
+    return TableExport(
+        **of_run,
+        table_id=names.table_id(of_run["schema"], of_run["table"], of_run["pipeline"].schemas[0]),
+        columns=tuple(_column(column) for column in fields.objects("columns", "column of a table export")),
+        comment=fields.text_or_none("comment"),
+        has_children=fields.flag("has_children", default=False),
+        run_tables=fields.number_or_none("run_tables"),
+    )
+
+
+def _table_of_run(fields: Fields, pipelines: Pipelines) -> dict[str, Any]:
+    return {
+        "run_id": fields.text("run_id"),
+        "requested_at": fields.moment("requested_at"),
+        "pipeline": fields.pipeline(pipelines),
+        "schema": fields.text("schema"),
+        "table": fields.text("table"),
+        "shard_date": fields.day("shard_date"),
+        "replace": fields.flag("replace", default=False),
+    }
+
+
+def _column(fields: Fields) -> Column:
+    return Column(
+        name=fields.text("name"),
+        data_type=fields.text("data_type"),
+        nullable=fields.flag("nullable", default=True),
+        comment=fields.text_or_none("comment"),
+        base_type=fields.text_or_none("base_type"),
+    )

@@ -1,0 +1,95 @@
+"""How a function hears an event, and what becomes of one whose handling fails: reported, or handed back."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import flask
+from cloudevents.http import CloudEvent
+from werkzeug.exceptions import ServiceUnavailable
+
+from shared import log
+from shared.errors import HandBack, Permanent
+from shared.messages import events
+from shared.messages.events import Event
+from shared.messages.message import Message
+from shared.messages.outcome import Outcome
+from shared.redaction import one_line, without_values
+
+_SUBJECT = ("pipeline", "schema", "table", "shard_date", "run_id")
+
+
+class DeadLetters(Protocol):
+    """The topic of messages that can never succeed."""
+
+    def dead_letter(self, message: Message, function: str, error: str) -> None:
+        """Publish the untouched message with the reason, and return when it is confirmed."""
+
+
+def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]], Callable[[CloudEvent], None]]:
+    """
+    Make a function of CloudEvents out of one that returns the outcome of an event: one log line for each.
+
+    Permanent: reported, dead-lettered where it came as a message, and acknowledged. HandBack: answered with a 503.
+    Anything else propagates, which hands it back too.
+    """
+
+    def decorate(function: Callable[[Event], Outcome]) -> Callable[[CloudEvent], None]:
+        @functools.wraps(function)
+        def handle(cloud_event: CloudEvent) -> None:
+            began = time.monotonic()
+            about = {"message_id": cloud_event["id"]}
+
+            def report(outcome: Outcome) -> None:
+                seconds = {"seconds": round(time.monotonic() - began, 3)}
+                log.write(function.__name__, about | outcome.to_json() | seconds)
+
+            try:
+                event = events.read(cloud_event)
+                about.update(_about(event))
+                report(_outcome(function, event, dead_letters))
+            except HandBack as reason:
+                report(Outcome("waiting", str(reason), operation=reason.operation))
+                raise ServiceUnavailable(str(reason)) from reason
+            except Exception as error:
+                said = f"handed back: {type(error).__name__}: {without_values(str(error))}"
+                report(Outcome("waiting", said, severity="WARNING"))
+                raise
+
+        return handle
+
+    return decorate
+
+
+def _outcome(function: Callable[[Event], Outcome], event: Event, dead_letters: DeadLetters) -> Outcome:
+    """What came of the event. A message that fails for good is dead-lettered when this returns."""
+    try:
+        return function(event)
+    except Permanent as failure:
+        reason = one_line(str(failure))
+        if event.letter:
+            dead_letters.dead_letter(event.letter, function.__name__, reason)
+        return Outcome("dead", reason, severity="ERROR", operation=failure.operation)
+
+
+def _about(event: Event) -> dict[str, Any]:
+    """What a message is about, as far as it can be read, so that a log line about a bad one says it too."""
+    if event.message is None:
+        return {}
+    try:
+        content = event.message.content
+    except ValueError:
+        return {}
+    found = content if isinstance(content, dict) else {}
+    known = {key: found[key] for key in _SUBJECT if isinstance(found.get(key), str)}
+    schema = known.pop("schema", None)
+    qualified = {"table": f"{schema}.{known['table']}"} if schema and "table" in known else {}
+    return known | qualified | _attempt(event.message)
+
+
+def _attempt(message: Message) -> dict[str, Any]:
+    """Which delivery it is, where the subscription counts. functions-framework leaves that out of a bare push's event."""
+    pushed = flask.request.get_json(silent=True) if flask.has_request_context() else None
+    attempt = message.delivery_attempt or (pushed.get("deliveryAttempt") if isinstance(pushed, dict) else None)
+    return {"attempt": attempt} if attempt else {}

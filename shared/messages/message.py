@@ -1,0 +1,70 @@
+"""One delivery of a Pub/Sub message, however it was received."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from shared import times
+from shared.errors import Permanent
+
+_GIVEN_UP_AT = "CloudPubSubDeadLetterSourceTopicPublishTime"
+RUN_ID = re.compile(r"[!-.0-~]{1,128}")
+"""A message's id, which is a run's: printable ASCII, without the slash that would part the names of objects."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """
+    One delivery of one Pub/Sub message.
+
+    A message that is published again out of the dead letters carries the id and the publish time of the first one in its
+    attributes. `origin_id` and `origin_time` are those, so that a replay belongs to the same run and the same day.
+    """
+
+    topic: str
+    message_id: str
+    published_at: datetime
+    data: bytes
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    delivery_attempt: int | None = None
+
+    @cached_property
+    def content(self) -> Any:
+        """The JSON in it. Raises ValueError if its data is none."""
+        try:
+            return json.loads(self.data)
+        except RecursionError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether somebody has published it again out of the dead letters."""
+        return not self.attributes.keys().isdisjoint({"message_id", "source_topic", _GIVEN_UP_AT})
+
+    @property
+    def origin_id(self) -> str:
+        """Raises Permanent if a replay's attribute is not an id that Pub/Sub gives."""
+        origin = self.attributes.get("message_id", self.message_id)
+        if not RUN_ID.fullmatch(origin):
+            raise Permanent(
+                f"the message's id is {origin!r}, which cannot be a run's: correct the attribute message_id"
+            )
+        return origin
+
+    @property
+    def origin_time(self) -> datetime:
+        """Raises Permanent if a replay's attribute is not a moment."""
+        try:
+            return times.moment(self.origin_time_text)
+        except ValueError as error:
+            raise Permanent(f"the attribute publish_time is no moment: {error}") from error
+
+    @property
+    def origin_time_text(self) -> str:
+        """The origin's time as it was given."""
+        given = self.attributes.get("publish_time") or self.attributes.get(_GIVEN_UP_AT)
+        return given or times.rfc3339(self.published_at)

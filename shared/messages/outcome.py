@@ -1,0 +1,45 @@
+"""What came of an event, as its log line tells it."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an event is about, as far as that is known. `table` is `schema.table`, or a view's name."""
+
+    pipeline: str | None = None
+    table: str | None = None
+    shard_date: date | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    One word for what came of an event, a sentence, and what it was about.
+
+    The words: listed, exported, loaded, moved, skipped, waiting, dead, ignored.
+    """
+
+    outcome: str
+    message: str
+    about: Subject = Subject()
+    severity: str = "INFO"
+    operation: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of the log line that say something."""
+        day = self.about.shard_date
+        fields = {
+            "outcome": self.outcome,
+            "message": self.message,
+            "severity": self.severity,
+            "pipeline": self.about.pipeline,
+            "table": self.about.table,
+            "shard_date": day.isoformat() if day else None,
+            "run_id": self.about.run_id,
+            "operation": self.operation,
+        }
+        return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,103 @@
+"""What people and schedules ask for: a mirror of a database, and views at another shard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from shared import times
+from shared.errors import Permanent
+from shared.messages.fields import Fields
+from shared.messages.message import RUN_ID, Message
+from shared.messages.outcome import Subject
+from shared.pipelines import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorRequest:
+    """
+    A wish to mirror a database on one day.
+
+    `replace`: the run may replace what stands at that date. It may on the day of the request itself. Of an earlier day the
+    rows are gone from the source, so that the request has to say so. `relist`: the run exists, and these tables of it have
+    been altered since they were listed; they are to be described again.
+    """
+
+    run_id: str
+    requested_at: datetime
+    pipeline: Pipeline
+    tables: tuple[str, ...] | None
+    shard_date: date
+    replace: bool
+    relist: bool = False
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.pipeline.name, shard_date=self.shard_date, run_id=self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewRefresh:
+    """A wish that views show their newest shard; with `pin`, that of one day; with `unpin`, the newest again."""
+
+    pipeline: Pipeline
+    table_ids: tuple[str, ...] | None = None
+    pin: date | None = None
+    unpin: bool = False
+
+
+def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest:
+    """
+    What a message on `mirror-requests` asks for.
+
+    The run's id is the message's, so that a redelivery is the same run. A `relist` names the run that it belongs to.
+    """
+    known = ("pipeline", "tables", "shard_date", "replace", "run_id", "relist")
+    fields = Fields.of(message, "mirror request", known=known)
+    relist = fields.flag("relist", default=False)
+    if relist != fields.has("run_id") or (relist and not fields.has("tables")):
+        raise Permanent(
+            "run_id, relist and tables go together, to have tables of a run described again: leave out run_id"
+        )
+    pipeline = fields.pipeline(pipelines)
+    today = _today(message, pipeline)
+    day = fields.day("shard_date") if fields.has("shard_date") else today
+    if day > today:
+        raise Permanent(
+            f"shard_date {day} is later than {today}, the day of the request in {pipeline.time_zone}: it would hold the view until then"
+        )
+    return MirrorRequest(
+        run_id=_run_id(fields) if relist else message.origin_id,
+        requested_at=message.origin_time,
+        pipeline=pipeline,
+        tables=fields.names("tables"),
+        shard_date=day,
+        replace=fields.flag("replace", default=False) or day == today,
+        relist=relist,
+    )
+
+
+def view_refresh(message: Message, pipelines: Mapping[str, Pipeline]) -> ViewRefresh:
+    """What a message on `view-refreshes` asks for."""
+    fields = Fields.of(message, "view refresh", known=("pipeline", "tables", "shard_date"))
+    unpin = fields.get("shard_date") == "newest"
+    return ViewRefresh(
+        pipeline=fields.pipeline(pipelines),
+        table_ids=fields.names("tables"),
+        pin=fields.day("shard_date") if fields.has("shard_date") and not unpin else None,
+        unpin=unpin,
+    )
+
+
+def _run_id(fields: Fields) -> str:
+    run_id = fields.text("run_id")
+    if not RUN_ID.fullmatch(run_id):
+        raise Permanent(f"run_id is {run_id!r}, which is no run's")
+    return run_id
+
+
+def _today(message: Message, pipeline: Pipeline) -> date:
+    """The day of the request in the pipeline's time zone: when it was published, however late it is delivered."""
+    try:
+        return times.day_in(pipeline.time_zone, message.origin_time)
+    except ValueError as error:
+        raise Permanent(f"the request has an impossible time: {error}") from error

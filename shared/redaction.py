@@ -1,0 +1,39 @@
+"""What of a service's message may be kept: its words, never a value that may come from a row."""
+
+import re
+
+BEYOND = "holds a value that BigQuery cannot hold"
+"""What the SELECT of an export complains of, behind `column` and the column's name."""
+_OUR_COMPLAINT = re.compile(rf"column .* {BEYOND}", re.DOTALL)
+
+_LONGEST = 1024
+"""Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""
+
+# PostgreSQL quotes names and values alike, so that only what follows a word for a named thing is kept. BigQuery writes
+# `Could not parse '12,50' as INT64`, `Invalid numeric value: 12,50;` and `field starts with: <12,50>`.
+_VALUES = re.compile(
+    r"""
+      \s(?:DETAIL|CONTEXT|HINT):.*
+    | :\s".*
+    | (?<!column\s)(?<!relation\s)(?<!table\s)(?<!parameter\s)(?<!schema\s)(?<!role\s)(?<!database\s)(?<!function\s)(?<!user\s)"[^"]*"
+    | (?<=Could\ not\ parse\s)'.*'(?=\sas\s)
+    | (?<!\w)'[^']*'
+    | (?<=value:\s)[^;]*
+    | (?<=starts\ with:\s)<.*>
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def without_values(message: str) -> str:
+    """The first line of a service's message, without the quoted values that may come from a row, safe to log."""
+    if ours := _OUR_COMPLAINT.search(message):
+        return one_line(ours[0])
+    lines = _VALUES.sub("", message).strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def one_line(message: str) -> str:
+    """The message as the value of an attribute: one line of at most 1,024 bytes."""
+    line = " ".join(message.split())
+    return line.encode(errors="ignore")[:_LONGEST].decode(errors="ignore")

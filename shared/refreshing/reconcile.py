@@ -1,0 +1,97 @@
+"""Compare a pipeline's views with the shards that are there, and move, pin or unpin them."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import date, datetime
+
+from shared.errors import Permanent
+from shared.messages.outcome import Outcome
+from shared.messages.requests import ViewRefresh
+from shared.pipelines import Pipeline
+from shared.refreshing import report, sweep
+from shared.refreshing.choosing import SETTLED_AFTER, Aim, Pinning
+from shared.refreshing.release import Releases
+from shared.refreshing.services import RefreshServices
+from shared.refreshing.sweep import Results
+from shared.refreshing.views import ListedShard
+from shared.runs import announcing
+from shared.tables import Shard
+from shared.times import day_in
+
+
+def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datetime | None = None) -> Outcome:
+    """
+    Reconcile, pin or unpin views, as the request says. Views that refuse are reported one by one, and the rest go on.
+
+    `written_by`: whoever writes the shards was done then. Raises Permanent if a view that is named refuses.
+    """
+    pipeline, bigquery, now = request.pipeline, services.bigquery, services.clock.now()
+    listed = bigquery.shards(pipeline.shards_dataset)
+    aims = [replace(aim, written_by=written_by) for aim in _aims(request, listed)]
+    if pipeline.release == "together" and request.pin is None:
+        results = _move_released(
+            aims, _settled(pipeline, listed, written_by or now - SETTLED_AFTER), pipeline, services
+        )
+    else:
+        results = sweep.move(pipeline, aims, bigquery, now)
+    if pipeline.keep_days is not None:
+        sweep.keep_to_days(pipeline, results, listed, bigquery, now)
+    if request.table_ids is None:
+        report.stale(pipeline, listed, day_in(pipeline.time_zone, now))
+        _end_silent_runs(pipeline, services)
+    refused = sweep.refusals(results)
+    if refused and request.table_ids:
+        raise Permanent("; ".join(refused))
+    return report.summed_up(pipeline, results, len(refused))
+
+
+def releases(pipeline: Pipeline, present: Collection[Shard], services: RefreshServices) -> Releases:
+    """What may be shown of a pipeline, given the shards that are there."""
+    bucket = services.storage.bucket(pipeline.bucket)
+    return Releases(pipeline, bucket, frozenset(present), services.clock.now())
+
+
+def _aims(request: ViewRefresh, listed: Mapping[Shard, ListedShard]) -> list[Aim]:
+    found: dict[str, list[Shard]] = {}
+    for shard in sorted(listed, reverse=True):
+        found.setdefault(shard.table_id, []).append(shard)
+    wanted = request.table_ids or tuple(found)
+    if unknown := [table_id for table_id in wanted if table_id not in found]:
+        raise Permanent(f"{request.pipeline.shards_dataset} has no shard of {', '.join(unknown)}")
+    if request.pin:
+        return [_pinned(table_id, request.pin, found[table_id]) for table_id in wanted]
+    pinning = Pinning.UNPIN if request.unpin else Pinning.LEAVE
+    by_hand = request.table_ids is not None
+    return [Aim(tuple(found[table_id]), pinning, by_hand=by_hand) for table_id in wanted]
+
+
+def _pinned(table_id: str, day: date, found: list[Shard]) -> Aim:
+    shard = Shard(table_id, day)
+    if shard not in found:
+        raise Permanent(f"the view {table_id} cannot be pinned to {day}: there is no shard {shard.name}")
+    return Aim((shard,), Pinning.PIN, trusted=True, by_hand=True)
+
+
+def _settled(pipeline: Pipeline, listed: Mapping[Shard, ListedShard], latest: datetime) -> Collection[Shard]:
+    """The shards that a run may count as brought: of another loader, those that were begun by then."""
+    if pipeline.loader == "bigquery":
+        return listed.keys()
+    return [shard for shard, known in listed.items() if known.created_at <= latest]
+
+
+def _move_released(
+    aims: list[Aim], present: Collection[Shard], pipeline: Pipeline, services: RefreshServices
+) -> Results:
+    """Move the views as far as runs are complete."""
+    runs = releases(pipeline, present, services)
+    runs.end_silent_runs()
+    released = [replace(aim, is_released=runs.is_released) for aim in aims]
+    results = sweep.move(pipeline, released, services.bigquery, services.clock.now())
+    report.released_without(pipeline, sweep.moved_to(results), runs.complete())
+    return results
+
+
+def _end_silent_runs(pipeline: Pipeline, services: RefreshServices) -> None:
+    if services.run_announcements:
+        bucket = services.storage.bucket(pipeline.bucket)
+        announcing.end_silent_runs(bucket, pipeline, services.clock.now(), services.run_announcements)

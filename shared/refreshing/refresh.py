@@ -1,0 +1,82 @@
+"""Keep each view at its table's newest shard: what each signal leads to."""
+
+from collections.abc import Mapping
+
+from shared.messages.outcome import Outcome
+from shared.messages.requests import ViewRefresh
+from shared.pipelines import Pipeline
+from shared.redaction import without_values
+from shared.refreshing import moving, reconcile, report, sweep
+from shared.refreshing.bigquery_events import TableWritten, Truncated
+from shared.refreshing.choosing import Aim
+from shared.refreshing.dataflow_events import JobEnded
+from shared.refreshing.moving import Stayed
+from shared.refreshing.services import RefreshServices
+from shared.refreshing.signals import Signal
+from shared.runs.progress import Progress
+from shared.tables import Shard
+
+
+def refresh_views(signal: Signal, pipelines: Mapping[str, Pipeline], services: RefreshServices) -> Outcome:
+    """Move the views that a signal is about. Whatever is not about a shard of a pipeline costs no call of BigQuery."""
+    if isinstance(signal, ViewRefresh):
+        return reconcile.reconcile(signal, services)
+    if isinstance(signal, JobEnded):
+        return _after_dataflow(signal, services)
+    written = services.bigquery.table_written(signal) if isinstance(signal, Truncated) else signal
+    pipeline = _pipeline(written, services.bigquery.project, pipelines) if written else None
+    shard = Shard.named(written.name) if written and pipeline else None
+    if not written or not pipeline or not shard:
+        return Outcome("ignored", "no shard of a pipeline", severity="DEBUG")
+    return _after_job(shard, written.error, pipeline, services)
+
+
+def _pipeline(written: TableWritten, project: str, pipelines: Mapping[str, Pipeline]) -> Pipeline | None:
+    """The pipeline whose shards are in the dataset that was written to."""
+    if written.project != project:
+        return None
+    return next((pipeline for pipeline in pipelines.values() if pipeline.shards_dataset == written.dataset), None)
+
+
+def _after_dataflow(job: JobEnded, services: RefreshServices) -> Outcome:
+    """Reconcile the pipeline whose job has written its shards. One that failed moves nothing, and is reported."""
+    if job.failed:
+        return Outcome("dead", f"the Dataflow job {job.name} failed", report.about(job.pipeline), "ERROR")
+    return reconcile.reconcile(ViewRefresh(job.pipeline), services, written_by=job.ended_at)
+
+
+def _after_job(shard: Shard, error: str | None, pipeline: Pipeline, services: RefreshServices) -> Outcome:
+    """Move the view of a shard that a job has just written. A job that failed moves nothing, and is reported."""
+    if error:
+        said = f"the load of {shard.name} failed: {without_values(error)}"
+        return Outcome("dead", said, report.about(pipeline, shard), "ERROR")
+    if pipeline.release == "together":
+        return _after_job_of_run(shard, pipeline, services)
+    result = moving.move(pipeline, Aim((shard,), trusted=True), services.bigquery, services.clock.now())
+    return report.of_shard(pipeline, shard, result)
+
+
+def _after_job_of_run(shard: Shard, pipeline: Pipeline, services: RefreshServices) -> Outcome:
+    """Move the views of the run that made the shard, if this was its last."""
+    present = {*services.bigquery.shards(pipeline.shards_dataset), shard}
+    run = reconcile.releases(pipeline, present, services).run_of(shard)
+    if waits_for := _awaited(run, pipeline):
+        return Outcome("waiting", f"{shard.name} waits for {waits_for}", report.about(pipeline, shard))
+    aims = [Aim((each,), trusted=True) for each in (run.shards if run else [shard])]
+    results = sweep.move(pipeline, aims, services.bigquery, services.clock.now())
+    for table_id, result in results.items():
+        if isinstance(result, Stayed) and not result.shrunk:  # pinned, or there already: as fresh as it is to be
+            said = f"the view {table_id} need not move for {shard.day}"
+            report.write(Outcome("ignored", said, report.about_view(pipeline, table_id)))
+    report.released_without(pipeline, sweep.moved_to(results), [run] if run else [])
+    return report.summed_up(pipeline, results, len(sweep.refusals(results)))
+
+
+def _awaited(run: Progress | None, pipeline: Pipeline) -> str | None:
+    """What the release of a run waits for. None if it waits for nothing."""
+    if run and not run.is_complete:
+        return f"{len(run.silent)} other tables of the run {run.run_id}"
+    if run and pipeline.loader != "bigquery":
+        # Nobody has said of the other shards that they are complete: that is for the job's own event, or the reconcile.
+        return "the end of the job that writes the run"
+    return None

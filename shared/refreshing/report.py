@@ -1,0 +1,87 @@
+"""What is told of views: the words for what became of one, and the lines that are logged beside the event's own."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from shared import log
+from shared.messages.outcome import Outcome, Subject
+from shared.pipelines import Pipeline
+from shared.refreshing.moving import Moved, Stayed
+from shared.runs.progress import Progress
+from shared.tables import Shard
+
+_FUNCTION = "refresh_views"
+
+
+def about(pipeline: Pipeline, shard: Shard | None = None) -> Subject:
+    """A pipeline, or one of its shards, as a log line names it."""
+    return Subject(pipeline.name, shard.table_id, shard.day) if shard else Subject(pipeline.name)
+
+
+def about_view(pipeline: Pipeline, table_id: str) -> Subject:
+    """A view as a log line names it."""
+    return Subject(pipeline.name, table_id)
+
+
+def write(outcome: Outcome) -> None:
+    """Log a line beside the event's own."""
+    log.write(_FUNCTION, outcome.to_json())
+
+
+def of_shard(pipeline: Pipeline, shard: Shard, result: Moved | Stayed) -> Outcome:
+    """What became of a view, for the event that told of that shard."""
+    if isinstance(result, Moved):
+        return _moved(pipeline, shard, result)
+    if result.shrunk:
+        return Outcome("skipped", result.shrunk, about(pipeline, shard), "ERROR")
+    said = f"the view {shard.table_id} need not move for {shard.name}{_losses(result)}"
+    return Outcome("ignored", said, about(pipeline, shard), "WARNING" if result.losses else "INFO")
+
+
+def of_view(pipeline: Pipeline, table_id: str, result: Moved | Stayed) -> None:
+    """Log that a view of several has moved, or was kept from a shard of few rows."""
+    if isinstance(result, Moved):
+        write(_moved(pipeline, result.shown, result))
+    if result.shrunk:
+        write(Outcome("skipped", result.shrunk, about_view(pipeline, table_id), "ERROR"))
+
+
+def released_without(pipeline: Pipeline, moved_to: Iterable[Shard], complete: Iterable[Progress]) -> None:
+    """Name the tables that a day has been released without."""
+    days = {shard.day for shard in moved_to}
+    for run in complete:
+        day = run.manifest.day
+        if run.failed and day in days:
+            said = f"{day} is released without {', '.join(sorted(run.failed))}, which failed in the run {run.run_id}"
+            write(Outcome("moved", said, about(pipeline), "WARNING"))
+
+
+def stale(pipeline: Pipeline, shards: Iterable[Shard], today: date) -> None:
+    """Name the tables that have had no shard since others have had two: dropped, renamed, or failing."""
+    newest: dict[str, date] = {}
+    for shard in shards:
+        newest[shard.table_id] = max(shard.day, newest.get(shard.table_id, shard.day))
+    last_but_one = sorted({shard.day for shard in shards})[-2:][:1]
+    found = [
+        f"{table_id} ({(today - day).days} days old)"
+        for table_id, day in sorted(newest.items())
+        if last_but_one and day < last_but_one[0]
+    ]
+    if found:
+        write(Outcome("ignored", f"{len(found)} views are stale: {', '.join(found)}", about(pipeline), "WARNING"))
+
+
+def summed_up(pipeline: Pipeline, results: Mapping[str, object], refused: int) -> Outcome:
+    """What became of several views, in one line."""
+    moved = sum(isinstance(result, Moved) for result in results.values())
+    said = f"{moved} views moved, {refused} refused"
+    return Outcome("moved" if moved else "ignored", said, about(pipeline))
+
+
+def _moved(pipeline: Pipeline, shard: Shard, result: Moved) -> Outcome:
+    said = f"the view {shard.table_id} shows {result.shown.name}{_losses(result)}"
+    return Outcome("moved", said, about(pipeline, shard), "WARNING" if result.losses else "INFO")
+
+
+def _losses(result: Moved | Stayed) -> str:
+    return f", and whoever queries it loses columns: {', '.join(result.losses)}" if result.losses else ""

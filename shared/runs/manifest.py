@@ -1,0 +1,99 @@
+"""The manifest of a run: which tables it exports. Written once, before anything is published."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from shared import names, times
+from shared.bucket import Bucket, manifest_file, newest_manifest_file
+from shared.errors import LostRace
+from shared.messages.requests import MirrorRequest
+from shared.pipelines import Pipeline
+
+VERSION = 1
+_DAY = timedelta(days=1)
+_REQUESTED_AT = "requested_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a run exports. `tables` are its `table-exports` messages; `content` is the file as it was written."""
+
+    run_id: str
+    requested_at: datetime
+    day: date
+    tables: tuple[dict[str, Any], ...]
+    content: bytes
+
+    def table_ids(self, pipeline: Pipeline) -> frozenset[str]:
+        """The ids of its tables."""
+        return frozenset(names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in self.tables)
+
+
+def of_request(request: MirrorRequest, tables: Sequence[dict[str, Any]]) -> Manifest:
+    """The manifest of a run that begins. `tables` are its `table-exports` messages."""
+    content = {
+        "version": VERSION,
+        "run_id": request.run_id,
+        "pipeline": request.pipeline.name,
+        "database": request.pipeline.database,
+        "shard_date": request.shard_date.isoformat(),
+        "requested_at": times.rfc3339(request.requested_at),
+        "tables": tables,
+    }
+    written = json.dumps(content, ensure_ascii=False).encode()
+    return Manifest(request.run_id, request.requested_at, request.shard_date, tuple(tables), written)
+
+
+def write(bucket: Bucket, pipeline: Pipeline, manifest: Manifest) -> Manifest:
+    """Write a run's manifest, and give the one that counts: what another delivery of its request wrote first stands."""
+    try:
+        bucket.write(manifest_file(pipeline.name, manifest.run_id), manifest.content, onto=0)
+    except LostRace:
+        return find(bucket, pipeline, manifest.run_id) or manifest
+    return manifest
+
+
+def find(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Manifest | None:
+    """The manifest of a run. None if there is none."""
+    found = bucket.read(manifest_file(pipeline.name, run_id))
+    return _read(found[0]) if found else None
+
+
+def show_newest(bucket: Bucket, pipeline: Pipeline, manifest: Manifest) -> None:
+    """
+    Put the manifest where readers find that of the day's newest run, unless that of a later run is there.
+
+    A mark says when the run was requested, so that a manifest of many tables need not be read to be compared.
+    """
+    name = newest_manifest_file(pipeline.name, manifest.day)
+    found = bucket.stat(name)
+    there = found.marks.get(_REQUESTED_AT) if found else None
+    if there and times.moment(there) >= manifest.requested_at:
+        return
+    try:
+        marks = {_REQUESTED_AT: times.rfc3339(manifest.requested_at)}
+        bucket.write(name, manifest.content, onto=found.generation if found else 0, marks=marks)
+    except LostRace:
+        show_newest(bucket, pipeline, manifest)
+
+
+def of_last_days(bucket: Bucket, pipeline: Pipeline, now: datetime) -> Iterator[Manifest]:
+    """The manifests of the newest whole-database runs of today, yesterday and the day before."""
+    for back in range(3):
+        found = bucket.read(newest_manifest_file(pipeline.name, times.day_in(pipeline.time_zone, now - back * _DAY)))
+        if found:
+            yield _read(found[0])
+
+
+def _read(content: bytes) -> Manifest:
+    fields = json.loads(content)
+    return Manifest(
+        run_id=fields["run_id"],
+        requested_at=times.moment(fields["requested_at"]),
+        day=times.day(fields["shard_date"]),
+        tables=tuple(fields["tables"]),
+        content=content,
+    )

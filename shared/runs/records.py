@@ -1,0 +1,63 @@
+"""What is written down of a table of a run: how it settled, and how it was described again."""
+
+import json
+from typing import Any
+
+from shared import bucket as paths
+from shared.bucket import Bucket
+from shared.errors import LostRace
+from shared.messages.exports import TableExport, TableOfRun
+
+EXPORTED, FAILED, SKIPPED = "exported", "failed", "skipped"
+SETTLED = (EXPORTED, FAILED, SKIPPED)
+"""How a table of a run can settle: each is a folder beside the manifest."""
+
+
+def record(bucket: Bucket, table: TableOfRun, settled: str, content: dict[str, Any]) -> None:
+    """Write down how a table settled. What was written first stands, so that a redelivery changes nothing."""
+    write_once(bucket, paths.record_file(table.pipeline.name, table.run_id, settled, table.table_id), content)
+
+
+def record_reason(bucket: Bucket, table: TableOfRun, settled: str, function: str, reason: str) -> None:
+    """Write down, as `record` does, that a table failed or was skipped: which function says so, and why."""
+    record(bucket, table, settled, {"function": function, "error": reason})
+
+
+def clear_failure(bucket: Bucket, table: TableOfRun) -> None:
+    """Take back what was written down of a failure that a replay has made good."""
+    bucket.delete(paths.record_file(table.pipeline.name, table.run_id, FAILED, table.table_id))
+
+
+def write_described_again(bucket: Bucket, export: TableExport) -> dict[str, Any]:
+    """
+    Write down the `table-exports` message that describes a table again, and give the one that counts.
+
+    What was written first stands.
+    """
+    message = export.to_json()
+    try:
+        bucket.write(_described_again_file(export), json.dumps(message, ensure_ascii=False).encode(), onto=0)
+    except LostRace:
+        return read_described_again(bucket, export) or message
+    return message
+
+
+def read_described_again(bucket: Bucket, export: TableExport) -> dict[str, Any] | None:
+    """The `table-exports` message that describes a table of a run again. None if there is none."""
+    found = bucket.read(_described_again_file(export))
+    if not found:
+        return None
+    message: dict[str, Any] = json.loads(found[0])
+    return message
+
+
+def write_once(bucket: Bucket, name: str, content: dict[str, Any]) -> None:
+    """Write an object, unless it is there."""
+    try:
+        bucket.write(name, json.dumps(content, ensure_ascii=False).encode(), onto=0)
+    except LostRace:
+        return
+
+
+def _described_again_file(export: TableExport) -> str:
+    return paths.described_again_file(export.pipeline.name, export.run_id, export.table_id)

@@ -1,0 +1,72 @@
+"""The schema file: it describes a table's data file, and seals the pair. Where it stands, both files are complete."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shared import times
+from shared.messages.exports import TableExport
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """
+    Which run made a pair, when that run was asked for, and which generation of the data file it means.
+
+    `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more.
+    """
+
+    run_id: str
+    requested_at: datetime
+    data_uri: str
+    data_generation: int
+    format: str
+    columns: tuple[Mapping[str, Any], ...] = ()
+    description: str | None = None
+
+    def outranks(self, run_id: str, requested_at: datetime) -> bool:
+        """Whether the pair belongs to a request that came after this one, so that this one may not replace it."""
+        return (self.requested_at, self.run_id) > (requested_at, run_id)
+
+
+def write(export: TableExport, seal: Seal, exported_at: datetime) -> bytes:
+    """The schema file that seals the pair of a table. `exported_at`: when its export began."""
+    content = {
+        "version": VERSION,
+        "pipeline": export.pipeline.name,
+        "database": export.pipeline.database,
+        "schema": export.schema,
+        "table": export.table,
+        "table_id": export.table_id,
+        "run_id": seal.run_id,
+        "requested_at": times.rfc3339(seal.requested_at),
+        "exported_at": times.rfc3339(exported_at),
+        "shard_date": export.shard_date.isoformat(),
+        "format": seal.format,
+        "description": seal.description,
+        "data_uri": seal.data_uri,
+        "data_generation": seal.data_generation,
+        "columns": seal.columns,
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+
+
+def read(content: bytes) -> Seal | None:
+    """What a schema file says. None if the content is no schema file of ours, and so seals nothing."""
+    try:
+        fields = json.loads(content)
+        return Seal(
+            run_id=fields["run_id"],
+            requested_at=times.moment(fields["requested_at"]),
+            data_uri=fields["data_uri"],
+            data_generation=int(fields["data_generation"]),
+            format=fields["format"],
+            columns=tuple(fields["columns"]),
+            description=fields["description"],
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

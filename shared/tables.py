@@ -1,0 +1,74 @@
+"""A table of the source, as its catalog describes it, and a shard: one day of it in BigQuery."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from shared.times import stamp, stamped_day
+
+_SHARD_NAME = re.compile(r"(?P<table_id>.+)_(?P<stamp>\d{8})", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """
+    A column of a table: `data_type` in PostgreSQL's own words, as `format_type()` writes them.
+
+    `base_type`: what a domain stands for, or `record[]` for an array of composites. A chain of domains is followed to its
+    end, in arrays too. None for all other types.
+    """
+
+    name: str
+    data_type: str
+    nullable: bool
+    comment: str | None = None
+    base_type: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The column as `table-exports` carries it."""
+        described = {"name": self.name, "data_type": self.data_type, "nullable": self.nullable, "comment": self.comment}
+        return described | ({"base_type": self.base_type} if self.base_type else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """
+    A table of the source.
+
+    `has_children`: other tables inherit from it; its rows are read without theirs. `row_security`: policies decide which of
+    its rows a user sees, the user of the export too.
+    """
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    comment: str | None = None
+    has_children: bool = False
+    row_security: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    def __hash__(self) -> int:
+        return hash((self.schema, self.name))  # not of all its columns
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shard:
+    """One day of one mirrored table in BigQuery. `table_id` is the table's, and its view's name."""
+
+    table_id: str
+    day: date
+
+    @property
+    def name(self) -> str:
+        """`orders_20261122`: the shard's own table id in BigQuery."""
+        return f"{self.table_id}_{stamp(self.day)}"
+
+    @classmethod
+    def named(cls, name: str) -> "Shard | None":
+        """The shard of that name. None if the name ends in no day of the calendar."""
+        match = _SHARD_NAME.fullmatch(name)
+        day = stamped_day(match["stamp"]) if match else None
+        return cls(match["table_id"], day) if match and day else None
