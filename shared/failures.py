@@ -45,6 +45,8 @@ _PASSING_REASONS = frozenset(
 )
 """Of BigQuery's jobs and calls (https://cloud.google.com/bigquery/docs/error-messages)."""
 _NO_SUCH_DATABASE = "3D000"
+OLDEST_POSTGRES = 11
+"""The oldest version that is supported."""
 
 _REPLAY = "then replay the message"
 _GRANT_BUCKET = "Grant the Cloud SQL instance's own service account roles/storage.objectAdmin on the pipeline's bucket, which must exist"
@@ -187,3 +189,10 @@ def of_postgres(pipeline: Pipeline, code: str | None, message: str | None) -> Bu
     if code == _NO_SUCH_DATABASE:
         return Permanent(f"{pipeline.instance} has no database {pipeline.database}: correct the pipeline's database")
     return Busy(f"the database {pipeline.database} of {pipeline.instance} says: {message}")
+
+
+def of_old_postgres(pipeline: Pipeline, version: str) -> Permanent:
+    """What to raise for a server that is too old."""
+    return Permanent(
+        f"{pipeline.instance} runs PostgreSQL {version}, and the mirror supports {OLDEST_POSTGRES} and later: upgrade the instance"
+    )

@@ -4,7 +4,9 @@ import re
 
 BEYOND = "holds a value that BigQuery cannot hold"
 """What the SELECT of an export complains of, behind `column` and the column's name."""
-_OUR_COMPLAINT = re.compile(rf"column .* {BEYOND}", re.DOTALL)
+REPLACED = "the table was replaced under its export"
+"""What it complains of when the table it reads is not the one that it saw."""
+_OUR_COMPLAINT = re.compile(rf"column .* {BEYOND}|{REPLACED}", re.DOTALL)
 
 _LONGEST = 1024
 """Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""

@@ -36,16 +36,19 @@ class Table:
     """
     A table of the source.
 
-    `has_children`: other tables inherit from it; its rows are read without theirs. `row_security`: policies decide which of
-    its rows a user sees, the user of the export too.
+    `is_partitioned`: its rows are those of its partitions. `row_security`: policies decide which of its rows a user sees, the
+    user of the export too. `server_major`: the version of PostgreSQL that has it.
+    `fault`: why it cannot be read, where its columns are not known.
     """
 
     schema: str
     name: str
     columns: tuple[Column, ...]
     comment: str | None = None
-    has_children: bool = False
+    is_partitioned: bool = False
     row_security: bool = False
+    server_major: int | None = None
+    fault: str | None = None
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.exporting import typemap
-from shared.exporting.sql import identifier, literal
+from shared.exporting import typemap, unchanged
+from shared.exporting.sql import call, identifier, literal
 from shared.exporting.typemap import MappedColumn
 from shared.messages.exports import TableExport
 
@@ -14,7 +14,7 @@ _SETTINGS = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
-    "extra_float_digits": "1",
+    "extra_float_digits": "3",
 }
 """PostgreSQL renders values by these, and a server, a database or a role may have set them otherwise."""
 
@@ -63,10 +63,11 @@ def _reference(column: MappedColumn) -> str:
 
 def _select(export: TableExport, values: Sequence[str]) -> str:
     # A subquery that calls a volatile function is neither dropped nor flattened: it runs before the first row is rendered.
-    settings = ", ".join(f"set_config({literal(name)}, {literal(value)}, true)" for name, value in _SETTINGS.items())
-    only = "ONLY " if export.has_children else ""
+    settings = ", ".join(call("set_config", literal(name), literal(value), "true") for name, value in _SETTINGS.items())
+    only = "ONLY " if export.only else ""
     table = f"{only}{identifier(export.schema)}.{identifier(export.table)}"
-    return f"SELECT {', '.join(values)} FROM (SELECT {settings}) AS settings, {table} AS t"
+    limit = unchanged.limit(export.schema, export.table, export.server_major)
+    return f"SELECT {', '.join(values)} FROM (SELECT {settings}) AS settings, {table} AS t LIMIT {limit}"
 
 
 def _json_object(columns: Sequence[MappedColumn], values: Sequence[str]) -> str:
@@ -76,4 +77,4 @@ def _json_object(columns: Sequence[MappedColumn], values: Sequence[str]) -> str:
         for place, (column, value) in enumerate(zip(columns, values, strict=True))
     ]
     groups = [members[start : start + _COLUMNS_PER_CONCAT] for start in range(0, len(members), _COLUMNS_PER_CONCAT)]
-    return " || ".join(f"concat({', '.join(group)})" for group in groups) + " || '}'"
+    return call("concat", *(call("concat", *group) for group in groups), literal("}"))

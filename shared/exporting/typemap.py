@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import names
-from shared.exporting import json_limits, sql
+from shared.exporting import json_limits
+from shared.exporting.sql import call, cast, complaint, infix
 from shared.redaction import BEYOND
 from shared.tables import Column
 
@@ -65,7 +66,7 @@ class MappedColumn:
 
 def _quoted(value: Sql) -> Sql:
     """The value's text as a JSON string."""
-    return lambda c: f"to_json({value(c)})::text"
+    return lambda c: _text(call("to_json", value(c)))
 
 
 def _itself(c: str) -> str:
@@ -73,88 +74,88 @@ def _itself(c: str) -> str:
 
 
 def _text(c: str) -> str:
-    return f"{c}::text"
+    return cast(c, "text")
 
 
 def _as(data_type: str, rendered: Sql = _itself) -> Sql:
     """
-    The rendered value, as it is; an error where the column has been given a type of another kind since, such as text.
+    The rendered value, as it is. An error if the column has been given a type of another kind since, such as text.
 
     A cast would not do, because it rounds.
     """
-    return lambda c: rendered(f"coalesce({c}, NULL::{data_type})")
+    return lambda c: rendered(f"coalesce({c}, {cast('NULL', data_type)})")
 
 
 def _own_text(c: str) -> str:
-    """A value's own output, where a cast would give another: padded char(n), inet without a mask. format() makes '' of NULL."""
-    return f"CASE WHEN {c} IS DISTINCT FROM NULL THEN to_json(format('%s', {c}))::text END"
+    """A value's own output. A cast would give another: padded char(n), inet without a mask. format() makes '' of NULL."""
+    own = _text(call("to_json", call("format", "'%s'", c)))
+    return f"CASE WHEN {infix(call('num_nulls', c), '=', '0')} THEN {own} END"
 
 
 def _number(c: str) -> str:
-    return f"to_json({c})::text"
+    return _text(call("to_json", c))
 
 
 def _amount(c: str) -> str:
-    return f"{c}::numeric::text"
+    return _text(cast(c, "numeric"))
 
 
 def _datetime(c: str) -> str:
-    return f"to_char({c}, 'YYYY-MM-DD HH24:MI:SS.US')"
+    return call("to_char", c, "'YYYY-MM-DD HH24:MI:SS.US'")
 
 
 def _instant(c: str) -> str:
-    return f"to_char({c} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00:00'"
+    return infix(_datetime(call("timezone", "'UTC'", c)), "||", "'+00:00'")
 
 
 def _time(c: str) -> str:
-    return f"to_char({c}, 'HH24:MI:SS.US')"
+    return call("to_char", c, "'HH24:MI:SS.US'")
 
 
 def _base64(c: str) -> str:
-    return f"translate(encode({c}, 'base64'), chr(10), '')"  # encode() breaks lines
+    return call("translate", call("encode", c, "'base64'"), call("chr", "10"), "''")  # encode() breaks lines
 
 
 def _blanked(c: str) -> str:
     """The text of a json in one line: raw control characters stand only between its tokens."""
-    return f"translate({c}::text, chr(9) || chr(10) || chr(13), '   ')"
+    return call("translate", _text(c), call("concat", *(call("chr", code) for code in ("9", "10", "13"))), "'   '")
 
 
 def _jsonb(c: str) -> str:
-    return f"to_jsonb({c})::text"
+    return _text(call("to_jsonb", c))
 
 
 def _json(c: str) -> str:
-    """Where jsonb would write out all digits of 1e300, or refuses what json takes: like `_blanked`, in one line."""
-    return _blanked(f"to_json({c})")
+    """For elements of which jsonb would write out all digits of 1e300, or that it refuses: like `_blanked`, in one line."""
+    return _blanked(call("to_json", c))
 
 
 def _is_finite(c: str) -> str:
-    return f"{c}::text NOT IN ('NaN', 'Infinity', '-Infinity')"
+    values = cast("ARRAY['NaN', 'Infinity', '-Infinity']", "text[]")
+    return infix(_text(c), "<>", f"ALL ({values})")
 
 
-def _is_day(c: str) -> str:
-    return f"{c} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"
+def _from(least: str, data_type: str, operator: str, most: str) -> Sql:
+    """Whether a value is at least the one, and below or at the other."""
+    lower, upper = cast(f"'{least}'", data_type), cast(f"'{most}'", data_type)
+    return lambda c: f"{infix(c, '>=', lower)} AND {infix(c, operator, upper)}"
 
 
 def _is_time(c: str) -> str:
-    return f"{c} < TIME '24:00:00'"
-
-
-def _is_datetime(c: str) -> str:
-    return f"{c} >= TIMESTAMP '0001-01-01 00:00:00' AND {c} < TIMESTAMP '10000-01-01 00:00:00'"
-
-
-def _is_instant(c: str) -> str:
-    return f"{c} >= TIMESTAMPTZ '0001-01-01 00:00:00+00' AND {c} < TIMESTAMPTZ '10000-01-01 00:00:00+00'"
+    return infix(c, "<", cast("'24:00:00'", "time"))
 
 
 def _is_held_json(text: Sql) -> Sql:
     return lambda c: json_limits.held(text(c))
 
 
+_is_day = _from("0001-01-01", "date", "<=", "9999-12-31")
+_is_datetime = _from("0001-01-01 00:00:00", "timestamp", "<", "10000-01-01 00:00:00")
+_is_instant = _from("0001-01-01 00:00:00+00", "timestamptz", "<", "10000-01-01 00:00:00+00")
+
 _TEXT = Kind("STRING", _itself, _own_text)
-_INTEGER = Kind("INT64", _as("bigint"), _quoted(_as("bigint", _text)))
-_FLOAT = Kind("FLOAT64", _as("double precision"), _as("double precision", _number))
+_INTEGER = Kind("INT64", _as("int8"), _quoted(_as("int8", _text)))
+_FLOAT = Kind("FLOAT64", _as("float8"), _as("float8", _number))
 _JSON = Kind("JSON", _text, _blanked, holds=_is_held_json(_text))
 _ARRAY = Kind("JSON", _jsonb, _jsonb)
 _WIDE_ARRAY = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
@@ -173,9 +174,9 @@ _BY_NAME = {
     "integer": _INTEGER,
     "bigint": _INTEGER,
     "oid": _INTEGER,
-    "real": replace(_FLOAT, csv=_as("real"), ndjson=_as("real", _number)),
+    "real": replace(_FLOAT, csv=_as("float4"), ndjson=_as("float4", _number)),
     "double precision": _FLOAT,
-    "boolean": Kind("BOOL", _as("boolean", _text), _as("boolean", _text)),
+    "boolean": Kind("BOOL", _as("bool", _text), _as("bool", _text)),
     "money": Kind("NUMERIC", _amount, _quoted(_amount)),
     "date": Kind("DATE", _itself, _quoted(_text), holds=_is_day),
     "time without time zone": Kind("TIME", _time, _quoted(_time), holds=_is_time),
@@ -246,9 +247,8 @@ def _guarded(column: MappedColumn, value: str, reference: str, unrepresentable: 
     holds = column.kind.holds(reference)
     if unrepresentable != "fail":
         return f"CASE WHEN {holds} THEN {value} END"
-    # An unknown setting raises an error that repeats its name, and no part of a row.
-    complaint = sql.literal(f"column {column.source.name} {BEYOND}")
-    return f"CASE WHEN {reference} IS NULL OR {holds} THEN ({value})::text ELSE current_setting({complaint}) END"
+    too_much = complaint(f"column {column.source.name} {BEYOND}")
+    return f"CASE WHEN {reference} IS NULL OR {holds} THEN {_text(value)} ELSE {too_much} END"
 
 
 def _description(comment: str | None, note: str | None) -> str | None:

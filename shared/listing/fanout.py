@@ -135,7 +135,8 @@ def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int
         replace=request.replace,
         columns=table.columns,
         comment=table.comment,
-        has_children=table.has_children,
+        only=not table.is_partitioned,
+        server_major=table.server_major,
         run_tables=run_tables,
     )
 

@@ -72,6 +72,8 @@ def _reason_to_refuse(table: Table, ids: Mapping[Table, str], shared_ids: Collec
         return f"{table} would be called {table_id} in BigQuery, as {', '.join(others)} would: exclude all but one, or rename"
     if table_id in bucket.RESERVED:
         return f"{table} would be called {table_id}, which the mirror keeps for itself: exclude or rename it"
+    if table.fault:
+        return f"{table} cannot be read: {table.fault}"
     if not table.columns:
         return f"{table} has no columns, and BigQuery has no such tables: exclude it"
     return None

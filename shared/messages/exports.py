@@ -53,19 +53,22 @@ class TableExport(TableOfRun):
     """
     The wish to export it, with all that this needs, so that nobody has to ask the database again.
 
-    `run_tables`: how many tables the run has, None if the message does not say.
+    `only`: without the rows of tables that inherit from it. `server_major`: the version of PostgreSQL that has it.
+    `run_tables`: how many tables the run has. None if the message does not say.
     """
 
     columns: tuple[Column, ...]
     comment: str | None = None
-    has_children: bool = False
+    only: bool = False
+    server_major: int | None = None
     run_tables: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The message as `table-exports` carries it, and as a run's manifest records it."""
         return TableOfRun.to_json(self) | {
             "comment": self.comment,
-            "has_children": self.has_children,
+            "only": self.only,
+            "server_major": self.server_major,
             "run_tables": self.run_tables,
             "columns": [column.to_json() for column in self.columns],
         }
@@ -184,7 +187,8 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
         table_id=names.table_id(of_run["schema"], of_run["table"], of_run["pipeline"].schemas[0]),
         columns=tuple(_column(column) for column in fields.objects("columns", "column of a table export")),
         comment=fields.text_or_none("comment"),
-        has_children=fields.flag("has_children", default=False),
+        only=fields.flag("only", default=fields.flag("has_children", default=False)),  # as it was called before 0.2
+        server_major=fields.number_or_none("server_major"),
         run_tables=fields.number_or_none("run_tables"),
     )
 
