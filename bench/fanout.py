@@ -27,7 +27,8 @@ from local.source import INSTANCE
 from local.storage import Storage as StorageServer
 from shared import bucket as paths
 from shared import pipelines
-from shared.gcp.postgres import _CATALOG, Postgres
+from shared.gcp.catalog import QUERY
+from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
 from shared.listing import fanout
@@ -175,7 +176,7 @@ def _bare(around: _Around, calls: Sequence[list[PubsubMessage]]) -> None:
     host, _, port = around.server.host.partition(":")
     with closing(pg8000.dbapi.connect(Server.user, host=host, port=int(port))) as connection:
         cursor = connection.cursor()
-        cursor.execute(_CATALOG, (["public"],))
+        cursor.execute(QUERY, (["public"],))
         cursor.fetchall()
     for call in calls:
         around.publisher.publish(topic=topic("TABLE_EXPORTS"), messages=call)

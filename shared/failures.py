@@ -19,7 +19,7 @@ from enum import Enum
 
 from shared.errors import Busy, HandBack, LostRace, Permanent
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND, without_values
+from shared.redaction import BEYOND, REPLACED, without_values
 
 BUSY = "operationInProgress"
 """Another operation has the instance's one slot. It came as 403 in earlier years and comes as 409 now, so the status is open."""
@@ -66,6 +66,7 @@ _REMEDIES_OF_DATAFLOW = {
     404: "Correct the template and the region of the pipeline's dataflow setting",
 }
 _REMEDIES_OF_OPERATION = {
+    REPLACED: "Request the table at a time when nothing truncates it or makes it again",
     BEYOND: 'Correct the rows, or have the pipeline say "unrepresentable": "null" or "string"',
     "permission denied": "Grant SELECT on the table to cloudsqlsuperuser, the role that Cloud SQL exports with",
     "bucket": _GRANT_BUCKET,
@@ -79,6 +80,11 @@ _ALTERED = re.compile(
     re.DOTALL,
 )
 """PostgreSQL's words for a SELECT that names what has been dropped, renamed or given another type."""
+_OUTAGE = re.compile(
+    r"database system is (starting up|shutting down|in recovery)|not (yet )?accepting connections|administrator command|"
+    r"[Cc]onnection refused|server closed the connection unexpectedly"
+)
+"""Its words, and those of its clients, for a server that restarts or fails over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,9 @@ class ApiError:
 class OperationFailure(Enum):
     """What the error of an operation that is done says of the next try."""
 
-    PASSING = "it may go well"
+    UNKNOWN = "it may go well"
+    PASSING = "it will go well, after a while"
+    REPLACED = "it will go well, unless the table is replaced again meanwhile"
     ALTERED = "it will go as badly, unless the table is described as it is now"
     HOPELESS = "it will go as badly"
 
@@ -153,7 +161,11 @@ def of_operation(error: str) -> OperationFailure:
     """What the error of an operation that is done says of the next try."""
     if BEYOND in error:
         return OperationFailure.HOPELESS
-    return OperationFailure.ALTERED if _ALTERED.search(error) else OperationFailure.PASSING
+    if REPLACED in error:
+        return OperationFailure.REPLACED
+    if _OUTAGE.search(error):
+        return OperationFailure.PASSING
+    return OperationFailure.ALTERED if _ALTERED.search(error) else OperationFailure.UNKNOWN
 
 
 def remedy_of_operation(error: str) -> str:

@@ -122,9 +122,12 @@ class _Delivery:
 
     def _settle_at_once(self) -> tuple[Outcome, Seen]:
         seen = self._look()
-        while isinstance(step := steps.next_step(self._export, seen, self._published_at), steps.Advance):
+        while isinstance(step := self._next_step(seen), steps.Advance):
             seen = self._advance(step, seen)
         return self._end(step, seen), seen
+
+    def _next_step(self, seen: Seen) -> steps.Step:
+        return steps.next_step(self._export, seen, self._published_at, self._services.clock.now())
 
     def _look(self) -> Seen:
         """What the files say. Operations are not asked for: an export may have begun since, though its start was refused."""
@@ -167,6 +170,9 @@ class _Delivery:
                 return self._start(seen)
             case steps.Wait(operation):
                 return self._wait(operation, seen)
+            case steps.Rest(until, reason, name):
+                self._patience.pause(-self._patience.age(until).total_seconds(), reason, name)
+                return self._look()
             case steps.Move(operation, staged):
                 source = Source(operation.inserted_at, operation.seconds or 0, operation.name)
                 return replace(seen, data=self.pair.move(staged, seen.data, source), staged=None)

@@ -6,7 +6,9 @@ So nothing is remembered: each delivery looks at the files and at the instance's
 
     nothing there ──▶ Start ──▶ Wait ──▶ Move ──▶ SealPair ──▶ Announce
                         ▲        │ failed
-                        └─ Clear ◀┤ too often ──▶ GiveUp
+                        ├─ Clear ◀┤
+                        └─ Rest ◀─┤ for a reason that passes
+                                 ├ too often ──▶ GiveUp
                                  └ its table has been altered ──▶ Relist
 
 What stands already, of this run or another, ends it at once: Announce or Skip.
@@ -14,7 +16,7 @@ What stands already, of this run or another, ends it at once: Announce or Skip.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from shared import failures
@@ -25,6 +27,11 @@ from shared.runs.schema_file import Seal
 
 MOST_FAILURES = 5
 """Failed operations of one table since its message was published, after which the failure counts as permanent."""
+PASSES_WITHIN = timedelta(minutes=5)
+"""How long failures that are known to pass do not count, from the first of them on."""
+
+_RESTS = (5, 10, 20, 40)
+"""Seconds from a failure that passes to the next try: the first time, the second, the third, and then always."""
 
 _HOW_TO_REPLACE = 'say "replace": true in the request to have the rows of today in their place'
 
@@ -129,6 +136,15 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """It failed for a reason that passes: let time pass until then, and look again."""
+
+    until: datetime
+    reason: str
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Relist:
     """The table is not as it was described: have it described again, if it has not been in this run."""
 
@@ -144,13 +160,13 @@ class GiveUp:
     operation: str
 
 
-Advance = AskOperations | Clear | Start | Wait | Move | SealPair
+Advance = AskOperations | Clear | Start | Wait | Rest | Move | SealPair
 End = Announce | Skip | Leave | Relist | GiveUp
 Step = Advance | End
 
 
-def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
-    """What to do for a table, given what is seen; `published_at` is when the message that asks for it was published."""
+def next_step(export: TableExport, seen: Seen, published_at: datetime, now: datetime) -> Step:
+    """What to do for a table, given what is seen. `published_at` is when the message that asks for it was published."""
     if seen.seal and seen.seal.run_id == export.run_id:
         return Announce(seen.seal)
     if reason := _reason_to_skip(export, seen):
@@ -161,7 +177,7 @@ def next_step(export: TableExport, seen: Seen, published_at: datetime) -> Step:
         return SealPair(seen.data)
     if seen.operations is None:
         return AskOperations()
-    return _after_operations(seen.operations, seen, published_at)
+    return _after_operations(seen.operations, seen, published_at, now)
 
 
 def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
@@ -174,7 +190,7 @@ def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
     return None
 
 
-def _after_operations(operations: Sequence[Operation], seen: Seen, published_at: datetime) -> Step:
+def _after_operations(operations: Sequence[Operation], seen: Seen, published_at: datetime, now: datetime) -> Step:
     newest = operations[0] if operations else None
     if newest and not newest.done:
         return Wait(newest)
@@ -182,18 +198,59 @@ def _after_operations(operations: Sequence[Operation], seen: Seen, published_at:
         return Move(newest, seen.staged)
     # Success without a file, which something else has deleted, is no success.
     failed = [operation for operation in operations if operation.inserted_at >= published_at]
-    return _after_failures(failed, seen.description) or (Clear() if seen.staged else Start())
+    next_try = Clear() if seen.staged else Start()
+    return (_after_failures(failed, seen.description, now) or next_try) if failed else next_try
 
 
-def _after_failures(failed: Sequence[Operation], description: Description) -> Relist | GiveUp | None:
-    """The end, if this message's failed operations, newest first, are reason for it."""
-    if not failed:
-        return None
-    error = failed[0].error or "its file has disappeared"
+def _after_failures(
+    failed: Sequence[Operation], description: Description, now: datetime
+) -> Rest | Relist | GiveUp | None:
+    """What comes before the next try, or in its place, after this message's failed operations, newest first."""
+    newest = failed[0]
+    error = newest.error or "its file has disappeared"
     reason = f"its export failed {len(failed)} times, at last with: {error}. {failures.remedy_of_operation(error)}"
     kind = failures.of_operation(error)
     # Once described again, it may still fail by an operation that a late delivery of the first description has begun.
     if kind is OperationFailure.ALTERED and description is Description.FIRST:
-        return Relist(reason, failed[0].name)
-    too_often = len(failed) >= MOST_FAILURES or kind is OperationFailure.HOPELESS
-    return GiveUp(reason, failed[0].name) if too_often else None
+        return Relist(reason, newest.name)
+    if kind is OperationFailure.HOPELESS or _counted(failed) >= MOST_FAILURES:
+        return GiveUp(reason, newest.name)
+    until = (newest.ended_at or now) + timedelta(seconds=_rest(failed))
+    return Rest(until, reason, newest.name) if now < until else None
+
+
+def _counted(failed: Sequence[Operation]) -> int:
+    """How many failures count: all but those that pass, for a while after the first of their series."""
+    return sum(not _passes(each) for each in failed) + sum(
+        each.inserted_at - series[-1].inserted_at > PASSES_WITHIN for series in _series(failed) for each in series
+    )
+
+
+def _rest(failed: Sequence[Operation]) -> int:
+    """Seconds between the newest failure and the next try. A table that was replaced is read again at once, five times."""
+    if not _passes(failed[0]):
+        return 0
+    series = _series(failed)[0]
+    tries = len(series) - (MOST_FAILURES if _kind(failed[0]) is OperationFailure.REPLACED else 0)
+    return _RESTS[min(tries, len(_RESTS)) - 1] if tries > 0 else 0
+
+
+def _series(failed: Sequence[Operation]) -> list[list[Operation]]:
+    """The failures that pass, newest first, by series: each began soon after the end of the one before."""
+    series: list[list[Operation]] = []
+    for each in failed:
+        if not _passes(each):
+            continue
+        if series and series[-1][-1].inserted_at - (each.ended_at or each.inserted_at) <= PASSES_WITHIN:
+            series[-1].append(each)
+        else:
+            series.append([each])
+    return series
+
+
+def _passes(failed: Operation) -> bool:
+    return _kind(failed) in {OperationFailure.PASSING, OperationFailure.REPLACED}
+
+
+def _kind(failed: Operation) -> OperationFailure:
+    return failures.of_operation(failed.error or "")

@@ -195,7 +195,8 @@ class Database:
             shard_date=date(2026, 11, 22),
             replace=True,
             columns=table.columns,
-            has_children=table.has_children,
+            only=not table.is_partitioned,
+            server_major=table.server_major,
         )
         return statement.extraction(export, typemap.mapped(export.columns, unrepresentable))
 

@@ -19,6 +19,7 @@ from shared.exporting.steps import (
     Move,
     Operation,
     Relist,
+    Rest,
     SealPair,
     Seen,
     Skip,
@@ -28,7 +29,7 @@ from shared.exporting.steps import (
 )
 from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND
+from shared.redaction import BEYOND, REPLACED
 from shared.runs.schema_file import Seal
 from shared.tables import Column
 
@@ -63,11 +64,22 @@ def operation(name: str = "op", after: float = 1, *, done: bool = True, error: s
     return Operation(name, began, URI, done, began + timedelta(seconds=3) if done else None, error)
 
 
-def step(seen: Seen, export: TableExport = EXPORT) -> Step:
-    return steps.next_step(export, seen, PUBLISHED_AT)
+def step(seen: Seen, export: TableExport = EXPORT, now: datetime = PUBLISHED_AT + timedelta(hours=1)) -> Step:
+    return steps.next_step(export, seen, PUBLISHED_AT, now)
+
+
+def failures(error: str, *after: float) -> tuple[Operation, ...]:
+    """Operations that failed, each begun so many seconds after the message was published, as they are given: newest first."""
+    return tuple(operation(f"op{seconds:g}", seconds, error=error) for seconds in reversed(after))
 
 
 SUPERSEDED = Description.SUPERSEDED
+OUTAGES = (
+    "connection to server failed: FATAL:  the database system is starting up",
+    "FATAL:  the database system is shutting down",
+    "FATAL:  terminating connection due to administrator command",
+    "could not connect to server: Connection refused",
+)
 RUNNING, SUCCEEDED, FAILED = operation(done=False), operation(), operation(error="disk full")
 ALTERED = operation("altered", error="ERROR:  column t.note does not exist")
 HOPELESS = operation("hopeless", error=f"column due {BEYOND}")
@@ -192,6 +204,63 @@ def test_an_alteration_that_an_earlier_message_met_is_tried_again() -> None:
 
 def test_only_the_last_failure_counts_as_an_alteration() -> None:
     assert step(Seen(operations=(FAILED, ALTERED))) == Start()
+
+
+@pytest.mark.parametrize("error", OUTAGES)
+@pytest.mark.parametrize(("times", "rest"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 40), (6, 40)])
+def test_a_failure_that_passes_is_tried_again_after_a_while_and_does_not_count(
+    error: str, times: int, rest: int
+) -> None:
+    failed = failures(error, *range(10, 10 + 8 * times, 8))
+    ended = failed[0].ended_at
+    assert ended
+
+    early = step(Seen(operations=failed), now=ended + timedelta(seconds=rest - 1))
+    late = step(Seen(operations=failed), now=ended + timedelta(seconds=rest))
+
+    assert isinstance(early, Rest)
+    assert early.until == ended + timedelta(seconds=rest)
+    assert error in early.reason
+    assert late == Start()
+
+
+def test_a_table_that_was_replaced_under_its_export_is_read_again_at_once_five_times() -> None:
+    replaced = [failures(REPLACED, *range(1, 4 * times, 4)) for times in (1, 5, 6, 7)]
+    just_now = [failed[0].ended_at for failed in replaced]
+
+    taken = [
+        step(Seen(operations=failed), now=at or PUBLISHED_AT) for failed, at in zip(replaced, just_now, strict=True)
+    ]
+
+    assert taken[:2] == [Start(), Start()]
+    rests = [
+        (each.until - at).total_seconds()
+        for each, at in zip(taken, just_now, strict=True)
+        if isinstance(each, Rest) and at
+    ]
+    assert rests == [5, 10]
+
+
+def test_failures_that_pass_count_once_they_have_lasted_five_minutes() -> None:
+    lasting = failures(OUTAGES[0], *range(1, 301, 43))
+    longer = failures(OUTAGES[0], *range(1, 301, 43), 310, 353, 396, 439, 482)
+
+    assert not isinstance(step(Seen(operations=lasting)), GiveUp)
+    assert isinstance(step(Seen(operations=longer[1:])), Start)
+    assert isinstance(step(Seen(operations=longer)), GiveUp)
+
+
+def test_an_outage_long_after_another_has_its_own_five_minutes() -> None:
+    twice = failures(OUTAGES[0], *range(1, 301, 43), *range(5_000, 5_300, 43))
+
+    assert step(Seen(operations=twice), now=PUBLISHED_AT + timedelta(hours=2)) == Start()
+
+
+def test_failures_that_pass_leave_the_others_their_five_tries() -> None:
+    mixed = (operation("last", 60, error="disk 5"), *failures(OUTAGES[0], 20, 40), *FAILURES[2:])
+
+    assert step(Seen(operations=mixed)) == Start()
+    assert isinstance(step(Seen(operations=(operation("more", 70, error="disk 6"), *mixed))), GiveUp)
 
 
 def test_values_that_bigquery_cannot_hold_are_given_up_at_their_first_failure() -> None:
