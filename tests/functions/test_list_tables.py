@@ -61,13 +61,14 @@ def test_a_message_carries_all_that_the_export_needs(stage: Stage) -> None:
         "shard_date": "2026-01-15",
         "replace": True,
         "comment": "All orders.",
-        "has_children": False,
+        "only": True,
+        "server_major": 18,
         "run_tables": 1,
         "columns": [
             {"name": "id", "data_type": "bigint", "nullable": False, "comment": None},
             {
                 "name": "total",
-                "data_type": "price",
+                "data_type": "public.price",
                 "nullable": True,
                 "comment": "in euros",
                 "base_type": "numeric(12,2)",
@@ -88,16 +89,16 @@ def test_a_partitioned_table_is_listed_once_without_its_partitions(stage: Stage)
     list_tables.receive(REQUEST)
 
     [export] = exports(stage)
-    assert (export["table"], export["has_children"]) == ("events", False)
+    assert (export["table"], export["only"]) == ("events", False)
 
 
-def test_a_table_that_others_inherit_from_says_so(stage: Stage) -> None:
+def test_a_table_is_read_without_those_that_inherit_from_it_or_will(stage: Stage) -> None:
     stage.run("CREATE TABLE animals (name text)", "CREATE TABLE dogs (barks bool) INHERITS (animals)")
     list_tables = stage.function("list_tables")
 
     list_tables.receive(REQUEST)
 
-    assert {export["table"]: export["has_children"] for export in exports(stage)} == {"animals": True, "dogs": False}
+    assert {export["table"]: export["only"] for export in exports(stage)} == {"animals": True, "dogs": True}
 
 
 def test_only_tables_are_listed(stage: Stage) -> None:

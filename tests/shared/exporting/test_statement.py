@@ -22,6 +22,7 @@ from shared.gcp.postgres import Postgres as Source
 from shared.listing import selection
 from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
+from tests.shared.exporting import usurpers
 
 HOSTILE = {
     "timezone": "Asia/Kathmandu",
@@ -171,6 +172,7 @@ class Database:
     def __init__(self, server: Postgres, connection: pg8000.native.Connection) -> None:
         self.run = connection.run
         self._copy = connection.execute_unnamed
+        self.search_path = "DEFAULT"
         self._pipeline = Pipeline("p", "p:r:i", "postgres", server.user, "bucket", "shards", "views", host=server.host)
 
     def make(self, columns: str, *rows: str, name: str = "x") -> None:
@@ -209,6 +211,7 @@ class Database:
         options = f"FORMAT csv, QUOTE {quote}, ESCAPE {escape}, DELIMITER {delimiter}"
         written = io.BytesIO()
         self.run("START TRANSACTION READ ONLY")
+        self.run(f"SET LOCAL search_path = {self.search_path}")
         try:
             self._copy(f"COPY ({wanted.query}) TO STDOUT WITH ({options})", stream=written)
         finally:
@@ -216,11 +219,16 @@ class Database:
         return written.getvalue().decode()
 
 
-@pytest.fixture(name="database", scope="module", params=[{}, HOSTILE], ids=["default", "hostile"])
+@pytest.fixture(name="database", scope="module", params=["default", "hostile", "usurped"])
 def _database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    with Postgres(request.param) as server, closing(server.connect()) as connection:
+    with Postgres(HOSTILE if request.param == "hostile" else {}) as server, closing(server.connect()) as connection:
         connection.run(TYPES)
-        yield Database(server, connection)
+        database = Database(server, connection)
+        if request.param == "usurped":
+            for statement in usurpers.STATEMENTS:
+                connection.run(statement)
+            database.search_path = f"{usurpers.SCHEMA}, public, pg_catalog"
+        yield database
 
 
 def lines(*records: str) -> str:
