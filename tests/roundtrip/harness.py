@@ -50,7 +50,7 @@ _OWN_OUTPUT = (  # of PostgreSQL: what the mirror promises for text, said here o
     "SET DateStyle = 'ISO'",
     "SET IntervalStyle = 'postgres'",
     "SET bytea_output = 'hex'",
-    "SET extra_float_digits = 1",
+    "SET extra_float_digits = 3",
     "SET standard_conforming_strings = on",
 )
 

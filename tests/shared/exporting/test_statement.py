@@ -39,6 +39,13 @@ CREATE TYPE pair AS (a integer, b text);
 CREATE DOMAIN euros AS numeric(12,2);
 CREATE DOMAIN price AS euros;
 CREATE DOMAIN numbers AS integer[];
+CREATE DOMAIN num AS numeric;
+CREATE DOMAIN nums AS num[];
+CREATE DOMAIN more AS nums;
+CREATE DOMAIN floats AS float8[];
+CREATE TYPE amount AS (a num);
+CREATE DOMAIN amounts AS amount[];
+CREATE DOMAIN documents AS jsonb[];
 """
 LONG_BASE64 = base64.b64encode(b"\x00\xff" * 60).decode()  # encode() of PostgreSQL breaks its lines
 UUID = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
@@ -132,6 +139,8 @@ HELD = [
     ("pair", "ROW(NULL, NULL)", '"(,)"', '"(,)"'),
     ("price", "1.5", "1.50", '"1.50"'),
     ("numbers", "'{1}'", "[1]", "[1]"),
+    ("nums", "'{1.50,NULL}'", '"[1.50, null]"', "[1.50, null]"),
+    ("floats", "'{1e300}'", "[1e+300]", "[1e+300]"),
 ]
 # A type, an SQL expression of a value that BigQuery's has not, and PostgreSQL's own text for it.
 UNREPRESENTABLE = [
@@ -298,6 +307,29 @@ def test_values_that_do_not_fit_are_their_own_text_where_columns_are_strings(typ
 
     assert in_csv == lines(",".join(own), "," * (len(own) - 1))
     assert in_ndjson == lines(row([f'"{text}"' for text in own]), row(["null"] * len(own)))
+
+
+@EITHER
+@pytest.mark.parametrize(
+    ("data_type", "held", "beyond"),
+    [
+        *((of, "'{1.5}'", "'{3.14159265358979323846}'") for of in ("numeric[]", "num[]", "nums", "more")),
+        ("nums[]", """'{"{1.5}"}'""", """'{"{1e400}"}'"""),
+        ("more[]", """'{"{1.5}"}'""", """'{"{1e400}"}'"""),
+        ("amount[]", "ARRAY[ROW(1.5)]::amount[]", "ARRAY[ROW(1e400)]::amount[]"),
+        ("amounts", "ARRAY[ROW(1.5)]::amount[]", "ARRAY[ROW(1e400)]::amount[]"),
+        ("documents", "ARRAY['1.5']::jsonb[]", "ARRAY['3.14159265358979323846']::jsonb[]"),
+    ],
+)
+def test_a_number_beyond_bigquery_makes_its_array_null_whatever_domains_lie_between(
+    database: Database, file_format: str, data_type: str, held: str, beyond: str
+) -> None:
+    database.make(f"id integer NOT NULL, numbers {data_type}", f"1, {held}", f"2, {beyond}")
+
+    first, second = database.export(file_format).splitlines()
+
+    assert "1.5" in first
+    assert second == {"csv": "2,", "ndjson": '{"id":"2","numbers":null}'}[file_format]
 
 
 def test_a_json_is_the_text_of_a_string_where_columns_are_strings(database: Database) -> None:
