@@ -3,9 +3,10 @@ Whether a failure passes by itself, and what to do about one that does not: the 
 
     of_admin_api    a call of the Cloud SQL Admin API that was refused     Busy, HandBack or Permanent
     of_operation    an operation of Cloud SQL that ended with an error     OperationFailure
-    of_storage      a call of Cloud Storage that was refused               Busy, LostRace or Permanent
+    of_storage      a call of Cloud Storage that was refused               Busy, LostRace or Permanent; None: nobody expects it
     of_bigquery     a call of BigQuery that was refused                    HandBack or Permanent
     passes          a job of BigQuery that failed for a reason             true or false
+    code_passes     the same, as the audit log tells it                    true or false
     of_dataflow     a call of Dataflow that was refused                    Busy or Permanent
     of_postgres     an error of the source database                        Busy or Permanent
 
@@ -19,11 +20,11 @@ from enum import Enum
 
 from shared.errors import Busy, HandBack, LostRace, Permanent
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND, REPLACED, without_values
+from shared.redaction import BEYOND, REPLACED, one_line, without_values
 
 BUSY = "operationInProgress"
 """Another operation has the instance's one slot. It came as 403 in earlier years and comes as 409 now, so the status is open."""
-_RATE_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
+_RATE_LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"})
 _NOT_RUNNING = "instance is not running"
 
 _STOPPED = frozenset({"SUSPENDED", "FAILED", "PENDING_DELETE"})
@@ -44,6 +45,8 @@ _PASSING_REASONS = frozenset(
     }
 )
 """Of BigQuery's jobs and calls (https://cloud.google.com/bigquery/docs/error-messages)."""
+_PASSING_CODES = frozenset({1, 4, 8, 10, 13, 14})
+"""CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE: https://cloud.google.com/apis/design/errors"""
 _NO_SUCH_DATABASE = "3D000"
 OLDEST_POSTGRES = 11
 """The oldest version that is supported."""
@@ -75,6 +78,25 @@ _REMEDIES_OF_OPERATION = {
     "replica": "Name the primary instance: a read replica cannot export CSV files",
 }
 """By words of the operation's error."""
+_PERIMETER = re.compile(
+    r"prohibited by organization's policy(?:.*?vpcServiceControlsUniqueIdentifier\W+([\w-]+))?", re.DOTALL
+)
+"""VPC Service Controls, of any service. Whoever runs them finds the refusal by the identifier."""
+_NO_BILLING = re.compile(
+    "accountDisabled|UserProjectAccountProblem|billingNotEnabled|billing account|requires billing|billing disabled"
+)
+_REMEDIES_OF_STORAGE = {
+    "retentionPolicyNotMet|retention policy": "Take the retention off the bucket and its objects, or give the pipeline another bucket",
+    r"objectUnderActiveHold|under active \S+ hold": "Release the hold, and switch the bucket's default hold off",
+    "cloudKms|Cloud KMS": "Enable the bucket's key, and grant Cloud Storage's agent roles/cloudkms.cryptoKeyEncrypterDecrypter on it",
+    "userProjectMissing|requester ?pays": "Switch Requester Pays off: Cloud SQL cannot export into such a bucket",
+}
+"""By Google's word for the reason, or by words of the message: a download is refused in plain text, and a hold is `forbidden`."""
+_REMEDIES_OF_STORAGE_BY_STATUS = {
+    400: "Mend what it says",
+    412: "Nobody else has changed it. Lift the organization's policy that forbids this, or give the pipeline another bucket",
+}
+_GRANT_OBJECTS = "Grant the function's service account roles/storage.objectUser on the bucket"
 _ALTERED = re.compile(
     r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast|be matched)\b",
     re.DOTALL,
@@ -145,16 +167,18 @@ def of_admin_api(error: ApiError, state: str = "", activation_policy: str = "") 
         return Busy(error.said)  # it has been started, or restarts
     if error.status == 409:
         return HandBack(error.said)  # a conflict of another kind: not for waiting here, but not for good either
-    if "bucket" in error.message:  # with 403 or 412
-        return Permanent(f"{error.said}. {_GRANT_BUCKET}, {_REPLAY}")
-    return Permanent(f"{error.said}. {_REMEDIES_OF_ADMIN_API.get(error.status, 'Correct the request')}, {_REPLAY}")
+    ours = (
+        _GRANT_BUCKET if "bucket" in error.message else _REMEDIES_OF_ADMIN_API.get(error.status, "Correct the request")
+    )
+    return Permanent(f"{error.said}. {_remedy_of_project(error) or ours}, {_REPLAY}")
 
 
 def of_dataflow(error: ApiError) -> Busy | Permanent:
     """What to raise for a refused call of Dataflow."""
     if error.passes:
         return Busy(error.said)
-    return Permanent(f"{error.said}. {_REMEDIES_OF_DATAFLOW.get(error.status, 'Correct the request')}, {_REPLAY}")
+    ours = _REMEDIES_OF_DATAFLOW.get(error.status, "Correct the request")
+    return Permanent(f"{error.said}. {_remedy_of_project(error) or ours}, {_REPLAY}")
 
 
 def of_operation(error: str) -> OperationFailure:
@@ -174,26 +198,61 @@ def remedy_of_operation(error: str) -> str:
     return f"{next(found, 'Mend what it says')}, {_REPLAY}"
 
 
-def of_storage(where: str, status: int) -> Busy | LostRace | Permanent | None:
-    """What to raise for a refused call about the object `where`. None for a status that nobody expects."""
-    if status == 412:
-        return LostRace(f"{where} has changed")
-    if status in {401, 403}:
-        return Permanent(
-            f"no access to {where}: grant this function's service account roles/storage.objectUser on the bucket"
-        )
-    return Busy(f"Cloud Storage cannot serve {where}: {status}") if status == 429 or status >= 500 else None
+def of_storage(error: ApiError, *, raced: bool = True) -> Busy | LostRace | Permanent | None:
+    """
+    What to raise for a refused call of Cloud Storage. None for a status that nobody expects.
+
+    `raced`: whether something has changed that the call had set as its condition. A policy of the organization is told in the
+    same way as a lost race, and only another look tells them apart.
+    """
+    said = f"{error.what}: {error.status} {one_line(error.message)[:400].rstrip('.')}"
+    if error.passes or error.status == 409:
+        return Busy(f"Cloud Storage cannot serve {said}")
+    if error.status == 412 and raced:
+        return LostRace(f"{error.what} has changed")
+    if error.status not in {400, 401, 403, 412}:
+        return None
+    told = _told(error)
+    found = (remedy for words, remedy in _REMEDIES_OF_STORAGE.items() if re.search(words, told, re.IGNORECASE))
+    ours = next(found, _REMEDIES_OF_STORAGE_BY_STATUS.get(error.status, _GRANT_OBJECTS))
+    return Permanent(f"{said}. {_remedy_of_project(error) or ours}, {_REPLAY}")
 
 
 def of_bigquery(what: str, reason: str, message: str) -> HandBack | Permanent:
     """What to raise for a refused call. A spent quota comes as a refusal, too, and passes."""
     said = f"BigQuery refuses {what}: {without_values(message)}"
-    return HandBack(said) if passes(reason) else Permanent(said)
+    if passes(reason):
+        return HandBack(said)
+    remedy = _remedy_of_project(ApiError(what, 403, {reason}, message))
+    return Permanent(f"{said.rstrip('.')}. {remedy}, {_REPLAY}" if remedy else said)
+
+
+def _remedy_of_project(error: ApiError) -> str | None:
+    """What to do about a refusal that is one for each call of the project, whatever its roles. None if it is another."""
+    if perimeter := _PERIMETER.search(error.message):
+        told = f"the identifier {perimeter[1]}" if perimeter[1] else "what it says"
+        return (
+            f"Give {told} to the administrators of VPC Service Controls, who can let the function's service account in"
+        )
+    return "Open the project's billing account" if _NO_BILLING.search(_told(error)) else None
+
+
+def _told(error: ApiError) -> str:
+    return " ".join([*error.reasons, error.message])
 
 
 def passes(reason: str | None) -> bool:
     """Whether a job of BigQuery that failed for this reason may succeed later. None: it did not fail."""
     return reason in _PASSING_REASONS
+
+
+def code_passes(code: int | None) -> bool:
+    """
+    Whether a job of BigQuery that failed with this google.rpc.Code may succeed later. The audit log has no reason.
+
+    It is less sure: RESOURCE_EXHAUSTED is a rate limit and a quota, and a load that needs too much memory, which does not pass.
+    """
+    return code in _PASSING_CODES
 
 
 def of_postgres(pipeline: Pipeline, code: str | None, message: str | None) -> Busy | Permanent:

@@ -9,6 +9,7 @@ from typing import Protocol
 from shared.bucket import Storage
 from shared.errors import Permanent
 from shared.exporting import statement, steps, typemap
+from shared.exporting.operation import Operation
 from shared.exporting.pair import Announcements, Pair, Source
 from shared.exporting.patience import Patience
 from shared.exporting.staging import CloudSql, Staging
@@ -204,7 +205,7 @@ class _Delivery:
         self._services.announcements.connect()  # while the operation runs
         return replace(seen, operations=(started, *(seen.operations or ())))
 
-    def _wait(self, operation: steps.Operation, seen: Seen) -> Seen:
+    def _wait(self, operation: Operation, seen: Seen) -> Seen:
         """
         Wait for the operation, and look again.
 
@@ -213,7 +214,7 @@ class _Delivery:
         """
         ended = self._staging.wait(operation)
         look = self._look()
-        description = self._description() if ended.error else look.description
+        description = self._description() if ended.failed else look.description
         return replace(look, operations=(ended, *(seen.operations or ())[1:]), description=description)
 
     def _relist(self, reason: str, operation: str) -> Outcome:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from statistics import median_low
 from typing import Protocol
 
+from shared.exporting.operation import Operation
 from shared.exporting.patience import Patience, between_looks
 from shared.exporting.statement import Extraction
-from shared.exporting.steps import Operation
 from shared.pipelines import Pipeline
 
 _RUN_AND_DAY = re.compile(r"/_staging/[^/]+/(.+)_\d{8}\.\w+$")

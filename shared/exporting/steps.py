@@ -16,41 +16,20 @@ What stands already, of this run or another, ends it at once: Announce or Skip.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 
 from shared import failures
 from shared.bucket import File
+from shared.exporting import tries
+from shared.exporting.operation import Operation
 from shared.failures import OperationFailure
 from shared.messages.exports import TableExport
 from shared.runs.schema_file import Seal
 
 MOST_FAILURES = 5
 """Failed operations of one table since its message was published, after which the failure counts as permanent."""
-PASSES_WITHIN = timedelta(minutes=5)
-"""How long failures that are known to pass do not count, from the first of them on."""
-
-_RESTS = (5, 10, 20, 40)
-"""Seconds from a failure that passes to the next try: the first time, the second, the third, and then always."""
-
 _HOW_TO_REPLACE = 'say "replace": true in the request to have the rows of today in their place'
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An operation of a Cloud SQL instance. It succeeded when it is done and has no error."""
-
-    name: str
-    inserted_at: datetime
-    uri: str | None = None
-    done: bool = False
-    ended_at: datetime | None = None
-    error: str | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took, None while it runs."""
-        return (self.ended_at - self.inserted_at).total_seconds() if self.ended_at else None
 
 
 class Description(Enum):
@@ -194,7 +173,7 @@ def _after_operations(operations: Sequence[Operation], seen: Seen, published_at:
     newest = operations[0] if operations else None
     if newest and not newest.done:
         return Wait(newest)
-    if newest and not newest.error and seen.staged:
+    if newest and not newest.failed and seen.staged:
         return Move(newest, seen.staged)
     # Success without a file, which something else has deleted, is no success.
     failed = [operation for operation in operations if operation.inserted_at >= published_at]
@@ -207,50 +186,15 @@ def _after_failures(
 ) -> Rest | Relist | GiveUp | None:
     """What comes before the next try, or in its place, after this message's failed operations, newest first."""
     newest = failed[0]
-    error = newest.error or "its file has disappeared"
-    reason = f"its export failed {len(failed)} times, at last with: {error}. {failures.remedy_of_operation(error)}"
-    kind = failures.of_operation(error)
+    reason = (
+        f"its export failed {len(failed)} times, at last with: {newest.complaint}. "
+        f"{failures.remedy_of_operation(newest.complaint)}"
+    )
+    kind = failures.of_operation(newest.complaint)
     # Once described again, it may still fail by an operation that a late delivery of the first description has begun.
     if kind is OperationFailure.ALTERED and description is Description.FIRST:
         return Relist(reason, newest.name)
-    if kind is OperationFailure.HOPELESS or _counted(failed) >= MOST_FAILURES:
+    if kind is OperationFailure.HOPELESS or tries.counted(failed) >= MOST_FAILURES:
         return GiveUp(reason, newest.name)
-    until = (newest.ended_at or now) + timedelta(seconds=_rest(failed))
+    until = (newest.ended_at or now) + tries.rest_after(failed)
     return Rest(until, reason, newest.name) if now < until else None
-
-
-def _counted(failed: Sequence[Operation]) -> int:
-    """How many failures count: all but those that pass, for a while after the first of their series."""
-    return sum(not _passes(each) for each in failed) + sum(
-        each.inserted_at - series[-1].inserted_at > PASSES_WITHIN for series in _series(failed) for each in series
-    )
-
-
-def _rest(failed: Sequence[Operation]) -> int:
-    """Seconds between the newest failure and the next try. A table that was replaced is read again at once, five times."""
-    if not _passes(failed[0]):
-        return 0
-    series = _series(failed)[0]
-    tries = len(series) - (MOST_FAILURES if _kind(failed[0]) is OperationFailure.REPLACED else 0)
-    return _RESTS[min(tries, len(_RESTS)) - 1] if tries > 0 else 0
-
-
-def _series(failed: Sequence[Operation]) -> list[list[Operation]]:
-    """The failures that pass, newest first, by series: each began soon after the end of the one before."""
-    series: list[list[Operation]] = []
-    for each in failed:
-        if not _passes(each):
-            continue
-        if series and series[-1][-1].inserted_at - (each.ended_at or each.inserted_at) <= PASSES_WITHIN:
-            series[-1].append(each)
-        else:
-            series.append([each])
-    return series
-
-
-def _passes(failed: Operation) -> bool:
-    return _kind(failed) in {OperationFailure.PASSING, OperationFailure.REPLACED}
-
-
-def _kind(failed: Operation) -> OperationFailure:
-    return failures.of_operation(failed.error or "")

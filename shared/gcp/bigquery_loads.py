@@ -54,7 +54,7 @@ class BigQueryLoads(BigQuery):
         except refusals() as error:
             raise refusal(f"the load into {destination}", error) from error
         ended = _ended(job, existed=existed)
-        if not ended.reason and not is_new:
+        if not ended.failed and not is_new:
             self._describe(destination, seal)
         return ended
 
@@ -138,15 +138,15 @@ def _ended(job: "bigquery.LoadJob", *, existed: bool) -> LoadJob:
     except futures.TimeoutError as error:
         raise HandBack(f"the load job {job.job_id} goes on", job.job_id) from error
     except errors().GoogleAPICallError:
-        if not job.error_result:  # the call failed, not the job
+        if job.error_result is None:  # the call failed, not the job
             raise
-    failure = job.error_result or {}
+    failure = job.error_result
     return LoadJob(
         job_id=job.job_id,
         pair=job.labels.get(_PAIR, ""),
         ended_at=job.ended,
         existed=existed,
         rows=getattr(job, "output_rows", None) or 0,
-        reason=failure.get("reason"),
-        error=failure.get("message", ""),
+        reason=None if failure is None else failure.get("reason", ""),
+        error=(failure or {}).get("message", ""),
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from shared import failures
 from shared.errors import HandBack, LostRace, Permanent
 from shared.gcp.bigquery import BigQuery, errors, refusal, refusals
 from shared.refreshing import bigquery_events, views
@@ -136,8 +137,11 @@ class BigQueryViews(BigQuery):
             raise refusal(f"a look at the job {job.job_id}", error) from error
         if not isinstance(found, bigquery.LoadJob | bigquery.CopyJob) or found.state != "DONE":
             return None
-        failure = found.error_result["message"] if found.error_result else None
-        return bigquery_events.table_written(found.job_id, found.destination.path.removeprefix("/"), failure)
+        failure, destination = found.error_result, found.destination.path.removeprefix("/")
+        if failure is None:
+            return bigquery_events.table_written(found.job_id, destination)
+        passes = failures.passes(failure.get("reason"))
+        return bigquery_events.table_written(found.job_id, destination, failure.get("message", ""), passes=passes)
 
 
 def _columns(table: "bigquery.Table") -> Columns:

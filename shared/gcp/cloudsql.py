@@ -6,8 +6,8 @@ from googleapiclient.http import HttpRequest
 
 from shared import failures, times
 from shared.errors import Busy, HandBack, Permanent
+from shared.exporting.operation import Operation
 from shared.exporting.statement import Extraction
-from shared.exporting.steps import Operation
 from shared.failures import ApiError
 from shared.gcp import rest
 from shared.gcp.rest import Answer, Refused
@@ -97,7 +97,6 @@ def _answer(request: HttpRequest, what: str, *, by_id: bool = False) -> Answer:
 
 
 def _operation(fields: Answer) -> Operation:
-    errors = (fields.get("error") or {}).get("errors") or []
     ended = fields.get("endTime")
     return Operation(
         name=fields["name"],
@@ -105,5 +104,18 @@ def _operation(fields: Answer) -> Operation:
         uri=(fields.get("exportContext") or {}).get("uri"),
         done=fields.get("status") == "DONE",
         ended_at=times.moment(ended) if ended else None,
-        error="; ".join(without_values(each.get("message") or each.get("code", "")) for each in errors) or None,
+        error=_error(fields.get("error")),
     )
+
+
+def _error(error: Answer | None) -> str | None:
+    """
+    The words of an operation's error, without values: there may be none. None if it has no error.
+
+    The field is there only if something went wrong (https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1/operations),
+    so that even an empty one is an error. Half a file would be a shard, and to export again costs little.
+    """
+    if error is None:
+        return None
+    found = (without_values(each.get("message", "")) or each.get("code", "") for each in error.get("errors") or [])
+    return "; ".join(words for words in found if words)

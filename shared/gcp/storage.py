@@ -1,16 +1,21 @@
 """Cloud Storage: the files and records of a pipeline in its bucket."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared import failures
 from shared.bucket import File
 from shared.errors import Busy, LostRace, Permanent
+from shared.failures import ApiError
 
 if TYPE_CHECKING:
+    from google.api_core.exceptions import GoogleAPICallError
     from google.cloud import storage
 
 _NAMES = "items(name),nextPageToken"
@@ -74,7 +79,7 @@ class Bucket:
         blob = self._bucket.blob(name)
         blob.metadata = dict(marks or {})
         try:
-            with self._translated(name):
+            with self._translated(name, {name: onto}):
                 blob.upload_from_string(content, content_type="application/json", if_generation_match=onto)
         except _Missing as error:
             raise Permanent(
@@ -91,7 +96,7 @@ class Bucket:
         blob = self._bucket.blob(file.name)
         blob.metadata = dict(marks)
         try:
-            with self._translated(name):
+            with self._translated(name, {file.name: file.generation, name: onto}):
                 blob.patch(if_generation_match=file.generation)
                 moved = self._bucket.move_blob(
                     blob, name, if_generation_match=onto, if_source_generation_match=file.generation
@@ -109,7 +114,8 @@ class Bucket:
             return
 
     @contextmanager
-    def _translated(self, name: str) -> Iterator[None]:
+    def _translated(self, name: str, condition: Mapping[str, int] = MappingProxyType({})) -> Iterator[None]:
+        """A call about an object, on the `condition` that objects have these generations (0: there is none)."""
         from google.api_core import exceptions
         from google.auth.exceptions import TransportError
         from requests.exceptions import RequestException
@@ -120,12 +126,28 @@ class Bucket:
         except exceptions.NotFound as error:
             raise _Missing(where) from error
         except exceptions.GoogleAPICallError as error:
-            failure = failures.of_storage(where, error.code or 0)
+            raced = error.code == HTTPStatus.PRECONDITION_FAILED and not self._holds(condition)
+            failure = failures.of_storage(_refusal(where, error), raced=raced)
             if failure is None:
                 raise
             raise failure from error
         except (exceptions.RetryError, RequestException, TransportError, ConnectionError) as error:
             raise Busy(f"Cloud Storage cannot serve {where}: {type(error).__name__}") from error
+
+    def _holds(self, condition: Mapping[str, int]) -> bool:
+        found = {name: self.stat(name) for name in condition}
+        return all((file.generation if file else 0) == condition[name] for name, file in found.items())
+
+
+def _refusal(where: str, error: "GoogleAPICallError") -> ApiError:
+    """What the service said: JSON, or plain text where a download was refused."""
+    text = str(getattr(error.response, "text", "") or error.message)
+    try:
+        said = json.loads(text)["error"]
+        reasons = {str(each.get("reason", "")) for each in said.get("errors", [])}
+        return ApiError(where, error.code or 0, reasons, str(said["message"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ApiError(where, error.code or 0, (), text)
 
 
 def _file(blob: "storage.Blob") -> File:

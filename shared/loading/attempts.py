@@ -35,9 +35,10 @@ from shared.runs.schema_file import Seal
 @dataclass(frozen=True, slots=True)
 class LoadJob:
     """
-    A load job that has ended. It succeeded where it has no reason.
+    A load job that has ended.
 
-    `pair` is the pair that it loaded, as `pair_of` names it. `existed`: an earlier delivery had begun it.
+    `reason`: BigQuery's word for why it failed, which may be empty. None: it succeeded. `error`: its message. `pair`: the pair that
+    it loaded, as `pair_of` names it. `existed`: an earlier delivery had begun it.
     """
 
     job_id: str
@@ -47,6 +48,11 @@ class LoadJob:
     rows: int = 0
     reason: str | None = None
     error: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has an error, whatever is said of it."""
+        return self.reason is not None
 
 
 class LoadJobs(Protocol):
@@ -82,7 +88,7 @@ def deciding_job(exported: TableExported, seal: Seal, published_at: datetime, jo
         passes = failures.passes(job.reason)
         if passes and not job.existed:
             raise HandBack(f"BigQuery could not load {exported.data_uri} now: {job.reason}", job.job_id)
-        if not passes and not (job.existed and job.reason and job.ended_at < published_at):
+        if not passes and not (job.existed and job.failed and job.ended_at < published_at):
             break
     return job
 
@@ -94,5 +100,5 @@ def last_filling(run_id: str, exported: TableExported, jobs: LoadJobs) -> tuple[
         job = jobs.begun(job_id(run_id, exported.table_id, attempt), exported.pipeline)
         if not job:
             break
-        last = last if job.reason else job
+        last = last if job.failed else job
     return attempt - 1, last

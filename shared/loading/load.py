@@ -1,5 +1,6 @@
 """Load one exported pair into its shard, whatever an earlier delivery began."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -40,7 +41,8 @@ def load_shard(exported: TableExported, published_at: datetime, services: LoadSe
     try:
         return _load(exported, published_at, bucket, services.jobs)
     except Permanent as failure:
-        records.record_reason(bucket, exported, records.FAILED, _FUNCTION, str(failure))
+        with suppress(Permanent):  # such as no access to the bucket: the first reason counts
+            records.record_reason(bucket, exported, records.FAILED, _FUNCTION, str(failure))
         raise
 
 
@@ -55,7 +57,7 @@ def _load(exported: TableExported, published_at: datetime, bucket: Bucket, jobs:
         records.record_reason(bucket, exported, records.SKIPPED, _FUNCTION, reason)
         return Outcome("skipped", f"not loaded: {reason}", exported.subject, "WARNING")
     newest = _seal(exported, bucket)
-    if job.reason:
+    if job.failed:
         return _refused(job, newest, exported, bucket, jobs)
     if newest.run_id != exported.run_id:
         _put_back(newest, exported, bucket, jobs)
@@ -69,9 +71,9 @@ def _refused(job: LoadJob, newest: Seal, exported: TableExported, bucket: Bucket
     if newest.run_id != exported.run_id:
         return _give_way(newest, exported, bucket, jobs)
     _check_data(newest, exported, bucket)
+    said = without_values(job.error) or f"nothing may be told of why, look at the job {job.job_id}"
     raise Permanent(
-        f"BigQuery refuses {exported.data_uri}: {without_values(job.error)}. "
-        "Mend what it says at the source, and request the table again",
+        f"BigQuery refuses {exported.data_uri}: {said}. Mend what it says at the source, and request the table again",
         job.job_id,
     )
 
@@ -104,7 +106,7 @@ def _put_back(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJob
         job = jobs.load(next_id, newest_pair, newest, seal)
         if failures.passes(job.reason):
             raise HandBack(f"BigQuery could not load {seal.data_uri} now: {job.reason}", job.job_id)
-        if job.reason:
+        if job.failed:
             return None
         seal = _seal(exported, bucket)
 

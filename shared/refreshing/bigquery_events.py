@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared import failures
 from shared.errors import Permanent
 
 _LEGACY = "jobservice.jobcompleted"
@@ -19,18 +20,30 @@ _INSERT_JOB = "google.cloud.bigquery.v2.JobService.InsertJob"
 _JOB = re.compile(r"projects/(?P<project>[^/]+)/jobs/(?P<job_id>[^/]+)")
 _TABLE = re.compile(r"projects/(?P<project>[^/]+)/datasets/(?P<dataset>[^/]+)/tables/(?P<name>.+)", re.DOTALL)
 _DESTINATIONS = {"IMPORT": "loadConfig", "COPY": "tableCopyConfig"}
+_OURS = re.compile(r"mirror_[0-9a-f]{32}_\d+")
+"""The ids of load_shard's jobs, as shared/loading/attempts.py gives them."""
 _BEFORE_THE_DATA = "beam_bq_job_SCHEMA_UPDATE"
 """Beam's jobs of this name load no rows: they prepare a shard whose data comes with a later copy job."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableWritten:
-    """A load or copy job into a table has ended. `error`: it failed, and wrote nothing."""
+    """
+    A load or copy job into a table has ended.
+
+    `error`: it failed, and wrote nothing; these are BigQuery's words, which may be none. None: it succeeded. `is_tried_again`: it
+    is load_shard's own, and failed for a reason that passes: if that is wrong, load_shard says so itself.
+    """
 
     project: str
     dataset: str
     name: str
     error: str | None = None
+    is_tried_again: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +63,17 @@ def read(entry: Any) -> TableWritten | Truncated | None:
         raise Permanent(f"a malformed audit log entry: {type(error).__name__}: {error}") from error
 
 
-def table_written(job: str, destination: str, error: str | None = None) -> TableWritten | None:
-    """What a job that has ended wrote. `destination` is as the audit log writes it, `projects/P/datasets/D/tables/T`."""
-    table = _TABLE.fullmatch(destination)
-    if not table or job.rpartition("/")[2].startswith(_BEFORE_THE_DATA):
+def table_written(job: str, destination: str, error: str | None = None, *, passes: bool = False) -> TableWritten | None:
+    """
+    What a job that has ended wrote. `destination` is as the audit log writes it, `projects/P/datasets/D/tables/T`.
+
+    `passes`: it failed for a reason that passes.
+    """
+    table, job_id = _TABLE.fullmatch(destination), job.rpartition("/")[2]
+    if not table or job_id.startswith(_BEFORE_THE_DATA):
         return None
-    return TableWritten(table["project"], table["dataset"], table["name"], error)
+    is_tried_again = passes and bool(_OURS.fullmatch(job_id))
+    return TableWritten(table["project"], table["dataset"], table["name"], error, is_tried_again)
 
 
 def _read(entry: Mapping[str, Any]) -> TableWritten | Truncated | None:
@@ -79,10 +97,8 @@ def _ended(change: Mapping[str, Any]) -> TableWritten | None:
     details = config.get(_DESTINATIONS.get(config.get("type", ""), ""))
     if change.get("after") != "DONE" or not details:
         return None
-    error = change["job"].get("jobStatus", {}).get("errorResult")
-    return table_written(
-        change["job"]["jobName"], details["destinationTable"], str(error.get("message", error)) if error else None
-    )
+    status = change["job"].get("jobStatus", {}).get("errorResult")
+    return table_written(change["job"]["jobName"], details["destinationTable"], _error(status), passes=_passes(status))
 
 
 def _completed(job: Mapping[str, Any]) -> TableWritten | None:
@@ -91,6 +107,21 @@ def _completed(job: Mapping[str, Any]) -> TableWritten | None:
     details = config.get("load") or config.get("tableCopy")
     if status.get("state") != "DONE" or not details:
         return None
-    table, error = details["destinationTable"], status.get("error")
+    table = details["destinationTable"]
     destination = f"projects/{table['projectId']}/datasets/{table['datasetId']}/tables/{table['tableId']}"
-    return table_written(job["jobName"]["jobId"], destination, str(error.get("message", error)) if error else None)
+    error = status.get("error")
+    return table_written(job["jobName"]["jobId"], destination, _error(error), passes=_passes(error))
+
+
+def _error(status: Mapping[str, Any] | None) -> str | None:
+    """
+    The words of a google.rpc.Status, which may be none. None if it is that of a success.
+
+    The older form has one for each job: `{}` where it succeeded, as fields of the value 0 or "" are left out, and 0 is OK
+    (https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto).
+    """
+    return str(status.get("message", "")) if status and any(status.values()) else None
+
+
+def _passes(status: Mapping[str, Any] | None) -> bool:
+    return failures.code_passes(status.get("code")) if status else False

@@ -28,7 +28,7 @@ def refresh_views(signal: Signal, pipelines: Mapping[str, Pipeline], services: R
     shard = Shard.named(written.name) if written and pipeline else None
     if not written or not pipeline or not shard:
         return Outcome("ignored", "no shard of a pipeline", severity="DEBUG")
-    return _after_job(shard, written.error, pipeline, services)
+    return _after_job(shard, written, pipeline, services)
 
 
 def _pipeline(written: TableWritten, project: str, pipelines: Mapping[str, Pipeline]) -> Pipeline | None:
@@ -45,10 +45,12 @@ def _after_dataflow(job: JobEnded, services: RefreshServices) -> Outcome:
     return reconcile.reconcile(ViewRefresh(job.pipeline), services, written_by=job.ended_at)
 
 
-def _after_job(shard: Shard, error: str | None, pipeline: Pipeline, services: RefreshServices) -> Outcome:
+def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services: RefreshServices) -> Outcome:
     """Move the view of a shard that a job has just written. A job that failed moves nothing, and is reported."""
-    if error:
-        said = f"the load of {shard.name} failed: {without_values(error)}"
+    if written.failed:
+        said = f"the load of {shard.name} failed: {without_values(written.error or '') or 'BigQuery does not say why'}"
+        if written.is_tried_again:
+            return Outcome("waiting", f"{said}; load_shard tries again", report.about(pipeline, shard), "WARNING")
         return Outcome("dead", said, report.about(pipeline, shard), "ERROR")
     if pipeline.release == "together":
         return _after_job_of_run(shard, pipeline, services)

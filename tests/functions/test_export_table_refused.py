@@ -20,6 +20,8 @@ SEALED = "billing/orders/schema_20260115.json"
 EXPORT, LIST, GET = "sql.instances.export", "sql.operations.list", "sql.operations.get"
 NO_BUCKET_ACCESS = "The service account does not have the required permissions for the bucket."
 NOT_RUNNING = ApiError(400, "invalid", "Invalid request: Invalid request since instance is not running.")
+PERIMETER = "Request is prohibited by organization's policy.\nvpcServiceControlsUniqueIdentifier: VQQn_-x"
+NO_BILLING = "This API method requires billing to be enabled. Please enable billing on project #1."
 WRONG_STATE = "The instance or operation is not in an appropriate state to handle the request."
 
 
@@ -51,6 +53,9 @@ def submitted(stage: Stage) -> int:
         (EXPORT, ApiError(403, "notAuthorized", NO_BUCKET_ACCESS), "roles/storage.objectAdmin"),
         (EXPORT, ApiError(412, "conditionNotMet", NO_BUCKET_ACCESS), "roles/storage.objectAdmin"),
         (EXPORT, ApiError(404, "notFound", "The specified bucket does not exist."), "bucket, which must exist"),
+        (LIST, ApiError(403, "forbidden", PERIMETER), "Give the identifier VQQn_-x to the administrators"),
+        (EXPORT, ApiError(403, "forbidden", PERIMETER), "Give the identifier VQQn_-x to the administrators"),
+        (EXPORT, ApiError(403, "forbidden", NO_BILLING), "Open the project's billing account"),
     ],
     ids=lambda value: f"{value.status}" if isinstance(value, ApiError) else None,
 )
@@ -160,6 +165,7 @@ def test_a_state_that_cannot_be_looked_up_is_judged_by_why(stage: Stage, answer:
         (EXPORT, ApiError(429, "rateLimitExceeded", "Not so fast.")),
         (EXPORT, ApiError(403, "userRateLimitExceeded", "Not so fast.")),
         (EXPORT, ApiError(403, "quotaExceeded", "Not so fast.")),
+        (EXPORT, ApiError(403, "dailyLimitExceeded", "Daily Limit Exceeded.")),
         (EXPORT, ApiError(500, "internalError", "Unknown.")),
         (EXPORT, HangUp()),
         (LIST, ApiError(429, "rateLimitExceeded", "Not so fast.")),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.exporting import staging
-from shared.exporting.steps import Operation
+from shared.exporting.operation import Operation
 
 URI = "gs://p-mirror/billing/_staging/9912/orders_20261122.csv"
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.bucket import File
 from shared.exporting import steps
+from shared.exporting.operation import Operation
 from shared.exporting.steps import (
     Announce,
     AskOperations,
@@ -17,7 +18,6 @@ from shared.exporting.steps import (
     GiveUp,
     Leave,
     Move,
-    Operation,
     Relist,
     Rest,
     SealPair,

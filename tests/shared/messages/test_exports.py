@@ -43,7 +43,8 @@ _EXPORTS = st.builds(
     **_OF_RUN,
     columns=st.lists(_COLUMNS, min_size=1, max_size=3).map(tuple),
     comment=st.none() | _TEXTS,
-    has_children=st.booleans(),
+    only=st.booleans(),
+    server_major=st.none() | st.integers(11, 99),
     run_tables=st.none() | st.integers(1, 20_000),
 )
 _ANNOUNCEMENTS = st.builds(
@@ -144,7 +145,8 @@ def test_a_wish_for_an_export_is_written_as_the_contract_says() -> None:
         "shard_date": "2026-11-22",
         "replace": True,
         "comment": None,
-        "has_children": False,
+        "only": False,
+        "server_major": None,
         "run_tables": None,
         "columns": [{"name": "id", "data_type": "bigint", "nullable": False, "comment": None}],
     }
