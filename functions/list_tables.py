@@ -17,7 +17,7 @@ from shared.settings import Settings
 settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC")
 topics = PubSub(settings)
 services = fanout.ListServices(
-    database=Postgres(),
+    database=Postgres(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
     exports=topics,
     run_announcements=topics if settings.run_exported_topic else None,

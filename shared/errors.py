@@ -2,6 +2,7 @@
 What this project raises on purpose.
 
     Permanent   the same event would fail again: dead-lettered with its reason, and acknowledged
+    Denied      somebody has to let us in: handed back four times, then as good as Permanent
     HandBack    this invocation's time is spent: the message is handed back, and delivered again
     Busy        a service cannot answer at this moment: wait, and ask again
     LostRace    somebody else wrote first: look again
@@ -12,6 +13,18 @@ Whatever else is raised, here or in a library, is handed back and delivered agai
 
 class Permanent(Exception):  # noqa: N818 - it says what the failure is, not that it is one
     """The same event would fail again: it is reported and acknowledged."""
+
+    def __init__(self, reason: str, operation: str | None = None) -> None:
+        super().__init__(reason)
+        self.operation = operation
+
+
+class Denied(Exception):  # noqa: N818
+    """
+    A refusal that does not pass by itself, but by a grant or a setting, which takes minutes to have its effect.
+
+    It is handed back at four deliveries. At the fifth it is reported and acknowledged.
+    """
 
     def __init__(self, reason: str, operation: str | None = None) -> None:
         super().__init__(reason)

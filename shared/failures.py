@@ -8,7 +8,10 @@ Whether a failure passes by itself, and what to do about one that does not: the 
     passes          a job of BigQuery that failed for a reason             true or false
     code_passes     the same, as the audit log tells it                    true or false
     of_dataflow     a call of Dataflow that was refused                    Busy or Permanent
-    of_postgres     an error of the source database                        Busy or Permanent
+    of_postgres     an error of the source database                        Busy, Denied or Permanent
+    of_old_postgres a source database of too old a version                 Permanent
+    of_connector    a call of the Cloud SQL connector that was refused     Busy or Denied
+    of_connection   settings by which the database cannot be reached       Denied
 
 A failure passes where the same message may succeed later with nobody's help.
 """
@@ -18,7 +21,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
-from shared.errors import Busy, HandBack, LostRace, Permanent
+from shared import remedies
+from shared.errors import Busy, Denied, HandBack, LostRace, Permanent
 from shared.pipelines import Pipeline
 from shared.redaction import BEYOND, REPLACED, one_line, without_values
 
@@ -50,53 +54,10 @@ _PASSING_CODES = frozenset({1, 4, 8, 10, 13, 14})
 _NO_SUCH_DATABASE = "3D000"
 OLDEST_POSTGRES = 11
 """The oldest version that is supported."""
+_PASSING_SQLSTATES = ("08", "40", "53", "55006", "55P03", "57", "58", "XX")
+"""How those begin that pass (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 _REPLAY = "then replay the message"
-_GRANT_BUCKET = "Grant the Cloud SQL instance's own service account roles/storage.objectAdmin on the pipeline's bucket, which must exist"
-_REMEDIES_OF_ADMIN_API = {
-    400: "Correct the pipeline's settings by what it says",
-    401: "Give the function's service account access to the Cloud SQL Admin API",
-    403: "Grant the function's service account cloudsql.instances.export and .get on it, and enable the Cloud SQL Admin API",
-    404: "Correct the pipeline's instance",
-}
-_REMEDIES_OF_DATAFLOW = {
-    400: "Correct the pipeline's dataflow setting by what it says",
-    401: "Give the function's service account access to the Dataflow API",
-    403: (
-        "Grant the function's service account roles/dataflow.developer and, on the job's service account, "
-        "roles/iam.serviceAccountUser, and enable the Dataflow API"
-    ),
-    404: "Correct the template and the region of the pipeline's dataflow setting",
-}
-_REMEDIES_OF_OPERATION = {
-    REPLACED: "Request the table at a time when nothing truncates it or makes it again",
-    BEYOND: 'Correct the rows, or have the pipeline say "unrepresentable": "null" or "string"',
-    "permission denied": "Grant SELECT on the table to cloudsqlsuperuser, the role that Cloud SQL exports with",
-    "bucket": _GRANT_BUCKET,
-    "storage.objects": _GRANT_BUCKET,
-    "Access denied for": _GRANT_BUCKET,
-    "replica": "Name the primary instance: a read replica cannot export CSV files",
-}
-"""By words of the operation's error."""
-_PERIMETER = re.compile(
-    r"prohibited by organization's policy(?:.*?vpcServiceControlsUniqueIdentifier\W+([\w-]+))?", re.DOTALL
-)
-"""VPC Service Controls, of any service. Whoever runs them finds the refusal by the identifier."""
-_NO_BILLING = re.compile(
-    "accountDisabled|UserProjectAccountProblem|billingNotEnabled|billing account|requires billing|billing disabled"
-)
-_REMEDIES_OF_STORAGE = {
-    "retentionPolicyNotMet|retention policy": "Take the retention off the bucket and its objects, or give the pipeline another bucket",
-    r"objectUnderActiveHold|under active \S+ hold": "Release the hold, and switch the bucket's default hold off",
-    "cloudKms|Cloud KMS": "Enable the bucket's key, and grant Cloud Storage's agent roles/cloudkms.cryptoKeyEncrypterDecrypter on it",
-    "userProjectMissing|requester ?pays": "Switch Requester Pays off: Cloud SQL cannot export into such a bucket",
-}
-"""By Google's word for the reason, or by words of the message: a download is refused in plain text, and a hold is `forbidden`."""
-_REMEDIES_OF_STORAGE_BY_STATUS = {
-    400: "Mend what it says",
-    412: "Nobody else has changed it. Lift the organization's policy that forbids this, or give the pipeline another bucket",
-}
-_GRANT_OBJECTS = "Grant the function's service account roles/storage.objectUser on the bucket"
 _ALTERED = re.compile(
     r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast|be matched)\b",
     re.DOTALL,
@@ -167,18 +128,14 @@ def of_admin_api(error: ApiError, state: str = "", activation_policy: str = "") 
         return Busy(error.said)  # it has been started, or restarts
     if error.status == 409:
         return HandBack(error.said)  # a conflict of another kind: not for waiting here, but not for good either
-    ours = (
-        _GRANT_BUCKET if "bucket" in error.message else _REMEDIES_OF_ADMIN_API.get(error.status, "Correct the request")
-    )
-    return Permanent(f"{error.said}. {_remedy_of_project(error) or ours}, {_REPLAY}")
+    return Permanent(f"{error.said}. {remedies.of_admin_api(error.status, _told(error))}, {_REPLAY}")
 
 
 def of_dataflow(error: ApiError) -> Busy | Permanent:
     """What to raise for a refused call of Dataflow."""
     if error.passes:
         return Busy(error.said)
-    ours = _REMEDIES_OF_DATAFLOW.get(error.status, "Correct the request")
-    return Permanent(f"{error.said}. {_remedy_of_project(error) or ours}, {_REPLAY}")
+    return Permanent(f"{error.said}. {remedies.of_dataflow(error.status, _told(error))}, {_REPLAY}")
 
 
 def of_operation(error: str) -> OperationFailure:
@@ -194,8 +151,9 @@ def of_operation(error: str) -> OperationFailure:
 
 def remedy_of_operation(error: str) -> str:
     """What to do about an operation that fails again and again."""
-    found = (remedy for words, remedy in _REMEDIES_OF_OPERATION.items() if words in error)
-    return f"{next(found, 'Mend what it says')}, {_REPLAY}"
+    if of_operation(error) is OperationFailure.ALTERED:
+        return "The table has been altered: publish a new request for it"
+    return f"{remedies.of_operation(error)}, {_REPLAY}"
 
 
 def of_storage(error: ApiError, *, raced: bool = True) -> Busy | LostRace | Permanent | None:
@@ -212,10 +170,7 @@ def of_storage(error: ApiError, *, raced: bool = True) -> Busy | LostRace | Perm
         return LostRace(f"{error.what} has changed")
     if error.status not in {400, 401, 403, 412}:
         return None
-    told = _told(error)
-    found = (remedy for words, remedy in _REMEDIES_OF_STORAGE.items() if re.search(words, told, re.IGNORECASE))
-    ours = next(found, _REMEDIES_OF_STORAGE_BY_STATUS.get(error.status, _GRANT_OBJECTS))
-    return Permanent(f"{said}. {_remedy_of_project(error) or ours}, {_REPLAY}")
+    return Permanent(f"{said}. {remedies.of_storage(error.status, _told(error))}, {_REPLAY}")
 
 
 def of_bigquery(what: str, reason: str, message: str) -> HandBack | Permanent:
@@ -223,18 +178,8 @@ def of_bigquery(what: str, reason: str, message: str) -> HandBack | Permanent:
     said = f"BigQuery refuses {what}: {without_values(message)}"
     if passes(reason):
         return HandBack(said)
-    remedy = _remedy_of_project(ApiError(what, 403, {reason}, message))
+    remedy = remedies.of_project(f"{reason} {message}")
     return Permanent(f"{said.rstrip('.')}. {remedy}, {_REPLAY}" if remedy else said)
-
-
-def _remedy_of_project(error: ApiError) -> str | None:
-    """What to do about a refusal that is one for each call of the project, whatever its roles. None if it is another."""
-    if perimeter := _PERIMETER.search(error.message):
-        told = f"the identifier {perimeter[1]}" if perimeter[1] else "what it says"
-        return (
-            f"Give {told} to the administrators of VPC Service Controls, who can let the function's service account in"
-        )
-    return "Open the project's billing account" if _NO_BILLING.search(_told(error)) else None
 
 
 def _told(error: ApiError) -> str:
@@ -255,15 +200,32 @@ def code_passes(code: int | None) -> bool:
     return code in _PASSING_CODES
 
 
-def of_postgres(pipeline: Pipeline, code: str | None, message: str | None) -> Busy | Permanent:
+def of_postgres(pipeline: Pipeline, code: str | None, message: str) -> Busy | Denied | Permanent:
     """What to raise for an error of the source database: its SQLSTATE and its words."""
     if code == _NO_SUCH_DATABASE:
         return Permanent(f"{pipeline.instance} has no database {pipeline.database}: correct the pipeline's database")
-    return Busy(f"the database {pipeline.database} of {pipeline.instance} says: {message}")
+    said = f"the database {pipeline.database} of {pipeline.instance} says: {without_values(message)}"
+    if code is None or code.startswith(_PASSING_SQLSTATES):
+        return Busy(said)
+    return Denied(f"{said}. {remedies.of_postgres(pipeline, code, message)}, {_REPLAY}")
 
 
 def of_old_postgres(pipeline: Pipeline, version: str) -> Permanent:
     """What to raise for a server that is too old."""
     return Permanent(
         f"{pipeline.instance} runs PostgreSQL {version}, and the mirror supports {OLDEST_POSTGRES} and later: upgrade the instance"
+    )
+
+
+def of_connector(error: ApiError) -> Busy | Denied:
+    """What to raise for a call of the Cloud SQL connector that was refused."""
+    if error.passes or error.depends_on_state:
+        return Busy(error.said)
+    return Denied(f"{error.said}. {remedies.of_connector(error.status)}, {_REPLAY}")
+
+
+def of_connection(pipeline: Pipeline, why: str, settings: str) -> Denied:
+    """What to raise if these settings of a pipeline do not lead to its database, for the reason `why`."""
+    return Denied(
+        f"{pipeline.instance} cannot be reached: {why.rstrip('.')}. Correct the pipeline's {settings}, {_REPLAY}"
     )

@@ -11,13 +11,18 @@ _OUR_COMPLAINT = re.compile(rf"column .* {BEYOND}|{REPLACED}", re.DOTALL)
 _LONGEST = 1024
 """Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""
 
-# PostgreSQL quotes names and values alike, so that only what follows a word for a named thing is kept. BigQuery writes
+_NAMED = "column|relation|table|parameter|schema|role|database|function|user|encoding"
+"""PostgreSQL quotes names and values alike, so that only what follows a word for a named thing is kept."""
+
+# PostgreSQL writes the bytes of a row that are no text as `0xe9 0x20`, without quotation marks. BigQuery writes
 # `Could not parse '12,50' as INT64`, `Invalid numeric value: 12,50;` and `field starts with: <12,50>`.
 _VALUES = re.compile(
-    r"""
+    rf"""
       \s(?:DETAIL|CONTEXT|HINT):.*
     | :\s".*
-    | (?<!column\s)(?<!relation\s)(?<!table\s)(?<!parameter\s)(?<!schema\s)(?<!role\s)(?<!database\s)(?<!function\s)(?<!user\s)"[^"]*"
+    | :?(?:\s0x[0-9a-f]{{2}}\b)+
+    | (?P<named>\b(?:{_NAMED})\s"[^"]*")
+    | "[^"]*"
     | (?<=Could\ not\ parse\s)'.*'(?=\sas\s)
     | (?<!\w)'[^']*'
     | (?<=value:\s)[^;]*
@@ -31,7 +36,7 @@ def without_values(message: str) -> str:
     """The first line of a service's message, without the quoted values that may come from a row, safe to log."""
     if ours := _OUR_COMPLAINT.search(message):
         return one_line(ours[0])
-    lines = _VALUES.sub("", message).strip().splitlines()
+    lines = _VALUES.sub(lambda found: found["named"] or "", message).strip().splitlines()
     return lines[0] if lines else ""
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from shared.times import stamp, stamped_day
 
+TableName = tuple[str, str]
+"""A schema and a table of it, apart: either may have a dot in its name."""
+
 _SHARD_NAME = re.compile(r"(?P<table_id>.+)_(?P<stamp>\d{8})", re.ASCII | re.DOTALL)
 
 

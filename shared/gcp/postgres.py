@@ -1,7 +1,7 @@
 """The source database: its catalog, read in one query over a connection that is closed at once."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from pg8000.exceptions import DatabaseError
 
 from shared import failures
+from shared.failures import ApiError
 from shared.gcp import catalog
 from shared.pipelines import Pipeline
 from shared.tables import Table
 
 if TYPE_CHECKING:
+    from google.cloud.sql.connector import Connector
     from pg8000.dbapi import Connection
 
 _ANSWERED_WITHIN = 60
@@ -28,17 +30,20 @@ _SESSION = (
 
 
 class Postgres:
-    """The databases that the pipelines mirror."""
+    """The databases that the pipelines mirror. `admin_endpoint`: another address of the Cloud SQL Admin API."""
+
+    def __init__(self, admin_endpoint: str | None = None) -> None:
+        self._admin_endpoint = admin_endpoint
 
     def tables(self, pipeline: Pipeline) -> list[Table]:
         """
         All tables of the pipeline's schemas, with their columns, in one query.
 
-        Raises Permanent if there is no such database or its server is too old, and Busy if it refuses to answer. If the
-        database is down, the driver's own error is raised.
+        Raises Permanent if there is no such database or its server is too old, Denied if we are not let in, and Busy if it
+        cannot answer now. If the database is down, the driver's own error is raised.
         """
         try:
-            with _connected(pipeline) as connection:
+            with self._connected(pipeline) as connection:
                 version = connection.parameter_statuses["server_version"]
                 major = int("".join(takewhile(str.isdigit, version)))
                 if major < failures.OLDEST_POSTGRES:
@@ -50,25 +55,36 @@ class Postgres:
                 return catalog.tables(connection, pipeline.schemas, major)
         except DatabaseError as error:
             code, words = catalog.field_of(error, "C"), catalog.field_of(error, "M")
-            raise failures.of_postgres(pipeline, code, words) from error
+            raise failures.of_postgres(pipeline, code, words or "") from error
+
+    @contextmanager
+    def _connected(self, pipeline: Pipeline) -> "Iterator[Connection]":
+        """A connection for a moment: through the Cloud SQL connector, or straight to the pipeline's host."""
+        password = _password(pipeline, pipeline.password_file) if pipeline.password_file else None
+        if pipeline.host:
+            with closing(_to_host(pipeline, pipeline.host, password)) as connection:
+                yield connection
+        else:
+            with (
+                _connector(pipeline, self._admin_endpoint) as connector,
+                closing(_through(connector, pipeline, password)) as connection,
+            ):
+                yield connection
 
 
-@contextmanager
-def _connected(pipeline: Pipeline) -> "Iterator[Connection]":
-    """A connection for a moment: through the Cloud SQL connector, or straight to the pipeline's host."""
-    password = (
-        Path(pipeline.password_file).read_text(encoding="utf-8").rstrip("\r\n") if pipeline.password_file else None
-    )
-    if pipeline.host:
-        with _to_host(pipeline, pipeline.host, password) as connection:
-            yield connection
-    else:
-        with _through_connector(pipeline, password) as connection:
-            yield connection
+def _password(pipeline: Pipeline, file: str) -> str:
+    """What is in the file. Raises Denied where it is not there, and for anything else that is no password's file."""
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, UnicodeDecodeError) as error:
+        why = (
+            error.strerror if isinstance(error, OSError) else "it is no text"
+        )  # the error itself would say a byte of it
+        settings = "password_file, and the secret that is mounted there"
+        raise failures.of_connection(pipeline, f"{file}: {why}", settings) from error
 
 
-@contextmanager
-def _to_host(pipeline: Pipeline, host: str, password: str | None) -> "Iterator[Connection]":
+def _to_host(pipeline: Pipeline, host: str, password: str | None) -> "Connection":
     import pg8000.dbapi
 
     if host.startswith("/"):
@@ -76,27 +92,34 @@ def _to_host(pipeline: Pipeline, host: str, password: str | None) -> "Iterator[C
     else:
         name, _, port = host.rpartition(":")
         place = {"host": name.strip("[]"), "port": int(port)}  # TLS where the server offers it
-    connection = pg8000.dbapi.connect(
+    return pg8000.dbapi.connect(
         pipeline.user,
-        password=password,
+        password=password or "",  # a server that asks for one refuses an empty one in its own words
         database=pipeline.database,
         timeout=_ANSWERED_WITHIN,
         startup_params=dict(_UTF8),
         **place,
     )
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
-@contextmanager
-def _through_connector(pipeline: Pipeline, password: str | None) -> "Iterator[Connection]":
+def _connector(pipeline: Pipeline, admin_endpoint: str | None) -> "Connector":
     from google.cloud.sql.connector import Connector
 
-    # "lazy": no refresh in the background. Cloud Run gives no processor time between events.
-    with Connector(refresh_strategy="lazy", ip_type=pipeline.ip_type, enable_iam_auth=password is None) as connector:
-        connection = connector.connect(
+    return Connector(
+        refresh_strategy="lazy",  # not in the background: Cloud Run gives no processor time between events
+        ip_type=pipeline.ip_type,
+        enable_iam_auth=pipeline.password_file is None,
+        sqladmin_api_endpoint=admin_endpoint,
+    )
+
+
+def _through(connector: "Connector", pipeline: Pipeline, password: str | None) -> "Connection":
+    """A connection by the connector, which asks the Admin API for the instance's address and for a certificate."""
+    import aiohttp
+    from google.cloud.sql.connector import exceptions
+
+    try:
+        return connector.connect(
             pipeline.instance,
             "pg8000",
             user=pipeline.user,
@@ -105,7 +128,13 @@ def _through_connector(pipeline: Pipeline, password: str | None) -> "Iterator[Co
             timeout=_ANSWERED_WITHIN,
             startup_params=dict(_UTF8),
         )
-        try:
-            yield connection
-        finally:
-            connection.close()
+    except aiohttp.ClientResponseError as error:
+        refused = ApiError(f"the way to {pipeline.instance}", error.status, (), error.message)
+        raise failures.of_connector(refused) from error
+    except (
+        exceptions.AutoIAMAuthNotSupported,
+        exceptions.CloudSQLIPTypeError,
+        exceptions.IncompatibleDriverError,
+        ValueError,  # another region
+    ) as error:
+        raise failures.of_connection(pipeline, str(error), "instance and ip_type") from error

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 from shared import log
 from shared.bucket import Bucket, Storage
-from shared.errors import Permanent
+from shared.errors import Denied, Permanent
 from shared.listing import selection
+from shared.listing.wanted import meant_of_run, shown
 from shared.messages import exports
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
@@ -80,26 +81,33 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
         raise Permanent(
             f"the pipeline {request.pipeline.name} has no run {request.run_id} to describe tables of again: leave out run_id and relist"
         )
-    as_first = replace(request, requested_at=run.requested_at, replace=run.tables[0]["replace"])
+    listed = _as_listed(request, run)
+    as_first = replace(
+        request,
+        requested_at=run.requested_at,
+        replace=run.tables[0]["replace"],
+        tables=tuple((each.schema, each.table) for each in listed),
+    )
     try:
         found = _exports(as_first, bucket, services.database, run_tables=len(run.tables))
-    except Permanent as failure:
-        for listed in _as_listed(as_first, run):
-            records.record_reason(bucket, listed, records.FAILED, _FUNCTION, str(failure))
-        _announce_run(as_first, bucket, services)
+    except (Permanent, Denied) as failure:
+        if isinstance(failure, Permanent) or request.last_try:
+            for each in listed:
+                records.record_reason(bucket, each, records.FAILED, _FUNCTION, str(failure))
+            _announce_run(as_first, bucket, services)
         raise
     return [records.write_described_again(bucket, export) for export in found]
 
 
 def _as_listed(request: MirrorRequest, run: Manifest) -> list[TableExport]:
-    """The requested tables as the run's manifest has them."""
+    """The requested tables as the run's manifest has them. Raises Permanent for one that it has not."""
+    entries = {(entry["schema"], entry["table"]): entry for entry in run.tables}
+    found = {each: meant_of_run(each, entries.keys()) for each in request.tables or ()}
+    unknown = [shown(each) for each, name in found.items() if name is None]
+    if unknown:
+        raise Permanent(f"the run {run.run_id} has no table {', '.join(unknown)}: leave out run_id and relist")
     pipelines = {request.pipeline.name: request.pipeline}
-    wanted = request.tables or ()
-    return [
-        exports.listed_export(entry, pipelines)
-        for entry in run.tables
-        if f"{entry['schema']}.{entry['table']}" in wanted
-    ]
+    return [exports.listed_export(entries[name], pipelines) for name in dict.fromkeys(found.values()) if name]
 
 
 def _exports(

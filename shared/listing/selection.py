@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from shared import bucket, names
 from shared.errors import Permanent
+from shared.listing.wanted import meant, shown
 from shared.pipelines import Pipeline
-from shared.tables import Table
+from shared.tables import Table, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,12 @@ class Selection:
     refused: tuple[RefusedTable, ...]
 
 
-def select(found: Iterable[Table], pipeline: Pipeline, requested: Sequence[str] | None) -> Selection:
+def select(found: Iterable[Table], pipeline: Pipeline, requested: Sequence[str | TableName] | None) -> Selection:
     """
     The tables of the catalog that the pipeline mirrors, or those of them that are requested by name.
 
-    A bare name is a table of the pipeline's first schema. Any other is split at its first dot. Raises Permanent if the
-    pipeline mirrors nothing, or for a requested name that it does not mirror.
+    Raises Permanent if the pipeline mirrors nothing, or for a requested name that it does not mirror, or that two of its
+    tables can be called.
     """
     mirrored = [table for table in found if pipeline.mirrors(table.schema, table.name)]
     if not mirrored:
@@ -49,20 +50,15 @@ def select(found: Iterable[Table], pipeline: Pipeline, requested: Sequence[str] 
     )
 
 
-def _named(mirrored: Sequence[Table], requested: Sequence[str], pipeline: Pipeline) -> list[Table]:
+def _named(mirrored: Sequence[Table], requested: Sequence[str | TableName], pipeline: Pipeline) -> list[Table]:
     tables = {(table.schema, table.name): table for table in mirrored}
-    keys = dict.fromkeys(_qualified(name, pipeline.schemas[0]) for name in requested)
-    unknown = [f"{schema}.{name}" for schema, name in keys if (schema, name) not in tables]
+    found = {each: meant(each, tables.keys(), pipeline.schemas[0]) for each in requested}
+    unknown = [shown(each) for each, name in found.items() if name is None]
     if unknown:
         raise Permanent(
             f"the pipeline {pipeline.name} mirrors no table {', '.join(unknown)}: it is missing, excluded or misspelt"
         )
-    return [tables[key] for key in keys]
-
-
-def _qualified(name: str, first_schema: str) -> tuple[str, str]:
-    schema, dot, table = name.partition(".")
-    return (schema, table) if dot else (first_schema, name)
+    return [tables[name] for name in dict.fromkeys(found.values()) if name]
 
 
 def _reason_to_refuse(table: Table, ids: Mapping[Table, str], shared_ids: Collection[str]) -> str | None:

@@ -93,7 +93,7 @@ class TableExport(TableOfRun):
         """The message on `mirror-requests` that has the table described again, in the same run."""
         return {
             "pipeline": self.pipeline.name,
-            "tables": [f"{self.schema}.{self.table}"],
+            "tables": [{"schema": self.schema, "table": self.table}],
             "shard_date": self.shard_date.isoformat(),
             "run_id": self.run_id,
             "relist": True,

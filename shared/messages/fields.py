@@ -74,6 +74,14 @@ class Fields:
             raise self._wrong(name, "a list of at least one name")
         return tuple(value)
 
+    def names_or_objects(self, name: str, what: str) -> tuple["str | Fields", ...] | None:
+        value = self.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not value or not all(isinstance(item, str | dict) and item for item in value):
+            raise self._wrong(name, "a list of at least one name")
+        return tuple(Fields(item, what) if isinstance(item, dict) else item for item in value)
+
     def texts(self, name: str) -> tuple[str, ...]:
         value = self.get(name) or []
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

@@ -3,6 +3,8 @@
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 import flask
@@ -10,13 +12,18 @@ from cloudevents.http import CloudEvent
 from werkzeug.exceptions import ServiceUnavailable
 
 from shared import log
-from shared.errors import HandBack, Permanent
+from shared.errors import Denied, HandBack, Permanent
 from shared.messages import events
 from shared.messages.events import Event
 from shared.messages.message import Message
 from shared.messages.outcome import Outcome
 from shared.redaction import one_line, without_values
+from shared.times import SystemClock
 
+_LAST_TRY = 5
+"""The delivery at which what is denied is given up. The subscription's backoff puts some minutes before it."""
+_LAST_TRY_AFTER = timedelta(minutes=10)
+"""Where the subscription does not count its deliveries: how long after its publication a message is not waited for any more."""
 _SUBJECT = ("pipeline", "schema", "table", "shard_date", "run_id")
 
 
@@ -31,8 +38,8 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]],
     """
     Make a function of CloudEvents out of one that returns the outcome of an event: one log line for each.
 
-    Permanent: reported, dead-lettered where it came as a message, and acknowledged. HandBack: answered with a 503.
-    Anything else propagates, which hands it back too.
+    Permanent: reported, dead-lettered where it came as a message, and acknowledged. HandBack: answered with a 503. Denied:
+    the one at the last try, the other before. Anything else propagates, which hands it back too.
     """
 
     def decorate(function: Callable[[Event], Outcome]) -> Callable[[CloudEvent], None]:
@@ -46,11 +53,12 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]],
                 log.write(function.__name__, about | outcome.to_json() | seconds)
 
             try:
-                event = events.read(cloud_event)
+                event = _heard(cloud_event)
                 about.update(_about(event))
                 report(_outcome(function, event, dead_letters))
-            except HandBack as reason:
-                report(Outcome("waiting", str(reason), operation=reason.operation))
+            except (HandBack, Denied) as reason:
+                severity = "WARNING" if isinstance(reason, Denied) else "INFO"
+                report(Outcome("waiting", str(reason), severity=severity, operation=reason.operation))
                 raise ServiceUnavailable(str(reason)) from reason
             except Exception as error:
                 said = f"handed back: {type(error).__name__}: {without_values(str(error))}"
@@ -62,11 +70,31 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]],
     return decorate
 
 
+def _heard(cloud_event: CloudEvent) -> Event:
+    """What is in a CloudEvent. Of a message, too, which delivery it is, and whether that is the last try."""
+    event = events.read(cloud_event)
+    if event.message is None:
+        return event
+    attempt = event.message.delivery_attempt or _pushed_attempt()
+    since = SystemClock().now() - event.message.published_at
+    last = attempt >= _LAST_TRY if attempt else since >= _LAST_TRY_AFTER
+    return replace(event, message=replace(event.message, delivery_attempt=attempt, last_try=last))
+
+
+def _pushed_attempt() -> int | None:
+    """Which delivery the subscription counts. functions-framework leaves that out of a bare push's event."""
+    pushed = flask.request.get_json(silent=True) if flask.has_request_context() else None
+    attempt = pushed.get("deliveryAttempt") if isinstance(pushed, dict) else None
+    return attempt if isinstance(attempt, int) else None
+
+
 def _outcome(function: Callable[[Event], Outcome], event: Event, dead_letters: DeadLetters) -> Outcome:
     """What came of the event. A message that fails for good is dead-lettered when this returns."""
     try:
         return function(event)
-    except Permanent as failure:
+    except (Permanent, Denied) as failure:
+        if isinstance(failure, Denied) and event.message and not event.message.last_try:
+            raise
         reason = one_line(str(failure))
         if event.letter:
             dead_letters.dead_letter(event.letter, function.__name__, reason)
@@ -85,11 +113,5 @@ def _about(event: Event) -> dict[str, Any]:
     known = {key: found[key] for key in _SUBJECT if isinstance(found.get(key), str)}
     schema = known.pop("schema", None)
     qualified = {"table": f"{schema}.{known['table']}"} if schema and "table" in known else {}
-    return known | qualified | _attempt(event.message)
-
-
-def _attempt(message: Message) -> dict[str, Any]:
-    """Which delivery it is, where the subscription counts. functions-framework leaves that out of a bare push's event."""
-    pushed = flask.request.get_json(silent=True) if flask.has_request_context() else None
-    attempt = message.delivery_attempt or (pushed.get("deliveryAttempt") if isinstance(pushed, dict) else None)
-    return {"attempt": attempt} if attempt else {}
+    attempt = {"attempt": event.message.delivery_attempt} if event.message.delivery_attempt else {}
+    return known | qualified | attempt

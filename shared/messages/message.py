@@ -23,6 +23,8 @@ class Message:
 
     A message that is published again out of the dead letters carries the id and the publish time of the first one in its
     attributes. `origin_id` and `origin_time` are those, so that a replay belongs to the same run and the same day.
+
+    `last_try`: what is denied at this delivery is not waited for any more.
     """
 
     topic: str
@@ -31,6 +33,7 @@ class Message:
     data: bytes
     attributes: Mapping[str, str] = field(default_factory=dict)
     delivery_attempt: int | None = None
+    last_try: bool = False
 
     @cached_property
     def content(self) -> Any:

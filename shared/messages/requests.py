@@ -10,6 +10,7 @@ from shared.messages.fields import Fields
 from shared.messages.message import RUN_ID, Message
 from shared.messages.outcome import Subject
 from shared.pipelines import Pipeline
+from shared.tables import TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +18,21 @@ class MirrorRequest:
     """
     A wish to mirror a database on one day.
 
+    `tables`: None for all, or what each is called, as a text or by schema and table.
+
     `replace`: the run may replace what stands at that date. It may on the day of the request itself. Of an earlier day the
     rows are gone from the source, so that the request has to say so. `relist`: the run exists, and these tables of it have
-    been altered since they were listed; they are to be described again.
+    been altered since they were listed; they are to be described again. `last_try`: as the message says.
     """
 
     run_id: str
     requested_at: datetime
     pipeline: Pipeline
-    tables: tuple[str, ...] | None
+    tables: tuple[str | TableName, ...] | None
     shard_date: date
     replace: bool
     relist: bool = False
+    last_try: bool = False
 
     @property
     def subject(self) -> Subject:
@@ -69,10 +73,11 @@ def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> Mirro
         run_id=_run_id(fields) if relist else message.origin_id,
         requested_at=message.origin_time,
         pipeline=pipeline,
-        tables=fields.names("tables"),
+        tables=_tables(fields),
         shard_date=day,
         replace=fields.flag("replace", default=False) or day == today,
         relist=relist,
+        last_try=message.last_try,
     )
 
 
@@ -86,6 +91,13 @@ def view_refresh(message: Message, pipelines: Mapping[str, Pipeline]) -> ViewRef
         pin=fields.day("shard_date") if fields.has("shard_date") and not unpin else None,
         unpin=unpin,
     )
+
+
+def _tables(fields: Fields) -> tuple[str | TableName, ...] | None:
+    wanted = fields.names_or_objects("tables", "table of the mirror request")
+    if wanted is None:
+        return None
+    return tuple(each if isinstance(each, str) else (each.text("schema"), each.text("table")) for each in wanted)
 
 
 def _run_id(fields: Fields) -> str:

@@ -64,8 +64,13 @@ class Function:
         published: str = REQUESTED,
         attributes: Mapping[str, str] | None = None,
         push: bool = False,
+        attempt: int | None = None,
     ) -> int:
-        """Bring it a Pub/Sub message, as a CloudEvent or as a bare push, and give the status of its answer."""
+        """
+        Bring it a Pub/Sub message, as a CloudEvent or as a bare push, and give the status of its answer.
+
+        `attempt`: which delivery it is, where the subscription counts.
+        """
         content = data if isinstance(data, bytes) else json.dumps(data).encode()
         message = {
             "data": base64.b64encode(content).decode(),
@@ -75,7 +80,9 @@ class Function:
             "publishTime": published,
             "publish_time": published,
         }
-        body = {"message": message, "subscription": f"projects/{PROJECT}/subscriptions/s"}
+        body: dict[str, Any] = {"message": message, "subscription": f"projects/{PROJECT}/subscriptions/s"}
+        if attempt is not None:
+            body["deliveryAttempt"] = attempt
         if push:
             return self._post(f"/{self._topic}", {"content-type": "application/json"}, body)
         headers = {

@@ -19,7 +19,7 @@ FAILED, EXPORTED = (f"{RUN}/{folder}/orders.json" for folder in ("failed", "expo
 NOTE_DROPPED = "ALTER TABLE orders DROP COLUMN note"
 REQUEST = {
     "pipeline": "billing",
-    "tables": ["public.orders"],
+    "tables": [{"schema": "public", "table": "orders"}],
     "shard_date": "2026-01-15",
     "run_id": "9912",
     "relist": True,

@@ -48,6 +48,21 @@ def test_a_fifth_failure_is_permanent_in_the_operations_words_without_values_of_
     assert "12,50" not in letter.attributes["error"]
 
 
+def test_a_failure_for_good_says_what_to_do_about_it(stage: Stage) -> None:
+    stage.fail_exports(STAGED, times=4)
+    export_table = stage.function("export_table")
+    stage.run("ALTER DATABASE billing SET lock_timeout = '10ms'", "BEGIN", "LOCK TABLE orders")
+
+    export_table.receive(table_export())
+
+    stage.run("ROLLBACK", "ALTER DATABASE billing RESET lock_timeout")
+    [letter] = stage.published("dead-letters")
+    assert letter.attributes["error"].endswith(
+        "canceling statement due to lock timeout. "
+        "Raise lock_timeout where the database or the instance's flags set it, then replay the message"
+    )
+
+
 def test_a_permanent_failure_leaves_a_record_and_nothing_else(stage: Stage) -> None:
     stage.fail_exports(STAGED, times=4)
     stage.admin.plan_exports(REFUSED)

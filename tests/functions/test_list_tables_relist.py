@@ -14,7 +14,7 @@ NOTE_DROPPED = "ALTER TABLE orders DROP COLUMN note"
 NOW = "2026-11-22T12:00:00Z"
 REQUEST = {
     "pipeline": "billing",
-    "tables": ["public.orders"],
+    "tables": [{"schema": "public", "table": "orders"}],
     "shard_date": "2026-01-15",
     "run_id": "9912",
     "relist": True,
@@ -128,12 +128,21 @@ def test_a_table_that_is_there_again_is_exported_by_a_replay_of_the_request(
         ({"relist": "yes"}, "yes"),
         ({"tables": None}, "tables"),
         ({"tables": ["public.refunds"]}, "refunds"),
+        ({"tables": [{"schema": "public", "table": "came_later"}]}, "came_later"),
+        (
+            {"tables": [{"schema": "public", "table": "orders"}, {"schema": "public", "table": "came_later"}]},
+            "came_later",
+        ),
+        ({"tables": [{"table": "orders"}]}, "schema"),
+        ({"tables": [{"schema": "public"}]}, "table"),
+        ({"tables": [7]}, "7"),
     ],
     ids=str,
 )
 def test_a_bad_relist_request_is_dead_lettered_with_what_is_wrong(
     stage: Stage, list_tables: Function, change: dict[str, Any], named: str
 ) -> None:
+    stage.run("CREATE TABLE came_later (id int)")
     before = stage.files()
 
     status = list_tables.receive({key: value for key, value in (REQUEST | change).items() if value is not None})
