@@ -188,8 +188,8 @@ class _Delivery:
                 return self.pair.skip(reason)
             case steps.Leave():
                 return self._leave("it has been described again, and that message sees to it")
-            case steps.Relist(reason, operation):
-                return self._relist(reason, operation)
+            case steps.Relist():
+                return self._relist(step)
             case steps.GiveUp(reason, operation):
                 raise Permanent(reason, operation)
 
@@ -217,13 +217,13 @@ class _Delivery:
         description = self._description() if ended.failed else look.description
         return replace(look, operations=(ended, *(seen.operations or ())[1:]), description=description)
 
-    def _relist(self, reason: str, operation: str) -> Outcome:
+    def _relist(self, step: steps.Relist) -> Outcome:
         """Have the table described again, once in a run."""
         if self._services.requests is None:
-            raise Permanent(reason, operation)
+            raise Permanent(f"{step.reason}. {step.remedy}", step.operation)
         self.pair.delete_staged()
         self._services.requests.relist(self._export)
-        return self._leave(f"it has been altered, and is to be described again: {reason}", operation)
+        return self._leave(f"it has been altered, and is to be described again: {step.reason}", step.operation)
 
     def _leave(self, reason: str, operation: str | None = None) -> Outcome:
         said = f"not exported by this message: {reason}"

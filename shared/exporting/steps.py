@@ -125,9 +125,10 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Relist:
-    """The table is not as it was described: have it described again, if it has not been in this run."""
+    """The table is not as it was described: have it described again. The remedy is for where nobody can."""
 
     reason: str
+    remedy: str
     operation: str
 
 
@@ -186,15 +187,13 @@ def _after_failures(
 ) -> Rest | Relist | GiveUp | None:
     """What comes before the next try, or in its place, after this message's failed operations, newest first."""
     newest = failed[0]
-    reason = (
-        f"its export failed {len(failed)} times, at last with: {newest.complaint}. "
-        f"{failures.remedy_of_operation(newest.complaint)}"
-    )
+    reason = f"its export failed {len(failed)} times, at last with: {newest.complaint}"
+    remedy = failures.remedy_of_operation(newest.complaint)
     kind = failures.of_operation(newest.complaint)
     # Once described again, it may still fail by an operation that a late delivery of the first description has begun.
     if kind is OperationFailure.ALTERED and description is Description.FIRST:
-        return Relist(reason, newest.name)
+        return Relist(reason, remedy, newest.name)
     if kind is OperationFailure.HOPELESS or tries.counted(failed) >= MOST_FAILURES:
-        return GiveUp(reason, newest.name)
+        return GiveUp(f"{reason}. {remedy}", newest.name)
     until = (newest.ended_at or now) + tries.rest_after(failed)
     return Rest(until, reason, newest.name) if now < until else None

@@ -103,6 +103,7 @@ def test_an_altered_table_is_to_be_described_anew(
     assert status == 200
     assert requests(stage) == [REQUEST]
     assert (line["outcome"], line["severity"], line["operation"]) == ("waiting", "WARNING", stage.exports()[0]["name"])
+    assert "publish a new request" not in line["message"]
     assert len(stage.exports()) == 1
     assert stage.published("dead-letters") == []
     assert [file for file in stage.files() if "_staging" in file or FAILED in file] == []
@@ -116,7 +117,9 @@ def test_without_the_topic_of_requests_it_is_dead_lettered(stage: Stage, listed:
 
     [letter] = stage.published("dead-letters")
     assert status == 200
-    assert "column t.note does not exist" in letter.attributes["error"]
+    assert letter.attributes["error"].endswith(
+        "column t.note does not exist. The table has been altered: publish a new request for it"
+    )
     assert FAILED in stage.files()
 
 

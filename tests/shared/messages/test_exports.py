@@ -90,7 +90,7 @@ def test_what_an_export_asks_for_is_a_wish_that_is_understood(wish: TableExport,
     asked = requests.mirror_request(message(wish.relist_request()), PIPELINES)
 
     assert (asked.run_id, asked.pipeline, asked.shard_date) == (run_id, BILLING, wish.shard_date)
-    assert asked.tables == (f"{wish.schema}.{wish.table}",)
+    assert asked.tables == ((wish.schema, wish.table),)
     assert asked.relist
 
 
