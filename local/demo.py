@@ -6,50 +6,29 @@ With LOADER=beam a Beam pipeline makes the shards, as a team's own Dataflow job 
 
 import argparse
 import os
-import re
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pg8000.exceptions
-from google.cloud import bigquery
+from google.api_core.exceptions import GoogleAPICallError
 
-from local import beam, source
-from local.cloud import PROJECT, REPOSITORY, Cloud
-from local.progress import WORKING, Progress
-from local.run import MirroredTable, Run
+from local import beam, comparison, source
+from local.cloud import REPOSITORY, Cloud
+from local.comparison import SHARDS, VIEWS, Check
+from local.progress import Progress
+from local.run import VIEW, Run
 from local.source import Source
 
 WORK = REPOSITORY / "build" / "demo"
 PIPELINE = "demo"
-SHARDS = "mirror_shards"
-VIEWS = "mirror"
 _SILENCE = 120.0
 """Seconds without any progress after which the demo gives up; an export or a load that goes on counts as progress."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One table at the end: its rows everywhere, its newest shard and the one that its view names; or why there is none."""
-
-    table: str
-    at_source: int = 0
-    in_shard: int = 0
-    through_view: int = 0
-    newest: str = ""
-    shown: str = ""
-    failure: str = ""
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the view names the newest shard, and nothing was lost or added on the way."""
-        same_rows = self.at_source == self.in_shard == self.through_view
-        return not self.failure and same_rows and self.newest == self.shown
 
 
 def main() -> int:
@@ -57,12 +36,12 @@ def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        return _demo(arguments.source, by_beam=arguments.loader == "beam", keep=arguments.keep)
+        return demo(arguments.source, WORK, by_beam=arguments.loader == "beam", keep=arguments.keep)
     except KeyboardInterrupt:
         print("Stopped, and everything that was started with it.")
         return 130
-    except (ValueError, RuntimeError, OSError, pg8000.exceptions.Error) as error:
-        print(f"The demo failed: {error}", file=sys.stderr)
+    except (ValueError, RuntimeError, OSError, GoogleAPICallError, pg8000.exceptions.Error) as error:
+        print(f"The demo failed: {comparison.words(error)}", file=sys.stderr)
         return 1
 
 
@@ -89,17 +68,22 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _demo(address: str | None, *, by_beam: bool, keep: bool) -> int:
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True, mode=0o700)
+def demo(address: str | None, work: Path, *, by_beam: bool = False, keep: bool = False) -> int:
+    """
+    Mirror the database at an address, or our own, with all files in a folder of its own; 0 where everything agrees, else 1.
+
+    A table that fails is shown so, whoever refuses it, and keeps no other from being mirrored and compared.
+    """
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, mode=0o700)
     began = time.monotonic()
     print("Starting PostgreSQL and filling it …" if not address else "Looking at the source …", flush=True)
-    with source.at(address, WORK) if address else source.our_own() as database:
+    with source.at(address, work) if address else source.our_own() as database:
         tables, size = database.size()
         print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
         print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the four functions …", flush=True)
-        with _cloud(database, by_beam=by_beam) as cloud, _saying_goodbye():
-            checks = _mirror(cloud, database)
+        with cloud_of(database, work, by_beam=by_beam) as cloud, _saying_goodbye():
+            checks = _mirror(cloud, database, work)
             good = _report(checks)
             if by_beam:
                 good &= _report_job(cloud)
@@ -108,7 +92,7 @@ def _demo(address: str | None, *, by_beam: bool, keep: bool) -> int:
                 flush=True,
             )
             if keep:
-                _keep(cloud)
+                _keep(cloud, work)
             return 0 if good else 1
 
 
@@ -123,7 +107,7 @@ def _saying_goodbye() -> Iterator[None]:
 
 
 @contextmanager
-def _cloud(database: Source, *, by_beam: bool) -> Iterator[Cloud]:
+def cloud_of(database: Source, work: Path, *, by_beam: bool) -> Iterator[Cloud]:
     pipeline = database.settings | {
         "instance": source.INSTANCE,
         "database": database.database,
@@ -136,69 +120,53 @@ def _cloud(database: Source, *, by_beam: bool) -> Iterator[Cloud]:
             "loader": "scio",
             "dataflow": {"template": "gs://demo-templates/load_run.json", "region": "europe-west1"},
         }
-    job = beam.job(WORK / "beam.log")
-    with Cloud({PIPELINE: pipeline}, {source.INSTANCE: database.connect}, WORK, job=job) as cloud:
+    job = beam.job(work / "beam.log")
+    with Cloud({PIPELINE: pipeline}, {source.INSTANCE: database.connect}, work, job=job) as cloud:
         yield cloud
 
 
-def _mirror(cloud: Cloud, database: Source) -> list[Check]:
+def _mirror(cloud: Cloud, database: Source, work: Path) -> list[Check]:
     today = datetime.now(UTC).date()
     if database.ours:
         yesterday = today - timedelta(days=1)
         print(f"\nA backfill of {yesterday}, asked for by hand:", flush=True)
-        _follow(cloud, yesterday)
+        _follow(cloud, yesterday, work)
         print("\nA day passes at the source: rows come, change and go, and a table gets another column.", flush=True)
         database.let_a_day_pass()
     print(f"\nThe mirror of {today}:", flush=True)
-    run = _follow(cloud, today)
-    failures = run.failures()
-    return [_check(cloud, database, table) for table in run.tables() if str(table) not in failures] + [
+    run = _follow(cloud, today, work)
+    failures = _failures(run)
+    return [comparison.compare(cloud, database, table) for table in run.tables() if str(table) not in failures] + [
         Check(table, failure=failure) for table, failure in failures.items()
     ]
 
 
-def _follow(cloud: Cloud, day: date) -> Run:
-    """Ask for a day and show how its run goes; RuntimeError where the request fails, or nothing happens for long."""
+def _follow(cloud: Cloud, day: date, work: Path) -> Run:
+    """Ask for a day and show how its run goes, until it is over or nothing happens for long; RuntimeError where it is none."""
     request = {"pipeline": PIPELINE, "shard_date": day.isoformat()}
     run = Run(cloud, PIPELINE, cloud.publish("mirror-requests", request), day)
     progress, last, changed = Progress(), None, time.monotonic()
-    while not run.is_over():
+    while not run.is_over() and time.monotonic() - changed < _SILENCE:
         states = run.states()
         progress.show(states)
-        if states != last or WORKING & set(states.values()):
+        if states != last or run.is_working():
             last, changed = states, time.monotonic()
-        if time.monotonic() - changed > _SILENCE:
-            raise RuntimeError(
-                f"nothing has happened for {_SILENCE:.0f} s; the functions' logs are in {WORK.relative_to(REPOSITORY)}"
-            )
         time.sleep(0.1)
     progress.show(run.states())
-    if failure := run.failures().get(""):
-        raise RuntimeError(failure)
+    if not run.is_over():
+        print(f"Nothing has happened for {_SILENCE:.0f} s; the functions' logs are in {work}.", flush=True)
+    failures = run.failures()
+    if not run.tables() and not failures.keys() - {""}:
+        raise RuntimeError(failures.get("", "the request has not been answered"))
     return run
 
 
-def _check(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
-    with cloud.warehouse() as client:
-        query = client.get_table(f"{PROJECT}.{VIEWS}.{table.table_id}").view_query
-        newest = max(
-            each.table_id
-            for each in client.list_tables(f"{PROJECT}.{SHARDS}")
-            if re.fullmatch(rf"{re.escape(table.table_id)}_\d{{8}}", each.table_id)
-        )
-        return Check(
-            table=str(table),
-            at_source=database.rows(table.schema, table.name),
-            in_shard=_count(client, SHARDS, newest),
-            through_view=_count(client, VIEWS, table.table_id),
-            newest=newest,
-            shown=query.rpartition(".")[2].rstrip("`"),
-        )
-
-
-def _count(client: bigquery.Client, dataset: str, table: str) -> int:
-    (row,) = client.query_and_wait(f"SELECT COUNT(*) AS n FROM `{PROJECT}.{dataset}.{table}`")
-    return int(row.n)
+def _failures(run: Run) -> dict[str, str]:
+    """Why tables have no view of the run's day, by their names."""
+    failures, states = run.failures(), run.states()
+    why_all = failures.pop("", "")
+    left = {str(table) for table in run.tables() if states[str(table)] != VIEW}
+    return {table: why_all or f"it was {states[table]}, and then nothing happened" for table in left} | failures
 
 
 def _report(checks: list[Check]) -> bool:
@@ -223,9 +191,9 @@ def _report_job(cloud: Cloud) -> bool:
     return all(run.is_good for run in runs)
 
 
-def _keep(cloud: Cloud) -> None:
+def _keep(cloud: Cloud, work: Path) -> None:
     """Leave everything up until Ctrl-C."""
-    (WORK / "bigquery").write_text(cloud.bigquery.url, encoding="utf-8")
+    (work / "bigquery").write_text(cloud.bigquery.url, encoding="utf-8")
     print("\nThe cloud stays up until Ctrl-C. Ask it, in another terminal:")
     print(f"  make query SQL='SELECT * FROM {VIEWS}.airlines LIMIT 5'")
     for name, value in sorted(cloud.environ.items()):

@@ -7,8 +7,6 @@ from typing import TextIO
 
 STATES = ("listed", "exporting", "exported", "loading", "loaded", "view")
 """The way of a table, in order."""
-WORKING = frozenset({"exporting", "loading"})
-"""The states in which a table may stay for long."""
 
 _BARS = {state: "=" * (place + 1) for place, state in enumerate(STATES)}
 

@@ -52,6 +52,7 @@ class Run:
         self._first_schema = settings.get("schemas", ["public"])[0]
         self._manifest = cloud.objects().bucket(settings["bucket"]).blob(paths.manifest_file(pipeline, run_id))
         self._tables: tuple[MirroredTable, ...] | None = None
+        self._names: dict[str, str] = {}
         self._states: dict[str, str] = {}
 
     def tables(self) -> tuple[MirroredTable, ...]:
@@ -62,30 +63,39 @@ class Run:
             except NotFound:
                 return ()
             self._tables = tuple(self._table(entry["schema"], entry["table"]) for entry in listed)
+            self._names = {table.table_id: str(table) for table in self._tables}
         return self._tables
 
     def states(self) -> dict[str, str]:
         """How far each table has come, by its name at the source. A table never goes back."""
         tables = self.tables()
-        by_id = {table.table_id: str(table) for table in tables}
         seen = [(str(table), "listed") for table in tables]
-        seen += [(by_id.get(table_id, table_id), "exporting") for table_id in self._exporting()]
-        seen += [(by_id.get(table_id, table_id), "loading") for table_id in self._loading()]
+        seen += [(self._name(table_id), "exporting") for table_id in self._exporting()]
+        seen += [(self._name(table_id), "loading") for table_id in self._loading()]
         seen += [(str(table), "loading") for table in tables if self._job_in(ACTIVE)]
         for line in self._lines():
             table, state = line.get("table"), _OUTCOMES.get(line["outcome"])
-            seen += [(by_id.get(table, table), state)] if table and state else []
+            seen += [(self._name(table), state)] if table and state else []
         for table, state in seen:
             if _PLACES[state] > _PLACES.get(self._states.get(table, ""), -1):
                 self._states[table] = state
         return dict(self._states)
 
     def failures(self) -> dict[str, str]:
-        """Why tables of the run have no shard, by their names; by an empty name, why the request or its Dataflow job failed."""
-        failures = {
-            line.get("table", ""): line["message"] for line in self._lines() if _OUTCOMES.get(line["outcome"]) == FAILED
-        }
+        """
+        Why tables of the run have no shard, by their names; by an empty name, why the request or its Dataflow job failed.
+
+        Where several functions say why, the first in the order of the functions is heard.
+        """
+        failures: dict[str, str] = {}
+        for line in self._lines():
+            if _OUTCOMES.get(line["outcome"]) == FAILED:
+                failures.setdefault(self._name(line.get("table", "")), line["message"])
         return failures | ({"": "the run's Dataflow job failed"} if self._job_in((dataflow.FAILED,)) else {})
+
+    def is_working(self) -> bool:
+        """Whether an export, a load or a Dataflow job runs at this moment."""
+        return bool(self._exporting() or self._loading() or self._job_in(ACTIVE))
 
     def is_over(self) -> bool:
         """Whether nothing more is to come."""
@@ -94,6 +104,10 @@ class Run:
 
     def _table(self, schema: str, name: str) -> MirroredTable:
         return MirroredTable(schema, name, names.table_id(schema, name, self._first_schema))
+
+    def _name(self, table: str) -> str:
+        """A table's name at the source. Functions that know a table by its shard alone call it by its id."""
+        return self._names.get(table, table)
 
     def _lines(self) -> list[dict[str, Any]]:
         """The log lines about this run, in the order of the functions; a view's line knows its day and not its run."""

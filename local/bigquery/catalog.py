@@ -84,10 +84,10 @@ class Table:
 class Catalog:
     """The datasets and tables of one project. Hold `lock` from looking until what depends on it is done."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, memory: str | None = None) -> None:
         self.project = project
         self.lock = RLock()
-        self.rows = Rows()
+        self.rows = Rows(memory)
         self._datasets: dict[str, Dataset] = {}
         self._tables: dict[TableRef, Table] = {}
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any, Protocol
 
+import duckdb
+
 from local.bigquery.catalog import now
 from local.bigquery.errors import BigQueryError, error_of, refuse_others
 
@@ -187,6 +189,9 @@ class Jobs:
             job.errors = []
         except BigQueryError as error:
             job.errors = [error.proto(), *getattr(error, "more", [])]
+        except duckdb.OutOfMemoryException as error:
+            said = f"Resources exceeded: {str(error).splitlines()[0]}"
+            job.errors = [BigQueryError("resourcesExceeded", said).proto()]
         finally:
             job.ended = now()
             job.done.set()

@@ -13,6 +13,7 @@ from local.bigquery.types import STANDARD, TYPES
 Field = dict[str, Any]
 
 _LONGEST_NAME = 300
+_MOST_FIELDS = 10_000  # https://cloud.google.com/bigquery/quotas#all_tables
 # https://cloud.google.com/bigquery/docs/schemas#column_names
 _RESERVED = (
     "_CHANGE_SEQUENCE_NUMBER",
@@ -33,10 +34,15 @@ def checked(schema: dict[str, Any]) -> list[Field]:
     fields = [_field(field) for field in schema.get("fields", [])]
     if not fields:
         raise BigQueryError("invalid", "Schema has no fields")
-    names = [field["name"].casefold() for field in fields]
-    for position, name in enumerate(names):
-        if name in names[:position]:
-            raise BigQueryError("invalid", f"Duplicate field name: {fields[position]['name']} (names ignore case)")
+    if len(fields) > _MOST_FIELDS:
+        message = f"Too many total leaf fields: {len(fields)}, max allowed field count: {_MOST_FIELDS}"
+        raise BigQueryError("invalid", message)
+    names: set[str] = set()
+    for field in fields:
+        name = field["name"].casefold()
+        if name in names:
+            raise BigQueryError("invalid", f"Duplicate field name: {field['name']} (names ignore case)")
+        names.add(name)
     return fields
 
 

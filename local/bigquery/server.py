@@ -25,7 +25,8 @@ class BigQuery:
 
     `storage` is the URL of the storage emulator that loads read. `on_job` hears of every finished job once, after its
     effect can be seen, in the job's thread. A job stays RUNNING for at least `job_seconds`. With `rate_limits` a table
-    takes no more than 5 updates of its metadata in 10 s.
+    takes no more than 5 updates of its metadata in 10 s. All rows are kept in `memory`, such as "1GB"; most of the machine's
+    unless told.
 
     `calls` lists the method ids and path parameters of all calls; `faults` the answers that do not fit the discovery
     document, each a bug of the stand-in.
@@ -39,10 +40,11 @@ class BigQuery:
         on_job: Callable[[JobDone], None] | None = None,
         job_seconds: float = 0.0,
         rate_limits: bool = False,
+        memory: str | None = None,
     ) -> None:
         self.calls: list[tuple[str, dict[str, str]]] = []
         self._failures: dict[str, deque[ApiError]] = {}
-        self._catalog = Catalog(project)
+        self._catalog = Catalog(project, memory)
         self._files = Files(project, storage)
         queries = Queries(self._catalog)
         kinds: dict[str, Kind] = {

@@ -428,3 +428,23 @@ def test_a_schema_is_refused(world: World, fields: list[tuple[str, str]], messag
 
     with pytest.raises(BadRequest, match=message):
         job.result()
+
+
+def test_a_load_of_more_than_fits_into_memory_is_refused_for_good() -> None:
+    anonymous = AnonymousCredentials()
+    with Storage() as emulator, BigQuery("p", emulator.url, memory="16MB") as service:
+        emulator.create_bucket("files")
+        files = Files("p", credentials=anonymous, client_options={"api_endpoint": emulator.url})
+        client = bigquery.Client("p", credentials=anonymous, client_options={"api_endpoint": service.url})
+        client.create_dataset("d")
+        files.bucket("files").blob("large.csv").upload_from_string(f"{'x' * 2**20}\n" * 64)
+        config = bigquery.LoadJobConfig(schema=[bigquery.SchemaField("a", "STRING")])
+        job = client.load_table_from_uri("gs://files/large.csv", "p.d.t", job_config=config)
+
+        with pytest.raises(BadRequest, match="Resources exceeded"):
+            job.result()
+
+        assert job.error_result["reason"] == "resourcesExceeded"
+        assert list(client.list_tables("d")) == []
+        client.close()
+        files.close()

@@ -1,0 +1,76 @@
+"""What a demo has come to: each table at the source, in its newest shard and through its view."""
+
+import re
+from dataclasses import dataclass
+
+import pg8000.exceptions
+from google.api_core.exceptions import GoogleAPICallError
+from google.cloud import bigquery
+
+from local.cloud import PROJECT, Cloud
+from local.run import MirroredTable
+from local.source import Source
+
+SHARDS = "mirror_shards"
+VIEWS = "mirror"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One table at the end: its rows everywhere, its newest shard and the one that its view names; or why there is none."""
+
+    table: str
+    at_source: int = 0
+    in_shard: int = 0
+    through_view: int = 0
+    newest: str = ""
+    shown: str = ""
+    failure: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the view names the newest shard, and nothing was lost or added on the way."""
+        same_rows = self.at_source == self.in_shard == self.through_view
+        return not self.failure and same_rows and self.newest == self.shown
+
+
+def compare(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
+    """Look at a table everywhere; where somebody refuses to answer, that is why it failed."""
+    try:
+        return _compared(cloud, database, table)
+    except (GoogleAPICallError, pg8000.exceptions.Error) as error:
+        return Check(str(table), failure=words(error))
+
+
+def words(error: Exception) -> str:
+    """A failure in the words of whoever refused: BigQuery, PostgreSQL, or else Python."""
+    if isinstance(error, GoogleAPICallError) and error.errors:
+        return str(error.errors[0]["message"])
+    fields = error.args[0] if error.args else None
+    return str(fields["M"]) if isinstance(fields, dict) and "M" in fields else str(error)
+
+
+def _compared(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
+    with cloud.warehouse() as client:
+        query = client.get_table(f"{PROJECT}.{VIEWS}.{table.table_id}").view_query
+        shards = [
+            each.table_id
+            for each in client.list_tables(f"{PROJECT}.{SHARDS}")
+            if re.fullmatch(rf"{re.escape(table.table_id)}_\d{{8}}", each.table_id)
+        ]
+        if not shards:
+            return Check(str(table), failure="it has no shard")
+        newest = max(shards)
+        return Check(
+            table=str(table),
+            at_source=database.rows(table.schema, table.name),
+            in_shard=_count(client, SHARDS, newest),
+            through_view=_count(client, VIEWS, table.table_id),
+            newest=newest,
+            shown=(query or "").rpartition(".")[2].rstrip("`"),
+        )
+
+
+def _count(client: bigquery.Client, dataset: str, table: str) -> int:
+    (row,) = client.query_and_wait(f"SELECT COUNT(*) AS n FROM `{PROJECT}.{dataset}.{table}`")
+    return int(row.n)
