@@ -6,6 +6,7 @@ What this project raises on purpose.
     HandBack    this invocation's time is spent: the message is handed back, and delivered again
     Busy        a service cannot answer at this moment: wait, and ask again
     LostRace    somebody else wrote first: look again
+    NotThere    a LostRace, if another look tells of another state; if not, what is named is missing for good
 
 Whatever else is raised, here or in a library, is handed back and delivered again.
 """
@@ -45,3 +46,7 @@ class Busy(Exception):  # noqa: N818
 
 class LostRace(Exception):  # noqa: N818
     """What was to be written has changed since it was read. Look again before writing."""
+
+
+class NotThere(LostRace):
+    """Something that was to be written, or that it names, is not there: gone since it was looked at, or missing for good."""

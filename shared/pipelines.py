@@ -10,6 +10,9 @@ from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any
 
+JOB_LABEL = "mirror_pipeline"
+"""Of a Dataflow job: the pipeline whose shards it writes."""
+
 LONGEST = 28 * 1024
 """Bytes of the setting. Cloud Run allows 32 KiB of environment, and the other variables need theirs."""
 
@@ -40,6 +43,11 @@ class Pipeline:
     max_shrink: float | None = None
     keep_days: int | None = None
     dataflow: Mapping[str, Any] | None = None
+
+    @property
+    def job_name(self) -> str:
+        """What the names of the Dataflow jobs that write its shards are, or begin with before a hyphen."""
+        return f"mirror-{self.name}"
 
     def mirrors(self, schema: str, table: str) -> bool:
         """Whether the pipeline's schemas and its include and exclude globs admit the table."""

@@ -55,13 +55,14 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Table:
-    """One version of a table or, where it has a query, of a view."""
+    """One version of a table or, where it has a query, of a view: in GoogleSQL, unless it is in legacy SQL."""
 
     ref: TableRef
     fields: list[Field]
     created: int
     properties: dict[str, Any]
     query: str | None = None
+    legacy: bool = False
     rows: str = ""
     size: Size = NO_ROWS
     modified: int = 0

@@ -66,6 +66,8 @@ class Translator:
         table = self.look_up(self._reference(node, dataset))
         found.tables.append(table)
         alias = exp.to_identifier(node.alias if node.args.get("alias") else table.ref.table, quoted=True)
+        if table.legacy:
+            raise _invalid(f"Cannot reference a legacy SQL view in a standard SQL query: {table.ref}")
         if table.query is None:
             return exp.Table(this=exp.to_identifier(table.rows), alias=exp.TableAlias(this=alias))
         inner = self._expanded(table.query, None, found, depth + 1)

@@ -1,10 +1,11 @@
 """The REST methods of tables and views.
 
 A view's columns are its query's, found anew with each patch of the query, which forgets what they were described as.
+A view in legacy SQL is kept, and nothing here can read it: it has no columns.
 """
 
 from collections import defaultdict, deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from local.bigquery.catalog import Catalog, Table, TableRef, now
 from local.bigquery.errors import BigQueryError, refuse_others, unhonoured
@@ -20,6 +21,13 @@ _PAGE = 50
 # https://cloud.google.com/bigquery/quotas#standard_tables
 _UPDATES = 5
 _PER_MS = 10_000
+
+
+class _View(NamedTuple):
+    """A ViewDefinition. No query: it is a table's."""
+
+    query: str | None
+    legacy: bool
 
 
 class Tables:
@@ -62,10 +70,12 @@ class Tables:
             wanted = request.headers.get("If-Match", "*").strip('"')
             if wanted not in ("*", _etag(table)):
                 raise BigQueryError("conditionNotMet", "Precondition check failed.")
+            view = _patched_view(table, patch)
             changed = table.changed(
-                fields=self._patched_fields(table, patch),
+                fields=self._patched_fields(table, patch, view),
                 properties=_merged(table.properties, {name: patch[name] for name in patch.keys() & _PROPERTIES}),
-                query=_patched_query(table, patch),
+                query=view.query,
+                legacy=view.legacy,
             )
             self._count_update(table.ref)
             self._catalog.put(changed)
@@ -103,15 +113,19 @@ class Tables:
     def _view(self, ref: TableRef, properties: dict[str, Any], body: dict[str, Any]) -> Table:
         if body.get("schema"):
             raise BigQueryError("invalid", "Schema field shouldn't be used as input with a view.")
-        query = _view_query(body["view"], {"useLegacySql": True})
-        fields = self._queries.answer(query).fields
-        return self._catalog.new_table(ref, fields, properties).changed(query=query)
+        view = _view(body["view"], {"useLegacySql": True})
+        return self._catalog.new_table(ref, self._columns(view), properties).changed(
+            query=view.query, legacy=view.legacy
+        )
 
-    def _patched_fields(self, table: Table, patch: dict[str, Any]) -> list[Field]:
-        if query := _patched_query(table, patch) if patch.get("view") else None:
+    def _columns(self, view: _View) -> list[Field]:
+        return [] if view.legacy or not view.query else self._queries.answer(view.query).fields
+
+    def _patched_fields(self, table: Table, patch: dict[str, Any], view: _View) -> list[Field]:
+        if patch.get("view"):
             if patch.get("schema"):
                 raise unhonoured("a patch of a view's schema and query at once")
-            return self._queries.answer(query).fields
+            return self._columns(view)
         if not patch.get("schema"):
             return table.fields
         fields = checked(patch["schema"])
@@ -141,7 +155,7 @@ class Tables:
             }
         )
         if table.query is not None:
-            resource["view"] = {"query": table.query, "useLegacySql": False}
+            resource["view"] = {"query": table.query, "useLegacySql": table.legacy}
         return resource
 
 
@@ -163,26 +177,24 @@ def _item(table: Table) -> dict[str, Any]:
         "creationTime": str(table.created),
     }
     if table.query is not None:
-        item["view"] = {"useLegacySql": False}
+        item["view"] = {"useLegacySql": table.legacy}
     return item | {name: table.properties[name] for name in shown if name in table.properties}
 
 
-def _patched_query(table: Table, patch: dict[str, Any]) -> str | None:
+def _patched_view(table: Table, patch: dict[str, Any]) -> _View:
     if not patch.get("view"):
-        return table.query
+        return _View(table.query, table.legacy)
     if table.query is None:
         raise BigQueryError("invalid", f"Cannot add a view to {table.ref}, which is a TABLE")
-    return _view_query(patch["view"], {"query": table.query, "useLegacySql": False})
+    return _view(patch["view"], {"query": table.query, "useLegacySql": table.legacy})
 
 
-def _view_query(given: dict[str, Any], default: dict[str, Any]) -> str:
-    view = default | given
+def _view(given: dict[str, Any], default: dict[str, Any]) -> _View:
+    view = default | {name: value for name, value in given.items() if value is not None}
     refuse_others(view, frozenset({"query", "useLegacySql"}), "view")
-    if view["useLegacySql"]:
-        raise BigQueryError("invalid", "This stand-in has GoogleSQL views alone: set view.useLegacySql to false")
     if not view.get("query"):
         raise BigQueryError("invalid", "A view must have a query")
-    return str(view["query"])
+    return _View(str(view["query"]), bool(view["useLegacySql"]))
 
 
 def _merged(old: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared import failures
-from shared.errors import HandBack, LostRace, Permanent
+from shared.errors import HandBack, LostRace, NotThere, Permanent
 from shared.gcp.bigquery import BigQuery, errors, refusal, refusals
 from shared.refreshing import bigquery_events, views
 from shared.refreshing.bigquery_events import TableWritten, Truncated
@@ -61,14 +61,23 @@ class BigQueryViews(BigQuery):
         table = self._table(dataset, name)
         if table is None:
             return None
-        query = table.view_query if table.table_type == "VIEW" else None
-        return View(dataset, name, table.etag, table.table_type, query, table.labels.get(PIN, ""), _columns(table))
+        is_view = table.table_type == "VIEW"
+        return View(
+            dataset,
+            name,
+            table.etag,
+            kind=table.table_type,
+            query=table.view_query if is_view else None,
+            pin=table.labels.get(PIN, ""),
+            columns=_columns(table),
+            legacy=is_view and table.view_use_legacy_sql,
+        )
 
     def create_view(self, dataset: str, name: str, query: str, shard: ShardState, pin: str) -> None:
         """
         Create a view, described as its shard is, that never expires, whatever the dataset's default, which holds for views too.
 
-        Raises LostRace if the name has been taken since it was looked at.
+        Raises LostRace if the name has been taken since it was looked at, and NotThere if a table that it names is missing.
         """
         from google.cloud import bigquery
 
@@ -148,9 +157,10 @@ def _columns(table: "bigquery.Table") -> Columns:
     return [field.to_api_repr() for field in table.schema]
 
 
-def _refused_view(what: str, error: "GoogleAPICallError") -> HandBack | LostRace | Permanent:
-    """Where the shard or the view is gone since it was looked at, another look tells."""
-    return LostRace(f"{what}: {error.message}") if "Not found: Table" in error.message else refusal(what, error)
+def _refused_view(what: str, error: "GoogleAPICallError") -> HandBack | NotThere | Permanent:
+    """The view, its shard, or another table that its SQL names may be what is missing: BigQuery says the same of all."""
+    refused = refusal(what, error)
+    return NotThere(str(refused)) if "Not found: Table" in error.message else refused
 
 
 def _reference(project: str, view: View) -> dict[str, object]:

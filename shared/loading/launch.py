@@ -12,10 +12,8 @@ from shared.errors import Permanent
 from shared.messages.exports import RunExported
 from shared.messages.message import Message
 from shared.messages.outcome import Outcome
+from shared.pipelines import JOB_LABEL
 from shared.times import stamp
-
-LABEL = "mirror_pipeline"
-"""Of the job: the pipeline whose shards it writes, so that its end is known for what it is."""
 
 _LOST = frozenset({"JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_STOPPED"})
 _PLAIN_ID = re.compile(r"[a-z0-9]{1,40}")
@@ -84,7 +82,7 @@ def start_loader(run: RunExported, message: Message, services: LaunchServices) -
 def job_name(run: RunExported) -> str:
     """The job's name: pipeline, date and run, in the lower case that Dataflow asks for."""
     run_id = run.run_id if _PLAIN_ID.fullmatch(run.run_id) else hashlib.sha256(run.run_id.encode()).hexdigest()[:16]
-    return f"mirror-{run.pipeline.name}-{stamp(run.shard_date)}-{run_id}"
+    return f"{run.pipeline.job_name}-{stamp(run.shard_date)}-{run_id}"
 
 
 def launch_parameter(run: RunExported, project: str) -> dict[str, Any]:
@@ -93,7 +91,7 @@ def launch_parameter(run: RunExported, project: str) -> dict[str, Any]:
     environment = {
         "serviceAccountEmail": settings.get("service_account"),
         "network": settings.get("network"),
-        "additionalUserLabels": {LABEL: pipeline.name},
+        "additionalUserLabels": {JOB_LABEL: pipeline.name},
     }
     return {
         "jobName": job_name(run),

@@ -1,6 +1,5 @@
 """Dataflow's events: which pipeline's own job has ended, for jobs whose writes leave no job of BigQuery behind."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +7,7 @@ from typing import Any
 
 from shared import times
 from shared.errors import Permanent
-from shared.pipelines import Pipeline
+from shared.pipelines import JOB_LABEL, Pipeline
 
 STATUS_CHANGED = "google.cloud.dataflow.job.v1beta3.statusChanged"
 
@@ -31,17 +30,24 @@ def read(data: Any, pipelines: Mapping[str, Pipeline]) -> JobEnded | None:
     try:
         job = data["payload"]
         state, name = job.get("currentState"), job.get("name", "")
-        pipeline = _pipeline(name, job.get("labels") or {}, pipelines)
-        if state not in {_DONE, _FAILED} or not pipeline:
+        if state not in {_DONE, _FAILED}:
             return None
-        return JobEnded(pipeline, name, times.moment(job["currentStateTime"]), failed=state == _FAILED)
+        ended_at = times.moment(job["currentStateTime"])
+        pipeline = _pipeline(name, job.get("labels") or {}, pipelines)
+        return JobEnded(pipeline, name, ended_at, failed=state == _FAILED) if pipeline else None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Permanent(f"a malformed Dataflow event: {type(error).__name__}: {error}") from error
 
 
 def _pipeline(name: str, labels: Mapping[str, str], pipelines: Mapping[str, Pipeline]) -> Pipeline | None:
-    """The pipeline with a Scio loader that a label names, or the job's name does, between hyphens. Of several, the longest name."""
-    loaded = [pipeline for pipeline in pipelines.values() if pipeline.loader == "scio"]
-    named = [pipeline for pipeline in loaded if pipeline.name in labels.values()]
-    named = named or [each for each in loaded if re.search(rf"(?:^|-){re.escape(each.name)}(?:-|$)", name)]
-    return max(named, key=lambda pipeline: len(pipeline.name), default=None)
+    """
+    The pipeline that a job speaks for, if a Scio job loads it.
+
+    A label says so, whatever the name is. A name may say it of several: `mirror-billing-eu-1` is a job of `billing-eu`, and
+    not of `billing`.
+    """
+    found = [each for each in pipelines.values() if (name + "-").startswith(f"{each.job_name}-")]
+    by_name = max(found, key=lambda pipeline: len(pipeline.name), default=None)
+    label = labels.get(JOB_LABEL)
+    named = pipelines.get(label) if label else by_name
+    return named if named and named.loader == "scio" else None

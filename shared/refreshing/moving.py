@@ -1,11 +1,10 @@
 """Move one view: find where it is to go, and go there without losing a race."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
-from shared.errors import HandBack, LostRace
+from shared.errors import HandBack, LostRace, NotThere, Permanent
 from shared.pipelines import Pipeline
 from shared.refreshing import choosing, view_sql, views
 from shared.refreshing.choosing import Aim, Pinning
@@ -32,13 +31,17 @@ class Views(Protocol):
         """What stands under that name. None if nothing does."""
 
     def create_view(self, dataset: str, name: str, query: str, shard: ShardState, pin: str) -> None:
-        """Create a view that never expires, described as the shard is. Raises LostRace if the name has been taken since."""
+        """
+        Create a view that never expires, described as the shard is.
+
+        Raises LostRace if the name has been taken since, and NotThere if a table that it names is missing.
+        """
 
     def change_view(self, view: View, query: str | None, pin: str) -> View:
         """
         Change a view's SQL (None: leave it) and pin in one go, and give it as it is then.
 
-        Raises LostRace if it has been changed since it was read, or the shard is gone.
+        Raises LostRace if it has been changed since it was read, and NotThere if it is missing, or a table that it names.
         """
 
     def describe_view(self, view: View, columns: Columns) -> None:
@@ -50,35 +53,56 @@ class Moved:
     """
     The view shows another shard now, or was created.
 
-    `losses`: what its consumers lose, in words. `expired`: what it showed, where that expires from now on. `shrunk`: why it was
-    kept from a newer shard of too few rows.
+    `losses`: what its consumers lose, in words. `left`: the older shard that it showed, which may expire now. `shrunk`: why it
+    was kept from a newer shard of too few rows. `also_names`: the shards of other tables that its SQL names.
     """
 
     shown: Shard
     losses: tuple[str, ...] = ()
-    expired: Shard | None = None
+    left: Shard | None = None
     shrunk: str = ""
+    also_names: frozenset[Shard] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Stayed:
-    """The view shows what it did (None: there is no view). `losses` and `shrunk` as of one that moved."""
+    """The view shows what it did (None: there is no view). All else as of one that moved."""
 
     shown: Shard | None
     losses: tuple[str, ...] = ()
     shrunk: str = ""
+    also_names: frozenset[Shard] = frozenset()
 
 
-def move(pipeline: Pipeline, aim: Aim, bigquery: Views, now: datetime) -> Moved | Stayed:
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The view is not ours to move, or BigQuery refuses to have it moved: why. `also_names` as of one that moved."""
+
+    reason: str
+    also_names: frozenset[Shard] = frozenset()
+
+
+Result = Moved | Stayed | Refused
+
+
+def move(pipeline: Pipeline, aim: Aim, bigquery: Views, now: datetime) -> Result:
     """
     Have a view show the shard that it is to go to.
 
-    At most four calls, and one more for each of the pipeline's guards, max_shrink and keep_days. Raises Permanent if the
-    view is not ours to move, and HandBack if it changes all the time.
+    At most four calls, and one more for each of the pipeline's guards, max_shrink and keep_days. Raises HandBack if the view
+    changes all the time.
     """
+    missing = ""
     for _ in range(_RACES):
+        attempt = _Attempt(pipeline, aim, bigquery, now)
         try:
-            return _Attempt(pipeline, aim, bigquery, now).move()
+            return replace(attempt.move(), also_names=attempt.also_names)
+        except Permanent as reason:
+            return Refused(str(reason), attempt.also_names)
+        except NotThere as reason:
+            if str(reason) == missing:  # the view and its shard were there at this look, too
+                return Refused(missing, attempt.also_names)
+            missing = str(reason)
         except LostRace:
             continue
     raise HandBack(
@@ -95,9 +119,11 @@ class _Attempt:
         self._bigquery = bigquery
         self._now = now
         self._looked_at: dict[Shard, ShardState | None] = {}
+        self.also_names: frozenset[Shard] = frozenset()
 
     def move(self) -> Moved | Stayed:
         view = self._bigquery.view(self._pipeline.views_dataset, self._aim.table_id)
+        self.also_names = views.also_named(view, self._pipeline, self._bigquery.project) if view else frozenset()
         places = views.places(view, self._pipeline, self._bigquery.project) if view else []
         shown = places[0].shard if places else None
         if view and view.pin and self._aim.pinning is Pinning.LEAVE:
@@ -116,8 +142,8 @@ class _Attempt:
         changed = self._bigquery.change_view(view, query, self._aim.pin_of(view))
         self._describe(changed, view.columns, state.columns)
         # One call for keep_days: where the new shard took it, the reconcile sees to the old one.
-        expired = None if cleared else self._expire(shown, choice.shard)
-        return Moved(choice.shard, views.losses(view.columns, changed.columns), expired, choice.shrunk)
+        left = shown if shown and shown < choice.shard and not cleared else None
+        return Moved(choice.shard, views.losses(view.columns, changed.columns), left, choice.shrunk)
 
     def _stay(self, view: View, shown: Shard) -> Stayed:
         """The view shows its shard already: see to its pin, and to its columns if the shard has just been written."""
@@ -173,27 +199,3 @@ class _Attempt:
             return False
         self._bigquery.expire(self._pipeline.shards_dataset, shard, None)
         return True
-
-    def _expire(self, replaced: Shard | None, shard: Shard) -> Shard | None:
-        keep_days = self._pipeline.keep_days
-        if keep_days is None or not replaced or replaced.day >= shard.day:
-            return None
-        at = views.expiry(replaced, keep_days, self._now)
-        self._bigquery.expire(self._pipeline.shards_dataset, replaced, at)
-        return replaced
-
-
-def keep_to_days(
-    pipeline: Pipeline,
-    result: Moved | Stayed,
-    listed: Mapping[Shard, datetime | None],
-    bigquery: Views,
-    now: datetime,
-) -> None:
-    """Have the shards of one table expire as the pipeline's keep_days, if any, says. `listed` is as it was before the move."""
-    if pipeline.keep_days is None or not result.shown:
-        return
-    seen_to = {result.shown, result.expired} if isinstance(result, Moved) else set()
-    for shard, at in views.expiries(result.shown, listed, pipeline.keep_days, now).items():
-        if shard not in seen_to:
-            bigquery.expire(pipeline.shards_dataset, shard, at)

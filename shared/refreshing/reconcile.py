@@ -8,7 +8,7 @@ from shared.errors import Permanent
 from shared.messages.outcome import Outcome
 from shared.messages.requests import ViewRefresh
 from shared.pipelines import Pipeline
-from shared.refreshing import report, sweep
+from shared.refreshing import keeping, report, sweep
 from shared.refreshing.choosing import SETTLED_AFTER, Aim, Pinning
 from shared.refreshing.release import Releases
 from shared.refreshing.services import RefreshServices
@@ -21,9 +21,10 @@ from shared.times import day_in
 
 def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datetime | None = None) -> Outcome:
     """
-    Reconcile, pin or unpin views, as the request says. Views that refuse are reported one by one, and the rest go on.
+    Reconcile, pin or unpin views, as the request says. Views that refuse or fail are reported one by one, and the rest go on.
 
-    `written_by`: whoever writes the shards was done then. Raises Permanent if a view that is named refuses.
+    `written_by`: whoever writes the shards was done then. Raises Permanent if a view that is named refuses. Hands back if a
+    view failed, once all else is done.
     """
     pipeline, bigquery, now = request.pipeline, services.bigquery, services.clock.now()
     listed = bigquery.shards(pipeline.shards_dataset)
@@ -34,11 +35,11 @@ def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datet
         )
     else:
         results = sweep.move(pipeline, aims, bigquery, now)
-    if pipeline.keep_days is not None:
-        sweep.keep_to_days(pipeline, results, listed, bigquery, now)
+    failures = sweep.failures(results) + keeping.keep_to_days(pipeline, results, listed, bigquery, now)
     if request.table_ids is None:
         report.stale(pipeline, listed, day_in(pipeline.time_zone, now))
         _end_silent_runs(pipeline, services)
+    sweep.hand_back(failures)
     refused = sweep.refusals(results)
     if refused and request.table_ids:
         raise Permanent("; ".join(refused))

@@ -6,7 +6,7 @@ from shared.messages.outcome import Outcome
 from shared.messages.requests import ViewRefresh
 from shared.pipelines import Pipeline
 from shared.redaction import without_values
-from shared.refreshing import moving, reconcile, report, sweep
+from shared.refreshing import keeping, moving, reconcile, report, sweep
 from shared.refreshing.bigquery_events import TableWritten, Truncated
 from shared.refreshing.choosing import Aim
 from shared.refreshing.dataflow_events import JobEnded
@@ -54,7 +54,9 @@ def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services
         return Outcome("dead", said, report.about(pipeline, shard), "ERROR")
     if pipeline.release == "together":
         return _after_job_of_run(shard, pipeline, services)
-    result = moving.move(pipeline, Aim((shard,), trusted=True), services.bigquery, services.clock.now())
+    now = services.clock.now()
+    result = moving.move(pipeline, Aim((shard,), trusted=True), services.bigquery, now)
+    sweep.hand_back(keeping.expire_replaced(pipeline, {shard.table_id: result}, services.bigquery, now))
     return report.of_shard(pipeline, shard, result)
 
 
@@ -65,12 +67,15 @@ def _after_job_of_run(shard: Shard, pipeline: Pipeline, services: RefreshService
     if waits_for := _awaited(run, pipeline):
         return Outcome("waiting", f"{shard.name} waits for {waits_for}", report.about(pipeline, shard))
     aims = [Aim((each,), trusted=True) for each in (run.shards if run else [shard])]
-    results = sweep.move(pipeline, aims, services.bigquery, services.clock.now())
+    now = services.clock.now()
+    results = sweep.move(pipeline, aims, services.bigquery, now)
+    failures = sweep.failures(results) + keeping.expire_replaced(pipeline, results, services.bigquery, now)
     for table_id, result in results.items():
         if isinstance(result, Stayed) and not result.shrunk:  # pinned, or there already: as fresh as it is to be
             said = f"the view {table_id} need not move for {shard.day}"
             report.write(Outcome("ignored", said, report.about_view(pipeline, table_id)))
     report.released_without(pipeline, sweep.moved_to(results), [run] if run else [])
+    sweep.hand_back(failures)
     return report.summed_up(pipeline, results, len(sweep.refusals(results)))
 
 

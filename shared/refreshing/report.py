@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from shared import log
+from shared.errors import HandBack, Permanent
 from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
-from shared.refreshing.moving import Moved, Stayed
+from shared.redaction import without_values
+from shared.refreshing.moving import Moved, Refused, Result, Stayed
 from shared.runs.progress import Progress
 from shared.tables import Shard
 
@@ -28,8 +30,10 @@ def write(outcome: Outcome) -> None:
     log.write(_FUNCTION, outcome.to_json())
 
 
-def of_shard(pipeline: Pipeline, shard: Shard, result: Moved | Stayed) -> Outcome:
+def of_shard(pipeline: Pipeline, shard: Shard, result: Result) -> Outcome:
     """What became of a view, for the event that told of that shard."""
+    if isinstance(result, Refused):
+        return Outcome("dead", result.reason, about(pipeline, shard), "ERROR")
     if isinstance(result, Moved):
         return _moved(pipeline, shard, result)
     if result.shrunk:
@@ -38,12 +42,27 @@ def of_shard(pipeline: Pipeline, shard: Shard, result: Moved | Stayed) -> Outcom
     return Outcome("ignored", said, about(pipeline, shard), "WARNING" if result.losses else "INFO")
 
 
-def of_view(pipeline: Pipeline, table_id: str, result: Moved | Stayed) -> None:
-    """Log that a view of several has moved, or was kept from a shard of few rows."""
+def of_view(pipeline: Pipeline, table_id: str, result: Result) -> None:
+    """Log that a view of several has moved, was kept from a shard of few rows, or refuses to be moved."""
+    if isinstance(result, Refused):
+        write(Outcome("dead", result.reason, about_view(pipeline, table_id), "ERROR"))
+        return
     if isinstance(result, Moved):
         write(_moved(pipeline, result.shown, result))
     if result.shrunk:
         write(Outcome("skipped", result.shrunk, about_view(pipeline, table_id), "ERROR"))
+
+
+def failed(pipeline: Pipeline, table_id: str, error: BaseException) -> None:
+    """Log that a view could not be seen to, for a reason that passes."""
+    reason = str(error) if isinstance(error, HandBack) else f"{type(error).__name__}: {without_values(str(error))}"
+    said = f"the view {table_id} is left to the next delivery: {reason}"
+    write(Outcome("waiting", said, about_view(pipeline, table_id), "WARNING"))
+
+
+def refused(pipeline: Pipeline, shard: Shard, reason: Permanent) -> None:
+    """Log that BigQuery refuses to have a shard changed."""
+    write(Outcome("dead", str(reason), about(pipeline, shard), "ERROR"))
 
 
 def released_without(pipeline: Pipeline, moved_to: Iterable[Shard], complete: Iterable[Progress]) -> None:

@@ -1,17 +1,14 @@
-"""Move several views of a pipeline at a time."""
+"""Move several views of a pipeline at a time. What befalls one of them never holds up the others."""
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.errors import Permanent
-from shared.messages.outcome import Outcome
 from shared.pipelines import Pipeline
 from shared.refreshing import moving, report
 from shared.refreshing.choosing import Aim
-from shared.refreshing.moving import Moved, Stayed, Views
-from shared.refreshing.views import ListedShard
+from shared.refreshing.moving import Moved, Refused, Result, Views
 from shared.tables import Shard
 
 _AT_ONCE = 10
@@ -19,50 +16,44 @@ _AT_ONCE = 10
 Views that are moved at the same time. BigQuery allows a user 100 requests a second of one method: two a view, for the view and
 its shard, and a view takes 0.2 s and more.
 """
+_OUTAGE = _AT_ONCE
+"""Views that fail for reasons that pass, until it counts as BigQuery's failure: the rest is left to the next delivery."""
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedView:
-    """A view that is not the mirror's to move, and why."""
+class Failed:
+    """A view could not be looked at, or moved, for a reason that passes."""
 
-    reason: str
+    error: BaseException
 
 
-Results = Mapping[str, Moved | Stayed | RefusedView]
+Results = Mapping[str, Result | Failed]
 """What became of views, by their names."""
 
 
 def move(pipeline: Pipeline, aims: Sequence[Aim], bigquery: Views, now: datetime) -> Results:
-    """Move views, and report each that moves, is kept, or refuses to be moved."""
+    """
+    Move views, and report each that moves, is kept, refuses to be moved, or fails.
 
-    def moved(aim: Aim) -> Moved | Stayed | RefusedView:
-        try:
-            result = moving.move(pipeline, aim, bigquery, now)
-        except Permanent as reason:
-            report.write(Outcome("dead", str(reason), report.about_view(pipeline, aim.table_id), "ERROR"))
-            return RefusedView(str(reason))
+    Raises the first failure if there are so many that BigQuery itself must be failing.
+    """
+
+    def moved(aim: Aim) -> Result:
+        result = moving.move(pipeline, aim, bigquery, now)
         report.of_view(pipeline, aim.table_id, result)
         return result
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip([aim.table_id for aim in aims], pool.map(moved, aims), strict=True))
-
-
-def keep_to_days(
-    pipeline: Pipeline, results: Results, listed: Mapping[Shard, ListedShard], bigquery: Views, now: datetime
-) -> None:
-    """Have the shards of these views' tables expire as the pipeline's keep_days says."""
-    of_table: dict[str, dict[Shard, datetime | None]] = {}
-    for shard, known in listed.items():
-        of_table.setdefault(shard.table_id, {})[shard] = known.expires_at
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        kept = [
-            pool.submit(moving.keep_to_days, pipeline, result, of_table[table_id], bigquery, now)
-            for table_id, result in results.items()
-            if not isinstance(result, RefusedView)
-        ]
-    for each in kept:
-        each.result()
+        moves = {pool.submit(moved, aim): aim.table_id for aim in aims}
+        failed: list[BaseException] = []
+        for each in as_completed(moves):
+            if error := each.exception():
+                report.failed(pipeline, moves[each], error)
+                failed.append(error)
+            if len(failed) == _OUTAGE:
+                pool.shutdown(cancel_futures=True)
+                raise failed[0]
+    return {table_id: _result(each) for each, table_id in moves.items()}
 
 
 def moved_to(results: Results) -> Collection[Shard]:
@@ -72,4 +63,20 @@ def moved_to(results: Results) -> Collection[Shard]:
 
 def refusals(results: Results) -> list[str]:
     """Why views refuse to be moved."""
-    return [result.reason for result in results.values() if isinstance(result, RefusedView)]
+    return [result.reason for result in results.values() if isinstance(result, Refused)]
+
+
+def failures(results: Results) -> list[BaseException]:
+    """What views failed with, for reasons that pass."""
+    return [result.error for result in results.values() if isinstance(result, Failed)]
+
+
+def hand_back(failures: Sequence[BaseException]) -> None:
+    """Raise the first of the failures, if any, now that all else is done."""
+    for failure in failures:
+        raise failure
+
+
+def _result(done: Future[Result]) -> Result | Failed:
+    error = done.exception()
+    return Failed(error) if error else done.result()

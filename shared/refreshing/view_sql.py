@@ -1,6 +1,7 @@
 """A view's SQL: which shards of a table it names, and the same SQL naming another one."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shared.tables import Shard
@@ -39,18 +40,22 @@ def references(query: str, project: str, dataset: str, table_id: str) -> list[Re
 
     Where it names one so, the shard's bare name is a reference too, such as the one in `orders_20261122.id`.
     """
-    paths = [(token.start(), token["path"]) for token in _TOKEN.finditer(query) if token["path"]]
     found = []
-    for start, path in paths:
+    for start, path in _paths(query):
         shard = _shard(path, project, dataset)
         if shard and shard.table_id == table_id:
             found.append(Reference(shard, start + len(path) - path.endswith("`")))
     by_name = {reference.shard.name: reference.shard for reference in found}
-    for start, path in paths:
+    for start, path in _paths(query):
         first = _FIRST.match(path)
         if first and first["name"] in by_name:
             found.append(Reference(by_name[first["name"]], start + first.end("name")))
     return found
+
+
+def shards(query: str, project: str, dataset: str) -> frozenset[Shard]:
+    """All shards that a view names, whatever tables they are of."""
+    return frozenset(shard for _, path in _paths(query) if (shard := _shard(path, project, dataset)))
 
 
 def repointed(query: str, places: list[Reference], shard: Shard) -> str:
@@ -59,6 +64,11 @@ def repointed(query: str, places: list[Reference], shard: Shard) -> str:
     for place in sorted(places, key=lambda each: each.end, reverse=True):
         query = query[: place.end - len(date)] + date + query[place.end :]
     return query
+
+
+def _paths(query: str) -> Iterator[tuple[int, str]]:
+    """The paths of names in a view's SQL, each with its position."""
+    return ((token.start(), token["path"]) for token in _TOKEN.finditer(query) if token["path"])
 
 
 def _shard(path: str, project: str, dataset: str) -> Shard | None:

@@ -21,7 +21,11 @@ Columns = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What stands under a view's name. `query`: None if that is no view. `pin`: empty where it is not pinned."""
+    """
+    What stands under a view's name. `query`: None if that is no view. `legacy`: it is in legacy SQL.
+
+    `pin`: empty where it is not pinned.
+    """
 
     dataset: str
     name: str
@@ -30,6 +34,7 @@ class View:
     query: str | None = None
     pin: str = ""
     columns: Columns = ()
+    legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +58,12 @@ class ListedShard:
 
 
 def places(view: View, pipeline: Pipeline, project: str) -> list[Reference]:
-    """Where the view names its table's shard. Raises Permanent if it names none, or more than one."""
+    """Where the view names its table's shard. Raises Permanent if it names none or more than one, or is in legacy SQL."""
     name = f"{view.dataset}.{view.name}"
     if view.query is None:
         raise Permanent(f"{name} is a {view.kind}, not a view: rename it, or give the pipeline another views_dataset")
+    if view.legacy:  # a comma there is a union, and would become a join
+        raise Permanent(f"the view {name} is in legacy SQL, and the mirror moves views in GoogleSQL only: rewrite it")
     found = view_sql.references(view.query, project, pipeline.shards_dataset, view.name)
     named = sorted({place.shard.name for place in found})
     if not named:
@@ -68,6 +75,12 @@ def places(view: View, pipeline: Pipeline, project: str) -> list[Reference]:
             f"the view {name} names more than one shard of its table, {' and '.join(named)}, so there is no saying which is to move"
         )
     return found
+
+
+def also_named(view: View, pipeline: Pipeline, project: str) -> frozenset[Shard]:
+    """The shards of other tables that the view names: no move changes those."""
+    found = view_sql.shards(view.query or "", project, pipeline.shards_dataset)
+    return frozenset(shard for shard in found if shard.table_id != view.name)
 
 
 def described(columns: Columns, *sources: Columns) -> Columns | None:

@@ -14,6 +14,7 @@ from tests.views import entries
 from tests.views.steps import called, load, said, select, show, views
 
 DATAFLOW_LABEL = {"name": "nightly", "labels": {"mirror_pipeline": "billing"}}
+LABEL_AND_NAME = {"name": "mirror-orders-20260116", "labels": {"mirror_pipeline": "billing", "team": "orders"}}
 
 
 @pytest.fixture
@@ -274,7 +275,7 @@ def test_a_truncated_entry_of_a_job_that_nobody_may_see_is_not_delivered_for_eve
     assert len(said(log, "ERROR")) == 1
 
 
-@pytest.mark.parametrize("job", [{}, DATAFLOW_LABEL, {"name": "billing"}, {"name": "billing-nightly"}], ids=str)
+@pytest.mark.parametrize("job", [{}, DATAFLOW_LABEL, LABEL_AND_NAME, {"name": "mirror-billing"}], ids=str)
 def test_the_end_of_a_pipelines_dataflow_job_shows_what_it_has_written(
     stage: Stage, scio: Function, job: dict[str, Any]
 ) -> None:
@@ -293,18 +294,40 @@ def test_the_end_of_a_pipelines_dataflow_job_shows_what_it_has_written(
         {"name": "nightly"},
         {"name": "mybilling-20260116"},
         {"name": "billings-20260116"},
-        {"name": "nightly", "labels": {"team": "billing-team"}},
+        {"name": "billing"},
+        {"name": "billing-report-20260116"},
+        {"name": "nightly-billing"},
+        {"name": "mirror-billings-20260116"},
+        {"name": "our-mirror-billing-20260116"},
+        {"name": "nightly", "labels": {"team": "billing"}},
+        {"name": "nightly", "labels": {"mirror_pipeline": "billing-eu"}},
+        {"name": "mirror-billing-eu-20260116", "labels": {"mirror_pipeline": "billing-eu"}},
         {"name": "nightly", "labels": None},
     ],
     ids=str,
 )
-def test_another_dataflow_job_costs_no_call(stage: Stage, scio: Function, job: dict[str, Any]) -> None:
+@pytest.mark.parametrize("state", ["JOB_STATE_DONE", "JOB_STATE_FAILED"])
+def test_another_dataflow_job_costs_no_call_and_is_no_error(
+    stage: Stage, scio: Function, log: Log, job: dict[str, Any], state: str
+) -> None:
     load(stage, "orders_20260116")
 
-    status = scio.hear(*entries.dataflow(**job))
+    status = scio.hear(*entries.dataflow(state, **job))
 
-    assert status == 200
+    assert (status, said(log, "ERROR")) == (200, [])
     assert called(stage) == []
+
+
+def test_a_dataflow_job_of_a_pipeline_with_a_longer_name_does_not_vouch_for_the_shorter_one(stage: Stage) -> None:
+    stage.pipeline["loader"] = "scio"
+    longer = {"shards_dataset": "elsewhere_shards", "views_dataset": "elsewhere"}
+    pipelines = {"billing": stage.pipeline, "billing-eu": stage.pipeline | longer}
+    refresh_views = stage.function("refresh_views", PIPELINES=json.dumps(pipelines))
+    load(stage, "orders_20260116")
+
+    refresh_views.hear(*entries.dataflow(ended=_now(), name="mirror-billing-eu-20260116"))
+
+    assert views(stage) == {}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tests.views.steps import (
 
 MOVED = ["tables.get orders", "tables.get orders_20260116", "tables.patch orders", "tables.patch orders"]
 """The calls of a move of a view whose columns are described."""
+PIN = RECONCILE | {"shard_date": "2026-01-16"}
 
 
 @pytest.fixture
@@ -175,6 +176,26 @@ def test_a_view_that_names_two_shards_of_its_table_is_refused_by_their_names(
     assert "orders_20260114 and orders_20260115" in line
     assert stage.shown() == own
     assert stage.published("dead-letters") == []
+
+
+@pytest.mark.parametrize("said", [{"useLegacySql": True}, {}], ids=["said", "by default"])
+@pytest.mark.parametrize("by", ["event", "reconcile", "pin"])
+def test_a_view_in_legacy_sql_is_refused_by_its_name_and_left_as_it_is(
+    stage: Stage, refresh_views: Function, log: Log, said: dict[str, bool], by: str
+) -> None:
+    dataset = stage.pipeline["shards_dataset"]
+    own = f"SELECT id FROM {dataset}.orders_20260115, {dataset}.refunds_20260115"  # all rows of both
+    before = _create_view(stage, "orders", {"query": own, **said})
+    event = load(stage, "orders_20260116")
+
+    status = (
+        refresh_views.hear(*event) if by == "event" else refresh_views.receive(RECONCILE if by == "reconcile" else PIN)
+    )
+
+    [line] = [line for line in log() if line["severity"] == "ERROR"]
+    assert status == 200
+    assert f"{stage.pipeline['views_dataset']}.orders is in legacy SQL" in line["message"]
+    assert stage.warehouse.get_table(stage.view("orders")).etag == before
 
 
 @pytest.mark.usefixtures("shown")
@@ -328,3 +349,12 @@ def test_a_new_view_that_loses_a_race_while_it_is_described_still_never_expires(
 
     assert status == 200
     assert stage.warehouse.get_table(stage.view("orders")).expires is None
+
+
+def _create_view(stage: Stage, name: str, definition: dict[str, Any]) -> str:
+    """Make a view of exactly this definition, and give its etag."""
+    reference = {"projectId": PROJECT, "datasetId": stage.pipeline["views_dataset"], "tableId": name}
+    etag: str = stage.warehouse.create_table(
+        Table.from_api_repr({"tableReference": reference, "view": definition})
+    ).etag
+    return etag

@@ -251,13 +251,38 @@ def test_a_query_that_does_not_hold_changes_nothing(
     assert client.get_table("p.d.v").etag == before
 
 
-def test_a_view_in_legacy_sql_is_refused(client: bigquery.Client) -> None:
-    view = bigquery.Table("p.d.v")
-    view.view_query = "SELECT 1"
-    view.view_use_legacy_sql = True
+def defined(**view: str | bool) -> bigquery.Table:
+    """A view with this definition, to which the client adds nothing."""
+    reference = {"projectId": "p", "datasetId": "d", "tableId": "legacy"}
+    return bigquery.Table.from_api_repr({"tableReference": reference, "view": view})
 
-    with pytest.raises(BadRequest, match="GoogleSQL views alone"):
-        client.create_table(view)
+
+@pytest.mark.parametrize("said", [{"useLegacySql": True}, {}], ids=["said", "by default"])
+def test_a_view_in_legacy_sql_is_kept_and_told_as_one(client: bigquery.Client, said: dict[str, bool]) -> None:
+    client.create_table(defined(query="SELECT 1 AS one", **said))
+
+    view = client.get_table("p.d.legacy")
+    [item] = client.list_tables("d")
+    assert (view.view_query, view.view_use_legacy_sql, item.view_use_legacy_sql) == ("SELECT 1 AS one", True, True)
+
+
+def test_a_patch_of_a_legacy_views_query_leaves_it_in_legacy_sql_unless_it_says_otherwise(
+    client: bigquery.Client,
+) -> None:
+    client.create_table(defined(query="SELECT 1 AS one"))
+
+    patched = client.update_table(defined(query="SELECT 2 AS two"), ["view_query"])
+    rewritten = client.update_table(defined(query="SELECT 2 AS two", useLegacySql=False), ["view_query"])
+
+    assert (patched.view_use_legacy_sql, rewritten.view_use_legacy_sql) == (True, False)
+    assert [field.name for field in rewritten.schema] == ["two"]
+
+
+def test_googlesql_cannot_read_a_view_in_legacy_sql(client: bigquery.Client) -> None:
+    client.create_table(defined(query="SELECT 1 AS one"))
+
+    with pytest.raises(BadRequest, match="Cannot reference a legacy SQL view in a standard SQL query"):
+        a_view(client, "v", "SELECT * FROM `p.d.legacy`")
 
 
 def test_a_table_does_not_become_a_view(client: bigquery.Client) -> None:
