@@ -29,12 +29,13 @@ def event(**job: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("job", "name"),
     [
-        ({"name": "billing"}, "billing"),
+        ({"name": "mirror-billing"}, "billing"),
         ({"name": "mirror-billing-20261122"}, "billing"),
         ({"name": "mirror-billing-eu-20261122"}, "billing-eu"),
         ({"labels": {"mirror_pipeline": "billing"}}, "billing"),
-        ({"labels": {"team": "data", "db": "billing-eu"}}, "billing-eu"),
-        ({"name": "mirror-billing-eu", "labels": {"db": "billing"}}, "billing"),
+        ({"labels": {"team": "data", "mirror_pipeline": "billing-eu"}}, "billing-eu"),
+        ({"name": "mirror-billing-eu", "labels": {"mirror_pipeline": "billing"}}, "billing"),
+        ({"name": "mirror-billing", "labels": {"db": "billing-eu"}}, "billing"),
     ],
 )
 def test_a_name_or_a_label_names_the_pipeline_and_the_label_is_believed_first(job: dict[str, Any], name: str) -> None:
@@ -45,19 +46,37 @@ def test_a_name_or_a_label_names_the_pipeline_and_the_label_is_believed_first(jo
     assert (found.ended_at, found.failed) == (ENDED, False)
 
 
-@pytest.mark.parametrize("name", ["", "mirror", "mybilling", "billing_20261122", "billings-1", "own", "mirror-own"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "mirror",
+        "billing",
+        "billing-1",
+        "nightly-billing-1",
+        "mirror-billings",
+        "mirror-billing_1",
+        "own",
+        "mirror-own",
+    ],
+)
 def test_another_job_is_none(name: str) -> None:
     assert dataflow_events.read(event(name=name), PIPELINES) is None
 
 
 def test_a_job_that_failed_is_told_as_one() -> None:
-    found = dataflow_events.read(event(name="billing", currentState="JOB_STATE_FAILED"), PIPELINES)
+    found = dataflow_events.read(event(name="mirror-billing", currentState="JOB_STATE_FAILED"), PIPELINES)
 
-    assert found == JobEnded(PIPELINES["billing"], "billing", ENDED, failed=True)
+    assert found == JobEnded(PIPELINES["billing"], "mirror-billing", ENDED, failed=True)
+
+
+@pytest.mark.parametrize("labels", [{"db": "billing"}, {"mirror_pipeline": "other"}, {"mirror_pipeline": "own"}])
+def test_another_label_or_another_pipelines_vouches_for_nothing(labels: dict[str, str]) -> None:
+    assert dataflow_events.read(event(labels=labels), PIPELINES) is None
 
 
 def test_a_state_that_is_no_end_is_none() -> None:
-    assert dataflow_events.read(event(name="billing", currentState="JOB_STATE_RUNNING"), PIPELINES) is None
+    assert dataflow_events.read(event(name="mirror-billing", currentState="JOB_STATE_RUNNING"), PIPELINES) is None
 
 
 _JUNK = st.none() | st.integers() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text())
@@ -65,7 +84,7 @@ _JUNK = st.none() | st.integers() | st.text() | st.lists(st.text()) | st.diction
 
 @given(st.sampled_from(["currentState", "currentStateTime", "name", "labels"]), _JUNK)
 def test_whatever_stands_in_an_event_it_is_read_or_malformed(key: str, junk: Any) -> None:
-    said = event(name="billing") | {}
+    said = event(name="mirror-billing") | {}
     said["payload"][key] = junk
 
     try:

@@ -42,11 +42,11 @@ def test_any_other_message_is_somebodys_request() -> None:
 
 
 def test_the_end_of_a_dataflow_job_is_heard() -> None:
-    job = {"currentState": "JOB_STATE_DONE", "currentStateTime": "2026-11-22T00:21:00Z", "name": "billing"}
+    job = {"currentState": "JOB_STATE_DONE", "currentStateTime": "2026-11-22T00:21:00Z", "name": "mirror-billing"}
 
     ended = signals.read(Event(STATUS_CHANGED, {"payload": job}), PIPELINES)
 
-    assert ended == JobEnded(BILLING, "billing", datetime(2026, 11, 22, 0, 21, tzinfo=UTC), failed=False)
+    assert ended == JobEnded(BILLING, "mirror-billing", datetime(2026, 11, 22, 0, 21, tzinfo=UTC), failed=False)
 
 
 @pytest.mark.parametrize("kind", [PUBLISHED, "some.other"])
