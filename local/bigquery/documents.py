@@ -17,7 +17,7 @@ def parse(text: str) -> Any:
     """A value of Python's; ValueError where the text is no JSON, or nested too deep to say."""
     try:
         return json.loads(
-            text, object_pairs_hook=_members, parse_float=_exact, parse_int=_whole, parse_constant=_refuse
+            text, object_pairs_hook=_members, parse_float=_Number, parse_int=_whole, parse_constant=_refuse
         )
     except RecursionError as error:
         raise ValueError("nested too deep") from error
@@ -43,18 +43,26 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(reversed(pairs))
 
 
-def _exact(text: str) -> float:
-    """PARSE_JSON refuses by default what FLOAT64 would round; what a load does is not published.
+class _Number(float):
+    """The nearest FLOAT64 of a number, and how that was written."""
 
-    Exact is a number whose digits come back, be it as the shortest text of its FLOAT64, or where as many are asked for as it
-    came with. (Python's repr and PostgreSQL's text do not always agree on the shortest.)
-    """
-    number = float(text)
-    given = Decimal(text)
-    digits = len(_ALL_DIGITS.create_decimal(text).normalize(_ALL_DIGITS).as_tuple().digits)
-    if digits > _MOST_DIGITS or given not in (Decimal(repr(number)), Decimal(f"{number:.{digits}g}")):
-        raise ValueError(f"{text} is no FLOAT64")
-    return number
+    text: str
+
+    def __new__(cls, text: str) -> "_Number":
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    @property
+    def is_exact(self) -> bool:
+        """PARSE_JSON refuses by default what FLOAT64 would round; what a load does is not published.
+
+        Exact is a number whose digits come back, be it as the shortest text of its FLOAT64, or where as many are asked for as
+        it came with. (Python's repr and PostgreSQL's text do not always agree on the shortest.)
+        """
+        given = Decimal(self.text)
+        digits = len(_ALL_DIGITS.create_decimal(self.text).normalize(_ALL_DIGITS).as_tuple().digits)
+        return digits <= _MOST_DIGITS and given in (Decimal(repr(self)), Decimal(f"{self:.{digits}g}"))
 
 
 def _whole(text: str) -> int | float:
@@ -68,6 +76,8 @@ def _refuse(constant: str) -> NoReturn:
 def _check(value: Any, depth: int) -> None:
     if depth >= _DEPTH and isinstance(value, dict | list):
         raise ValueError(f"nested more than {_DEPTH} deep")
+    if isinstance(value, _Number) and not value.is_exact:
+        raise ValueError(f"{value.text} is no FLOAT64")
     if isinstance(value, int) and value not in _INTEGERS:
         raise ValueError(f"{value} is no INT64 or UINT64")
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

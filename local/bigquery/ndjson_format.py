@@ -9,6 +9,7 @@ strings, because the service promises nothing for the bare numbers; a STRING mus
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 from local.bigquery import documents
@@ -89,5 +90,5 @@ def _fits(value: Any, kind: str) -> bool:
     if kind == "BOOLEAN" or isinstance(value, bool):
         return kind == "BOOLEAN" and isinstance(value, bool)
     if kind == "FLOAT":
-        return isinstance(value, int | float)
+        return isinstance(value, int) or (isinstance(value, float) and isfinite(value))
     return kind in ("INTEGER", "NUMERIC", "BIGNUMERIC") and isinstance(value, int) and value in _SAFE

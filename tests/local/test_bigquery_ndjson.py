@@ -96,6 +96,8 @@ REFUSED = [
     ("JSON", "NaN"),
     ("JSON", "[" * 501 + "]" * 501),
     ("FLOAT64", "Infinity"),
+    ("FLOAT64", "1e400"),
+    ("FLOAT64", "1" + "0" * 400),
     ("STRING", '"a'),
 ]
 
@@ -104,6 +106,10 @@ REFUSED = [
 def test_a_value_is_refused(load: Load, kind: str, value: str) -> None:
     with pytest.raises(BadRequest, match="Error while reading data, error message"):
         load(f'{{"a": {value}}}\n', kind)
+
+
+def test_a_number_is_rounded_to_the_nearest_float(load: Load) -> None:
+    assert load('{"a": 0.100000000000000006}\n', "FLOAT64") == [(0.1,)]
 
 
 def test_an_unknown_field_is_refused_unless_it_is_ignored(load: Load) -> None:

@@ -99,3 +99,15 @@ def test_programs_that_nobody_may_not_enter_are_copied(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path.cwd()}"},
         check=True,
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_programs_of_another_version_that_nobody_may_not_enter_are_copied(tmp_path: Path, programs_11: Path) -> None:
+    shutil.copytree(programs_11.parent, tmp_path / "private" / "postgres", symlinks=True)
+    (tmp_path / "private").chmod(0o700)
+
+    with (
+        Postgres(programs=tmp_path / "private" / "postgres" / "bin") as server,
+        closing(server.connect()) as connection,
+    ):
+        assert connection.run("SELECT current_setting('server_version_num')::int / 10000") == [[11]]

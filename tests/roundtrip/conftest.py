@@ -1,7 +1,8 @@
-"""The services that all tests of this folder share: two real servers, and the local cloud around them."""
+"""The services that all tests of this folder share: real servers of two versions, and the local cloud around them."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from google.auth.compute_engine import _metadata
@@ -46,6 +47,17 @@ def services(servers: dict[str, Postgres]) -> Iterator[Services]:
             assert tables.faults == []
 
 
+@pytest.fixture(scope="session")
+def services_11(services: Services, programs_11: Path) -> Iterator[Services]:
+    """The same around a server of PostgreSQL 11, which is called `11`. Skips where that cannot be had."""
+    with (
+        Postgres(programs=programs_11) as server,
+        CloudSqlAdmin({instance("11"): server.connect}, services.objects.url) as admin,
+    ):
+        yield Services({"11": server}, services.objects, services.tables, admin)
+        assert admin.faults == []
+
+
 @pytest.fixture(scope="module", autouse=True)
 def environment(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Where the client libraries find the local services."""
@@ -58,8 +70,14 @@ def environment(services: Services, tmp_path_factory: pytest.TempPathFactory) ->
         yield
 
 
-@pytest.fixture
-def mirror(services: Services) -> Iterator[Mirror]:
-    """A pipeline of the test's own, in CSV on the default server."""
-    with Mirror(services) as own:
+@pytest.fixture(scope="session")
+def services_of(request: pytest.FixtureRequest) -> Callable[[str], Services]:
+    """The services that a server of that name is among, `11` or else."""
+    return lambda server: request.getfixturevalue("services_11" if server == "11" else "services")
+
+
+@pytest.fixture(params=["default", "11"])
+def mirror(request: pytest.FixtureRequest, services_of: Callable[[str], Services]) -> Iterator[Mirror]:
+    """A pipeline of the test's own, in CSV: on a server of the newest version, and on one of PostgreSQL 11."""
+    with Mirror(services_of(request.param), request.param) as own:
         yield own

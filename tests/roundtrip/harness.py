@@ -50,7 +50,7 @@ _OWN_OUTPUT = (  # of PostgreSQL: what the mirror promises for text, said here o
     "SET DateStyle = 'ISO'",
     "SET IntervalStyle = 'postgres'",
     "SET bytea_output = 'hex'",
-    "SET extra_float_digits = 3",
+    "SET extra_float_digits = 3",  # before PostgreSQL 12, less does not tell every value from its neighbours
     "SET standard_conforming_strings = on",
 )
 
@@ -122,6 +122,7 @@ class Mirror:
 
     def __init__(self, services: Services, server: str = "default", **settings: Any) -> None:
         self.services = services
+        self.server = server
         name = f"p{next(_numbers)}"
         source = services.servers[server]
         source.create(name)

@@ -1,24 +1,30 @@
 """NULL, the empty string, and texts that some reader takes for something else, in tables of one column and of more."""
 
+from collections.abc import Callable
+
 import pytest
 from pg8000.native import literal
 
 from tests.roundtrip import values
 from tests.roundtrip.harness import Mirror, Services
-from tests.roundtrip.samples import SAMPLES, TEXTS
+from tests.roundtrip.samples import TEXTS, samples
 
 EITHER = pytest.mark.parametrize("file_format", ["csv", "ndjson"])
-ONE_OF_EACH = {
-    **{name: samples[0] for name, samples in SAMPLES.items() if samples and "(" not in name and " " not in name},
-    "text[]": "{}",
-    "int4[]": "{NULL}",
-}
 
 
-def test_null_and_the_empty_string_stay_apart_in_one_column_of_any_type(services: Services) -> None:
+def one_of_each(server: str) -> dict[str, str]:
+    found = {name: given[0] for name, given in samples(server).items() if given and "(" not in name and " " not in name}
+    return found | {"text[]": "{}", "int4[]": "{NULL}"}
+
+
+@pytest.mark.parametrize("server", ["hostile", "11"])
+def test_null_and_the_empty_string_stay_apart_in_one_column_of_any_type(
+    services_of: Callable[[str], Services], server: str
+) -> None:
     """Always as ndjson, so that one format is tried."""
-    with Mirror(services, "hostile") as mirror:
-        for number, (name, sample) in enumerate(ONE_OF_EACH.items()):
+    given = one_of_each(server)
+    with Mirror(services_of(server), server) as mirror:
+        for number, (name, sample) in enumerate(given.items()):
             mirror.run(
                 f"CREATE TABLE t{number} (v {name})",
                 f"INSERT INTO t{number} VALUES (NULL), ({literal(sample)}), (NULL)",
@@ -26,7 +32,7 @@ def test_null_and_the_empty_string_stay_apart_in_one_column_of_any_type(services
 
         mirror.mirror_quickly()
 
-        found = {name: mirror.rows(f"t{number}") for number, name in enumerate(ONE_OF_EACH)}
+        found = {name: mirror.rows(f"t{number}") for number, name in enumerate(given)}
         assert {name for name, rows in found.items() if [value for (value,) in rows].count(None) != 2} <= {
             "json",
             "jsonb",

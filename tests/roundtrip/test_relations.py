@@ -43,16 +43,26 @@ def test_an_unlogged_table_arrives(mirror: Mirror) -> None:
     assert mirror.rows("t") == [(1, "")]
 
 
-def test_generated_and_identity_columns_arrive(mirror: Mirror) -> None:
-    mirror.run(
-        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, a int, stored int GENERATED ALWAYS AS (a * 2) STORED,"
-        " computed int GENERATED ALWAYS AS (a * 3) VIRTUAL)",
-        "INSERT INTO t (a) VALUES (5)",
-    )
+def test_an_identity_column_arrives(mirror: Mirror) -> None:
+    mirror.run("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, a int)", "INSERT INTO t (a) VALUES (5)")
 
     mirror.mirror()
 
-    assert mirror.rows("t") == [(1, 5, 10, 15)]
+    assert mirror.rows("t") == [(1, 5)]
+
+
+def test_generated_columns_arrive(services: Services) -> None:
+    """Which PostgreSQL 11 does not have."""
+    with Mirror(services) as mirror:
+        mirror.run(
+            "CREATE TABLE t (a int, stored int GENERATED ALWAYS AS (a * 2) STORED,"
+            " computed int GENERATED ALWAYS AS (a * 3) VIRTUAL)",
+            "INSERT INTO t (a) VALUES (5)",
+        )
+
+        mirror.mirror()
+
+        assert mirror.rows("t") == [(5, 10, 15)]
 
 
 def test_what_is_no_table_of_its_own_is_not_listed(mirror: Mirror) -> None:
