@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.exporting import typemap, unchanged
-from shared.exporting.sql import call, identifier, literal
+from shared.exporting.sql import call, cast, identifier, literal
 from shared.exporting.typemap import MappedColumn
 from shared.messages.exports import TableExport
 
@@ -14,9 +14,11 @@ _SETTINGS = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
-    "extra_float_digits": "3",
 }
 """PostgreSQL renders values by these, and a server, a database or a role may have set them otherwise."""
+_SHORTEST_FLOATS = 12
+"""The first version that writes the shortest digits that tell a float from its neighbours, if it is asked for more than usual."""
+_WIDER = {"real": "float8", "real[]": "float8[]"}
 
 _COLUMNS_PER_CONCAT = 40
 """PostgreSQL's functions take at most 100 arguments, and each column is two of them."""
@@ -49,21 +51,48 @@ def extraction(export: TableExport, columns: Sequence[MappedColumn]) -> Extracti
     ndjson leaves through the same CSV writer: JSON text holds no control characters, so with these as quote, escape and
     delimiter the writer has nothing to quote.
     """
-    unrepresentable = export.pipeline.unrepresentable
+    unrepresentable, digits = export.pipeline.unrepresentable, _float_digits(export, columns)
+    references = [_reference(column, digits) for column in columns]
     if file_format(export, columns) == "ndjson":
-        values = [typemap.ndjson_value(column, _reference(column), unrepresentable) for column in columns]
-        return Extraction(_select(export, [_json_object(columns, values)]), quote="01", escape="01", delimiter="02")
-    values = [typemap.csv_value(column, _reference(column), unrepresentable) for column in columns]
-    return Extraction(_select(export, values), quote="22", escape="22", delimiter="2C")
+        values = [
+            typemap.ndjson_value(column, reference, unrepresentable)
+            for column, reference in zip(columns, references, strict=True)
+        ]
+        query = _select(export, [_json_object(columns, values)], digits)
+        return Extraction(query, quote="01", escape="01", delimiter="02")
+    values = [
+        typemap.csv_value(column, reference, unrepresentable)
+        for column, reference in zip(columns, references, strict=True)
+    ]
+    return Extraction(_select(export, values, digits), quote="22", escape="22", delimiter="2C")
 
 
-def _reference(column: MappedColumn) -> str:
-    return f"t.{identifier(column.source.name)}"
+def _float_digits(export: TableExport, columns: Sequence[MappedColumn]) -> str:
+    """
+    The setting extra_float_digits that tells each float from its neighbours.
+
+    Before PostgreSQL 12 it is that number of digits beside 15, or 6 for real. Three are needed for real, and one too many for a
+    double in JSON, where BigQuery takes no more digits than come back. There two are enough, and a real is read as a double.
+    """
+    is_old = export.server_major is not None and export.server_major < _SHORTEST_FLOATS
+    in_json = any(_plain_type(column) in {"double precision[]", "real[]", "record[]"} for column in columns)
+    return "2" if is_old and in_json else "3"
 
 
-def _select(export: TableExport, values: Sequence[str]) -> str:
+def _plain_type(column: MappedColumn) -> str:
+    return column.source.base_type or column.source.data_type
+
+
+def _reference(column: MappedColumn, digits: str) -> str:
+    reference = f"t.{identifier(column.source.name)}"
+    wider = _WIDER.get(_plain_type(column)) if digits == "2" else None
+    return cast(reference, wider) if wider else reference
+
+
+def _select(export: TableExport, values: Sequence[str], digits: str) -> str:
+    given = _SETTINGS | {"extra_float_digits": digits}
     # A subquery that calls a volatile function is neither dropped nor flattened: it runs before the first row is rendered.
-    settings = ", ".join(call("set_config", literal(name), literal(value), "true") for name, value in _SETTINGS.items())
+    settings = ", ".join(call("set_config", literal(name), literal(value), "true") for name, value in given.items())
     only = "ONLY " if export.only else ""
     table = f"{only}{identifier(export.schema)}.{identifier(export.table)}"
     limit = unchanged.limit(export.schema, export.table, export.server_major)

@@ -3,8 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 
-import pytest
-
 TEXTS = (
     *("", " ", "  ", "plain", "\\N", "NULL", "null", "\\.", '""', '"NULL"', '"', "''", "it's", 'say "hi"'),
     *("\n", "\r", "\r\n", "a\nb", "a\rb", "a\r\nb\rc\n", "\n\n", ",", "a,b", "\t", "a\tb", ";", "|"),
@@ -177,12 +175,6 @@ SAMPLES_11 = {
     if name not in _NEWER_TYPES
 } | _GONE
 """The same for PostgreSQL 11: without what is newer, with the types that have gone since, and built with XML."""
-
-ROUNDED = pytest.mark.xfail(
-    strict=True, reason="before PostgreSQL 12 a double has 16 digits with extra_float_digits = 1, and 18 with 3"
-)
-"""Sixteen are one too few to tell a double from its neighbours; eighteen are one too many for the JSON of an array."""
-ROUNDED_TYPES = frozenset({"box", "circle", "float4", "float8", "line", "lseg", "path", "point", "polygon"})
 
 
 def samples(server: str) -> Mapping[str, Sequence[str]]:

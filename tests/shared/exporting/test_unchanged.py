@@ -167,9 +167,10 @@ def _read(connection: pg8000.native.Connection, query: str) -> State | str:
     return state
 
 
-@pytest.fixture(scope="module", name="server")
-def running() -> Iterator[Postgres]:
-    with Postgres() as server:
+@pytest.fixture(scope="module", name="server", params=["newest", "11"])
+def running(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    programs = request.getfixturevalue("programs_11") if request.param == "11" else None
+    with Postgres(programs=programs) as server:
         yield server
 
 
