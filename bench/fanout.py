@@ -27,6 +27,7 @@ from local.source import INSTANCE
 from local.storage import Storage as StorageServer
 from shared import bucket as paths
 from shared import pipelines
+from shared.gcp.bigquery import BigQuery
 from shared.gcp.catalog import QUERY
 from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
@@ -108,7 +109,9 @@ def _around() -> Iterator[_Around]:
         publisher.create_topic(name=topic("TABLE_EXPORTS"))
         known, _ = pipelines.read(json.dumps({"bench": PIPELINE | {"host": server.host}}))
         settings = Settings(PROJECT, known, topic("DEAD_LETTERS"), table_exports_topic=topic("TABLE_EXPORTS"))
-        services = fanout.ListServices(Postgres(), Storage(PROJECT), PubSub(settings), run_announcements=None)
+        services = fanout.ListServices(
+            Postgres(), Storage(PROJECT), PubSub(settings), BigQuery(PROJECT), run_announcements=None
+        )
         now = datetime.now(UTC)
         request = MirrorRequest("0", now, known["bench"], None, now.date(), replace=True)
         yield _Around(server, request, services, publisher)

@@ -4,6 +4,7 @@ import os
 
 import functions_framework
 
+from shared.gcp.bigquery import BigQuery
 from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
@@ -20,6 +21,7 @@ services = fanout.ListServices(
     database=Postgres(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
     exports=topics,
+    datasets=BigQuery(settings.project),
     run_announcements=topics if settings.run_exported_topic else None,
 )
 

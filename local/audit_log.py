@@ -152,7 +152,10 @@ def _config(done: JobDone) -> LogEntry:
         config["loadConfig"] = _set(written)
     elif kind == "copy":
         sources = given.get("sourceTables") or [given["sourceTable"]]
-        written |= {"sourceTables": [_table_name(each) for each in sources], "operationType": "COPY"}
+        written |= {
+            "sourceTables": [_table_name(each) for each in sources],
+            "operationType": given.get("operationType", "COPY"),
+        }
         written |= {"writeDisposition": given.get("writeDisposition", "WRITE_EMPTY")}
         config["tableCopyConfig"] = written
     else:

@@ -37,6 +37,9 @@ class Bucket(Protocol):
     def names(self, prefix: str) -> list[str]:
         """The names of all objects that begin so."""
 
+    def folders(self, prefix: str) -> list[str]:
+        """The beginnings, up to the next slash and with it, of all names that begin so and have one. Each comes once."""
+
     def write(self, name: str, content: bytes, onto: int, marks: Mapping[str, str] | None = None) -> None:
         """Write an object over its generation `onto` (0: there is none), with marks. Raises LostRace if it is another."""
 
@@ -58,6 +61,11 @@ class Storage(Protocol):
         """The bucket of that name."""
 
 
+def pipeline_folder(pipeline: str) -> str:
+    """What the names of all objects of a pipeline begin with. A table's folder in it is called by its table_id."""
+    return f"{pipeline}/"
+
+
 def schema_file(pipeline: str, table_id: str, day: date) -> str:
     """The object that seals a pair."""
     return f"{pipeline}/{table_id}/schema_{stamp(day)}.json"
@@ -75,7 +83,12 @@ def staged_file(pipeline: str, run_id: str, table_id: str, day: date, file_forma
 
 def newest_manifest_file(pipeline: str, day: date) -> str:
     """The manifest of the newest run over the whole database, by its shard date."""
-    return f"{pipeline}/manifest_{stamp(day)}.json"
+    return f"{newest_manifest_files(pipeline)}{stamp(day)}.json"
+
+
+def newest_manifest_files(pipeline: str) -> str:
+    """What the names of these manifests begin with. The folders of some tables may begin so, too."""
+    return f"{pipeline}/manifest_"
 
 
 def run_folder(pipeline: str, run_id: str) -> str:

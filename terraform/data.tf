@@ -115,10 +115,13 @@ resource "google_bigquery_dataset" "shards" {
     }
   }
 
-  # It looks whether a shard exists.
-  access {
-    role          = "roles/bigquery.metadataViewer"
-    user_by_email = google_service_account.function["export_table"].email
+  # export_table looks whether a shard exists, list_tables whether the dataset ignores case.
+  dynamic "access" {
+    for_each = ["export_table", "list_tables"]
+    content {
+      role          = "roles/bigquery.metadataViewer"
+      user_by_email = google_service_account.function[access.value].email
+    }
   }
 
   access {
@@ -188,6 +191,16 @@ resource "google_bigquery_dataset_iam_member" "refresh_views" {
   dataset_id = each.value.dataset_id
   role       = "roles/bigquery.dataEditor"
   member     = google_service_account.function["refresh_views"].member
+}
+
+# It looks whether the dataset ignores case.
+resource "google_bigquery_dataset_iam_member" "list_tables" {
+  for_each = google_bigquery_dataset.views
+
+  project    = var.project_id
+  dataset_id = each.value.dataset_id
+  role       = "roles/bigquery.metadataViewer"
+  member     = google_service_account.function["list_tables"].member
 }
 
 resource "google_bigquery_dataset_iam_member" "reader" {

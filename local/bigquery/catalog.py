@@ -52,10 +52,15 @@ class Dataset:
         given = self.properties.get("defaultTableExpirationMs")
         return int(given) if given else None
 
+    @property
+    def ignores_case(self) -> bool:
+        """Whether its own name and its tables' names are the same in any case."""
+        return bool(self.properties.get("isCaseInsensitive"))
+
 
 @dataclass(frozen=True)
 class Table:
-    """One version of a table or, where it has a query, of a view: in GoogleSQL, unless it is in legacy SQL."""
+    """One version of a table, a snapshot of one or, where it has a query, a view: in GoogleSQL, unless it is in legacy SQL."""
 
     ref: TableRef
     fields: list[Field]
@@ -63,6 +68,7 @@ class Table:
     properties: dict[str, Any]
     query: str | None = None
     legacy: bool = False
+    snapshot: bool = False
     rows: str = ""
     size: Size = NO_ROWS
     modified: int = 0
@@ -70,7 +76,9 @@ class Table:
 
     @property
     def kind(self) -> str:
-        return "TABLE" if self.query is None else "VIEW"
+        if self.query is not None:
+            return "VIEW"
+        return "SNAPSHOT" if self.snapshot else "TABLE"
 
     @property
     def expired(self) -> bool:
@@ -96,15 +104,16 @@ class Catalog:
         """Raises BigQueryError where there is one of that name."""
         _check_name(dataset.name, "dataset", _is_word)
         with self.lock:
-            if dataset.name in self._datasets:
+            if self._named(dataset.name):
                 raise BigQueryError("duplicate", f"Already Exists: Dataset {self.project}:{dataset.name}")
             self._datasets[dataset.name] = dataset
 
     def dataset(self, project: str, name: str) -> Dataset:
         """Raises BigQueryError where there is none."""
-        if project != self.project or name not in self._datasets:
+        found = self._named(name) if project == self.project else None
+        if found is None:
             raise BigQueryError("notFound", f"Not found: Dataset {project}:{name}")
-        return self._datasets[name]
+        return found
 
     def datasets(self) -> list[Dataset]:
         """All but the hidden, by name."""
@@ -113,8 +122,7 @@ class Catalog:
     def find(self, ref: TableRef) -> Table | None:
         """The table, unless it has expired. Raises BigQueryError where its dataset is missing."""
         with self.lock:
-            self.dataset(ref.project, ref.dataset)
-            table = self._tables.get(ref)
+            table = self._tables.get(self._key(ref))
             if table and table.expired:
                 self.remove(table)
                 return None
@@ -130,21 +138,23 @@ class Catalog:
     def tables(self, dataset: str) -> list[Table]:
         """Those of a dataset, by name."""
         with self.lock:
-            refs = sorted(ref for ref in self._tables if ref.dataset == dataset)
+            name = self.dataset(self.project, dataset).name
+            refs = sorted(table.ref for key, table in self._tables.items() if key.dataset == name)
             return [table for ref in refs if (table := self.find(ref))]
 
     def put(self, table: Table) -> None:
         """Show this version from now on, and free the rows that no version has any more."""
         with self.lock:
-            before = self._tables.get(table.ref)
-            self._tables[table.ref] = table
+            key = self._key(table.ref)
+            before = self._tables.get(key)
+            self._tables[key] = table
             if before and before.rows and before.rows != table.rows:
                 self.rows.drop(before.rows)
 
     def remove(self, table: Table) -> None:
         """Delete the table and its rows."""
         with self.lock:
-            del self._tables[table.ref]
+            del self._tables[self._key(table.ref)]
             if table.rows:
                 self.rows.drop(table.rows)
 
@@ -156,6 +166,15 @@ class Catalog:
             properties = properties | {"expirationTime": str(now() + lifetime)}
         given = {name: value for name, value in properties.items() if value not in (None, {})}
         return Table(ref, fields, now(), given, modified=now())
+
+    def _named(self, name: str) -> Dataset | None:
+        same = (each for each in self._datasets.values() if each.ignores_case and each.name.lower() == name.lower())
+        return self._datasets.get(name) or next(same, None)
+
+    def _key(self, ref: TableRef) -> TableRef:
+        """What the table is found by. Raises BigQueryError where its dataset is missing."""
+        dataset = self.dataset(ref.project, ref.dataset)
+        return TableRef(ref.project, dataset.name, ref.table.lower() if dataset.ignores_case else ref.table)
 
 
 def now() -> int:

@@ -1,4 +1,8 @@
-"""Copy jobs: the rows of one or several tables, whole, into another."""
+"""
+Copy jobs: the rows of one or several tables, whole, into another.
+
+A clone is a copy, though the service stores it otherwise. A snapshot cannot be written to.
+"""
 
 from typing import Any
 
@@ -23,8 +27,6 @@ class Copies:
         """Of the destination's dataset. Raises BigQueryError for options that nothing here reads."""
         copy = configuration["copy"]
         refuse_others(copy, _HONOURED, "copy")
-        if copy.get("operationType", "COPY") != "COPY":
-            raise unhonoured(f"copy.operationType {copy['operationType']}")
         ref = TableRef.of(copy["destinationTable"])
         return self._catalog.dataset(ref.project, ref.dataset).location
 
@@ -43,7 +45,9 @@ class Copies:
             if not all(same_shape(source.fields, sources[0].fields) for source in sources):
                 raise BigQueryError("invalid", "Source tables have schemas that differ")
             names = [source.rows for source in sources]
-            _, rows = written(self._catalog, ref, sources[0].fields, names, copy, "WRITE_EMPTY")
+            snapshot = _makes_snapshot(copy, sources)
+            table, rows = written(self._catalog, ref, sources[0].fields, names, copy, "WRITE_EMPTY")
+            self._catalog.put(table.changed(snapshot=snapshot))
         return Outcome({"copy": {"copiedRows": str(rows)}}, existing is None, rows)
 
     def _source(self, reference: dict[str, str], location: str) -> Table:
@@ -56,6 +60,17 @@ class Copies:
         if where != location:
             raise unhonoured(f"a copy from {where} to {location}")
         return table
+
+
+def _makes_snapshot(copy: dict[str, Any], sources: list[Table]) -> bool:
+    """What the operation makes of its sources. Raises BigQueryError where they are of the wrong type."""
+    operation = copy.get("operationType", "COPY")
+    of_snapshots = any(source.snapshot for source in sources)
+    if of_snapshots and operation == "SNAPSHOT":
+        raise BigQueryError("invalid", "A snapshot is made of a TABLE")
+    if not of_snapshots and operation == "RESTORE":
+        raise BigQueryError("invalid", "A table is restored from a SNAPSHOT")
+    return operation == "SNAPSHOT" or (of_snapshots and operation != "RESTORE")
 
 
 def _sources(copy: dict[str, Any]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from local.bigquery.pages import etag, numbered_page
 from local.rest import Request
 
 _HONOURED = frozenset({"datasetReference", "location"})
-_PROPERTIES = frozenset({"defaultTableExpirationMs", "description", "friendlyName", "labels"})
+_PROPERTIES = frozenset({"defaultTableExpirationMs", "description", "friendlyName", "isCaseInsensitive", "labels"})
 _DEFAULT_LOCATION = "US"
 _PAGE = 50
 
@@ -55,6 +55,5 @@ def _item(dataset: Dataset) -> dict[str, Any]:
 
 def _resource(dataset: Dataset) -> dict[str, Any]:
     times = {"creationTime": str(dataset.created), "lastModifiedTime": str(dataset.created)}
-    return (
-        _item(dataset) | dataset.properties | times | {"type": "DEFAULT", "etag": etag(dataset.name, dataset.created)}
-    )
+    always = {"type": "DEFAULT", "isCaseInsensitive": False, "etag": etag(dataset.name, dataset.created)}
+    return _item(dataset) | always | dataset.properties | times

@@ -19,8 +19,10 @@ def check_writable(existing: Table | None, ref: TableRef, job: dict[str, Any], d
         if create == "CREATE_NEVER":
             raise BigQueryError("notFound", f"Not found: Table {ref}")
         return
-    if existing.query is not None:
-        raise BigQueryError("invalid", f"{ref} is not allowed for this operation because it is currently a VIEW.")
+    if existing.kind != "TABLE":
+        raise BigQueryError(
+            "invalid", f"{ref} is not allowed for this operation because it is currently a {existing.kind}."
+        )
     if write == "WRITE_EMPTY" and existing.size.rows:
         raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
     for name, value in job.get("destinationTableProperties", {}).items():

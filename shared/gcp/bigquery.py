@@ -27,6 +27,20 @@ class BigQuery:
         """Whether the shard is there."""
         return self._table(dataset, shard.name) is not None
 
+    def ignores_case(self, dataset: str) -> bool:
+        """Whether tables whose names differ by case alone are one table in a dataset."""
+        return bool(self._dataset(dataset).is_case_insensitive)
+
+    def _dataset(self, dataset: str) -> "bigquery.Dataset":
+        try:
+            return self._client.get_dataset(f"{self.project}.{dataset}", **self._patience)
+        except errors().NotFound as error:
+            raise Permanent(
+                f"there is no dataset {self.project}.{dataset}: create it, or correct the pipeline's datasets"
+            ) from error
+        except errors().Forbidden as error:
+            raise refusal(f"a look at the dataset {dataset}", error) from error
+
     def _table(self, dataset: str, name: str) -> "bigquery.Table | None":
         try:
             return self._client.get_table(f"{self.project}.{dataset}.{name}", **self._patience)

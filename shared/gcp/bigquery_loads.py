@@ -88,16 +88,7 @@ class BigQueryLoads(BigQuery):
     def _location(self, dataset: str) -> str:
         """The dataset's location. Its jobs run there, and are found only there."""
         if dataset not in self._locations:
-            try:
-                self._locations[dataset] = self._client.get_dataset(
-                    f"{self.project}.{dataset}", **self._patience
-                ).location
-            except errors().NotFound as error:
-                raise Permanent(
-                    f"there is no dataset {self.project}.{dataset}: create it, or correct the pipeline's shards_dataset"
-                ) from error
-            except errors().Forbidden as error:
-                raise refusal(f"a look at the dataset {dataset}", error) from error
+            self._locations[dataset] = self._dataset(dataset).location
         return self._locations[dataset]
 
 

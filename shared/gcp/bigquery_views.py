@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
 
+_SHARD = "TABLE"
+"""The type of table that a shard is."""
+
+
 class BigQueryViews(BigQuery):
     """The views and the shards of the project's datasets."""
 
     def shard(self, dataset: str, shard: Shard) -> ShardState | None:
-        """A shard. None if there is none."""
+        """A shard. None if there is none: a snapshot or an external table of its name is none."""
         table = self._table(dataset, shard.name)
-        if table is None:
+        if table is None or table.table_type != _SHARD:
             return None
         return ShardState(
             description=table.description,
@@ -38,7 +42,7 @@ class BigQueryViews(BigQuery):
         """All shards of a dataset."""
         tables = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000, **self._patience)
         try:
-            found = {Shard.named(table.table_id): table for table in tables if table.table_type == "TABLE"}
+            found = {Shard.named(table.table_id): table for table in tables if table.table_type == _SHARD}
         except (errors().NotFound, errors().Forbidden) as error:
             raise refusal(f"the list of {dataset}", error) from error
         return {shard: ListedShard(table.created, table.expires) for shard, table in found.items() if shard}
@@ -135,7 +139,7 @@ class BigQueryViews(BigQuery):
             raise _refused_view(f"{doing} the view {name}", error) from error
 
     def table_written(self, job: Truncated) -> TableWritten | None:
-        """What a job wrote. None if it is gone, runs, or is neither a load nor a copy."""
+        """What a job wrote. None if it is gone, runs, is neither a load nor a copy, or makes a snapshot."""
         from google.cloud import bigquery
 
         try:
@@ -145,6 +149,8 @@ class BigQueryViews(BigQuery):
         except errors().Forbidden as error:
             raise refusal(f"a look at the job {job.job_id}", error) from error
         if not isinstance(found, bigquery.LoadJob | bigquery.CopyJob) or found.state != "DONE":
+            return None
+        if isinstance(found, bigquery.CopyJob) and found.configuration.operation_type == bigquery_events.SNAPSHOT:
             return None
         failure, destination = found.error_result, found.destination.path.removeprefix("/")
         if failure is None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from google.cloud import storage
 
 _NAMES = "items(name),nextPageToken"
+_FOLDERS = "prefixes,nextPageToken"
 
 
 class Storage:
@@ -63,6 +64,14 @@ class Bucket:
         """The names of all objects that begin so."""
         with self._translated(prefix):
             return [blob.name for blob in self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_NAMES)]
+
+    def folders(self, prefix: str) -> list[str]:
+        """The beginnings, up to the next slash and with it, of all names that begin so and have one. Each comes once."""
+        with self._translated(prefix):
+            found = self._bucket.client.list_blobs(self._bucket, prefix=prefix, delimiter="/", fields=_FOLDERS)
+            for _ in found.pages:  # it collects the folders as it reads the pages
+                pass
+            return sorted(found.prefixes)
 
     def stat(self, name: str) -> File | None:
         """An object. None if there is none."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from shared import log
@@ -29,6 +30,13 @@ class Database(Protocol):
         """All tables of the pipeline's schemas, with their columns, as they stand now."""
 
 
+class Datasets(Protocol):
+    """BigQuery's datasets."""
+
+    def ignores_case(self, dataset: str) -> bool:
+        """Whether tables whose names differ by case alone are one table in a dataset."""
+
+
 class Exports(Protocol):
     """The topic that exports are asked for on."""
 
@@ -43,6 +51,7 @@ class ListServices:
     database: Database
     storage: Storage
     exports: Exports
+    datasets: Datasets
     run_announcements: RunAnnouncements | None
 
 
@@ -67,7 +76,7 @@ def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> S
     pipeline = request.pipeline
     run = manifest.find(bucket, pipeline, request.run_id)
     if not run:
-        entries = [export.to_json() for export in _exports(request, bucket, services.database)]
+        entries = [export.to_json() for export in _exports(request, bucket, services)]
         run = manifest.write(bucket, pipeline, manifest.of_request(request, entries))
     if request.tables is None:
         manifest.show_newest(bucket, pipeline, run)
@@ -89,7 +98,7 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
         tables=tuple((each.schema, each.table) for each in listed),
     )
     try:
-        found = _exports(as_first, bucket, services.database, run_tables=len(run.tables))
+        found = _exports(as_first, bucket, services, run_tables=len(run.tables))
     except (Permanent, Denied) as failure:
         if isinstance(failure, Permanent) or request.last_try:
             for each in listed:
@@ -111,14 +120,16 @@ def _as_listed(request: MirrorRequest, run: Manifest) -> list[TableExport]:
 
 
 def _exports(
-    request: MirrorRequest, bucket: Bucket, database: Database, run_tables: int | None = None
+    request: MirrorRequest, bucket: Bucket, services: ListServices, run_tables: int | None = None
 ) -> list[TableExport]:
     """
     The exports of the tables that the request means and that can be mirrored. The others are reported.
 
     `run_tables`: how many tables the run has, None if these are all.
     """
-    chosen = selection.select(database.tables(request.pipeline), request.pipeline, request.tables)
+    found = services.database.tables(request.pipeline)
+    ignores_case = partial(_ignores_case, request.pipeline, services.datasets)
+    chosen = selection.select(found, request.pipeline, request.tables, ignores_case)
     for refused in chosen.refused:
         export = _export(refused.table, refused.table_id, request, None)
         records.record_reason(bucket, export, records.FAILED, _FUNCTION, refused.reason)
@@ -129,6 +140,11 @@ def _exports(
             _log(Outcome("listed", said, _export(table, table_id, request, None).subject, "WARNING"))
     run_tables = len(chosen.tables) if run_tables is None else run_tables
     return [_export(table, table_id, request, run_tables) for table, table_id in chosen.tables.items()]
+
+
+def _ignores_case(pipeline: Pipeline, datasets: Datasets) -> bool:
+    """Whether ids that differ by case alone would meet, as shards or as views."""
+    return any(map(datasets.ignores_case, (pipeline.shards_dataset, pipeline.views_dataset)))
 
 
 def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int | None) -> TableExport:

@@ -1,6 +1,6 @@
 """Which tables of the catalog a request means, and which of them cannot be mirrored."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared import bucket, names
@@ -27,12 +27,18 @@ class Selection:
     refused: tuple[RefusedTable, ...]
 
 
-def select(found: Iterable[Table], pipeline: Pipeline, requested: Sequence[str | TableName] | None) -> Selection:
+def select(
+    found: Iterable[Table],
+    pipeline: Pipeline,
+    requested: Sequence[str | TableName] | None,
+    ignores_case: Callable[[], bool] = lambda: False,
+) -> Selection:
     """
     The tables of the catalog that the pipeline mirrors, or those of them that are requested by name.
 
-    Raises Permanent if the pipeline mirrors nothing, or for a requested name that it does not mirror, or that two of its
-    tables can be called.
+    `ignores_case`: whether table ids that differ by case alone are one in BigQuery. It is asked only if there are such. Raises
+    Permanent if the pipeline mirrors nothing, or for a requested name that it does not mirror, or that two of its tables can be
+    called.
     """
     mirrored = [table for table in found if pipeline.mirrors(table.schema, table.name)]
     if not mirrored:
@@ -42,8 +48,9 @@ def select(found: Iterable[Table], pipeline: Pipeline, requested: Sequence[str |
         )
     ids = {table: names.table_id(table.schema, table.name, pipeline.schemas[0]) for table in mirrored}
     wanted = mirrored if requested is None else _named(mirrored, requested, pipeline)
-    shared_ids = names.shared_table_ids(ids.values())
-    reasons = {table: _reason_to_refuse(table, ids, shared_ids) for table in wanted}
+    in_bigquery = _without_case(ids) if _differ_by_case(ids) and ignores_case() else ids
+    shared_ids = names.shared_table_ids(in_bigquery.values())
+    reasons = {table: _reason_to_refuse(table, ids, in_bigquery, shared_ids) for table in wanted}
     return Selection(
         tables={table: ids[table] for table in wanted if reasons[table] is None},
         refused=tuple(RefusedTable(table, ids[table], reason) for table, reason in reasons.items() if reason),
@@ -61,11 +68,28 @@ def _named(mirrored: Sequence[Table], requested: Sequence[str | TableName], pipe
     return [tables[name] for name in dict.fromkeys(found.values()) if name]
 
 
-def _reason_to_refuse(table: Table, ids: Mapping[Table, str], shared_ids: Collection[str]) -> str | None:
+def _without_case(ids: Mapping[Table, str]) -> Mapping[Table, str]:
+    return {table: table_id.casefold() for table, table_id in ids.items()}
+
+
+def _differ_by_case(ids: Mapping[Table, str]) -> bool:
+    """Whether some of the ids differ by case alone."""
+    return len(set(_without_case(ids).values())) < len(set(ids.values()))
+
+
+def _reason_to_refuse(
+    table: Table, ids: Mapping[Table, str], in_bigquery: Mapping[Table, str], shared_ids: Collection[str]
+) -> str | None:
+    """`in_bigquery` are the ids as BigQuery tells them apart."""
     table_id = ids[table]
-    if table_id in shared_ids:
-        others = [str(other) for other, its_id in ids.items() if its_id == table_id and other != table]
-        return f"{table} would be called {table_id} in BigQuery, as {', '.join(others)} would: exclude all but one, or rename"
+    if in_bigquery[table] in shared_ids:
+        others = [
+            str(other) for other, its_id in in_bigquery.items() if its_id == in_bigquery[table] and other != table
+        ]
+        where = "in BigQuery" if in_bigquery is ids else "in a dataset of BigQuery's that ignores case"
+        return (
+            f"{table} would be called {table_id} {where}, as {', '.join(others)} would: exclude all but one, or rename"
+        )
     if table_id in bucket.RESERVED:
         return f"{table} would be called {table_id}, which the mirror keeps for itself: exclude or rename it"
     if table.fault:

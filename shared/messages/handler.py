@@ -16,7 +16,7 @@ from shared.errors import Denied, HandBack, Permanent
 from shared.messages import events
 from shared.messages.events import Event
 from shared.messages.message import Message
-from shared.messages.outcome import Outcome
+from shared.messages.outcome import Outcome, subject_of
 from shared.redaction import one_line, without_values
 from shared.times import SystemClock
 
@@ -58,11 +58,11 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]],
                 report(_outcome(function, event, dead_letters))
             except (HandBack, Denied) as reason:
                 severity = "WARNING" if isinstance(reason, Denied) else "INFO"
-                report(Outcome("waiting", str(reason), severity=severity, operation=reason.operation))
+                report(Outcome("waiting", str(reason), subject_of(reason), severity, reason.operation))
                 raise ServiceUnavailable(str(reason)) from reason
             except Exception as error:
                 said = f"handed back: {type(error).__name__}: {without_values(str(error))}"
-                report(Outcome("waiting", said, severity="WARNING"))
+                report(Outcome("waiting", said, subject_of(error), "WARNING"))
                 raise
 
         return handle
@@ -98,7 +98,7 @@ def _outcome(function: Callable[[Event], Outcome], event: Event, dead_letters: D
         reason = one_line(str(failure))
         if event.letter:
             dead_letters.dead_letter(event.letter, function.__name__, reason)
-        return Outcome("dead", reason, severity="ERROR", operation=failure.operation)
+        return Outcome("dead", reason, subject_of(failure), "ERROR", failure.operation)
 
 
 def _about(event: Event) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """What came of an event, as its log line tells it."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+_ABOUT = "mirror_about"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +16,23 @@ class Subject:
     table: str | None = None
     shard_date: date | None = None
     run_id: str | None = None
+
+
+class Concerning(AbstractContextManager[None]):
+    """Whatever is raised meanwhile is about this, and the log line of the failure says so."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None:
+            vars(error)[_ABOUT] = self._subject
+
+
+def subject_of(error: BaseException) -> Subject:
+    """What an error is about, as far as it was raised where that is known."""
+    found: Subject = vars(error).get(_ABOUT, Subject())
+    return found
 
 
 @dataclass(frozen=True, slots=True)

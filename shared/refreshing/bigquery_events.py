@@ -22,6 +22,8 @@ _TABLE = re.compile(r"projects/(?P<project>[^/]+)/datasets/(?P<dataset>[^/]+)/ta
 _DESTINATIONS = {"IMPORT": "loadConfig", "COPY": "tableCopyConfig"}
 _OURS = re.compile(r"mirror_[0-9a-f]{32}_\d+")
 """The ids of load_shard's jobs, as shared/loading/attempts.py gives them."""
+SNAPSHOT = "SNAPSHOT"
+"""What a copy job does that makes no shard."""
 _BEFORE_THE_DATA = "beam_bq_job_SCHEMA_UPDATE"
 """Beam's jobs of this name load no rows: they prepare a shard whose data comes with a later copy job."""
 
@@ -95,7 +97,7 @@ def _read(entry: Mapping[str, Any]) -> TableWritten | Truncated | None:
 def _ended(change: Mapping[str, Any]) -> TableWritten | None:
     config = change["job"].get("jobConfig", {})
     details = config.get(_DESTINATIONS.get(config.get("type", ""), ""))
-    if change.get("after") != "DONE" or not details:
+    if change.get("after") != "DONE" or not details or details.get("operationType") == SNAPSHOT:
         return None
     status = change["job"].get("jobStatus", {}).get("errorResult")
     return table_written(change["job"]["jobName"], details["destinationTable"], _error(status), passes=_passes(status))

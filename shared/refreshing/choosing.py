@@ -29,6 +29,7 @@ class Aim:
 
     `trusted`: the shards are known to be complete. `written_by`: their writer was done then. `by_hand`: somebody has asked for
     the view by name, so that a shard of few rows is what they want. `is_released`: whether a shard's run lets it be shown.
+    `gets_view`: whether a table that has no view is to get one.
     """
 
     shards: tuple[Shard, ...]
@@ -37,6 +38,7 @@ class Aim:
     written_by: datetime | None = None
     by_hand: bool = False
     is_released: Callable[[Shard], bool] = lambda _: True
+    gets_view: Callable[[str], bool] = lambda _: True
 
     @property
     def table_id(self) -> str:

@@ -66,12 +66,17 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Stayed:
-    """The view shows what it did (None: there is no view). All else as of one that moved."""
+    """
+    The view shows what it did (None: there is no view). `is_foreign`: nor is there to be one, as the table is not the mirror's.
+
+    All else as of one that moved.
+    """
 
     shown: Shard | None
     losses: tuple[str, ...] = ()
     shrunk: str = ""
     also_names: frozenset[Shard] = frozenset()
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,8 @@ class _Attempt:
         self.also_names = views.also_named(view, self._pipeline, self._bigquery.project) if view else frozenset()
         places = views.places(view, self._pipeline, self._bigquery.project) if view else []
         shown = places[0].shard if places else None
+        if not view and not self._aim.gets_view(self._aim.table_id):
+            return Stayed(None, is_foreign=True)
         if view and view.pin and self._aim.pinning is Pinning.LEAVE:
             return Stayed(shown)
         if view and shown == self._aim.shards[0]:

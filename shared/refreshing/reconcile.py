@@ -10,6 +10,7 @@ from shared.messages.requests import ViewRefresh
 from shared.pipelines import Pipeline
 from shared.refreshing import keeping, report, sweep
 from shared.refreshing.choosing import SETTLED_AFTER, Aim, Pinning
+from shared.refreshing.origins import Origins
 from shared.refreshing.release import Releases
 from shared.refreshing.services import RefreshServices
 from shared.refreshing.sweep import Results
@@ -27,8 +28,12 @@ def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datet
     view failed, once all else is done.
     """
     pipeline, bigquery, now = request.pipeline, services.bigquery, services.clock.now()
-    listed = bigquery.shards(pipeline.shards_dataset)
-    aims = [replace(aim, written_by=written_by) for aim in _aims(request, listed)]
+    today = day_in(pipeline.time_zone, now)
+    listed = _so_far(pipeline, bigquery.shards(pipeline.shards_dataset), today)
+    origins = Origins(pipeline, services.storage)
+    if request.pin and request.pin > today:
+        raise Permanent(f"no view can be pinned to {request.pin}: that day is to come in {pipeline.time_zone}")
+    aims = [replace(aim, written_by=written_by) for aim in _aims(request, listed, origins)]
     if pipeline.release == "together" and request.pin is None:
         results = _move_released(
             aims, _settled(pipeline, listed, written_by or now - SETTLED_AFTER), pipeline, services
@@ -37,7 +42,9 @@ def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datet
         results = sweep.move(pipeline, aims, bigquery, now)
     failures = sweep.failures(results) + keeping.keep_to_days(pipeline, results, listed, bigquery, now)
     if request.table_ids is None:
-        report.stale(pipeline, listed, day_in(pipeline.time_zone, now))
+        foreign = sweep.foreign(results)
+        report.without_view(pipeline, foreign)
+        report.stale(pipeline, [shard for shard in listed if shard.table_id not in foreign], today)
         _end_silent_runs(pipeline, services)
     sweep.hand_back(failures)
     refused = sweep.refusals(results)
@@ -52,7 +59,16 @@ def releases(pipeline: Pipeline, present: Collection[Shard], services: RefreshSe
     return Releases(pipeline, bucket, frozenset(present), services.clock.now())
 
 
-def _aims(request: ViewRefresh, listed: Mapping[Shard, ListedShard]) -> list[Aim]:
+def _so_far(pipeline: Pipeline, listed: Mapping[Shard, ListedShard], today: date) -> Mapping[Shard, ListedShard]:
+    """The shards without those of days to come, which are reported: a view that showed one would stand still until then."""
+    for shard in sorted(listed):
+        if shard.day > today:
+            report.write(report.to_come(pipeline, shard))
+    return {shard: known for shard, known in listed.items() if shard.day <= today}
+
+
+def _aims(request: ViewRefresh, listed: Mapping[Shard, ListedShard], origins: Origins) -> list[Aim]:
+    """Where each view is to go. Who names a table wants a view of it, whosever it is."""
     found: dict[str, list[Shard]] = {}
     for shard in sorted(listed, reverse=True):
         found.setdefault(shard.table_id, []).append(shard)
@@ -60,10 +76,14 @@ def _aims(request: ViewRefresh, listed: Mapping[Shard, ListedShard]) -> list[Aim
     if unknown := [table_id for table_id in wanted if table_id not in found]:
         raise Permanent(f"{request.pipeline.shards_dataset} has no shard of {', '.join(unknown)}")
     if request.pin:
-        return [_pinned(table_id, request.pin, found[table_id]) for table_id in wanted]
-    pinning = Pinning.UNPIN if request.unpin else Pinning.LEAVE
-    by_hand = request.table_ids is not None
-    return [Aim(tuple(found[table_id]), pinning, by_hand=by_hand) for table_id in wanted]
+        named = request.table_ids or [
+            each for each in wanted if Shard(each, request.pin) in listed or origins.has(each)
+        ]
+        aims = [_pinned(table_id, request.pin, found[table_id]) for table_id in named]
+    else:
+        pinning = Pinning.UNPIN if request.unpin else Pinning.LEAVE
+        aims = [Aim(tuple(found[table_id]), pinning, by_hand=request.table_ids is not None) for table_id in wanted]
+    return aims if request.table_ids else [replace(aim, gets_view=origins.has) for aim in aims]
 
 
 def _pinned(table_id: str, day: date, found: list[Shard]) -> Aim:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shared.messages.outcome import Outcome
+from shared.messages.outcome import Concerning, Outcome
 from shared.messages.requests import ViewRefresh
 from shared.pipelines import Pipeline
 from shared.redaction import without_values
@@ -11,10 +11,12 @@ from shared.refreshing.bigquery_events import TableWritten, Truncated
 from shared.refreshing.choosing import Aim
 from shared.refreshing.dataflow_events import JobEnded
 from shared.refreshing.moving import Stayed
+from shared.refreshing.origins import Origins
 from shared.refreshing.services import RefreshServices
 from shared.refreshing.signals import Signal
 from shared.runs.progress import Progress
 from shared.tables import Shard
+from shared.times import day_in
 
 
 def refresh_views(signal: Signal, pipelines: Mapping[str, Pipeline], services: RefreshServices) -> Outcome:
@@ -22,13 +24,15 @@ def refresh_views(signal: Signal, pipelines: Mapping[str, Pipeline], services: R
     if isinstance(signal, ViewRefresh):
         return reconcile.reconcile(signal, services)
     if isinstance(signal, JobEnded):
-        return _after_dataflow(signal, services)
+        with Concerning(report.about(signal.pipeline)):
+            return _after_dataflow(signal, services)
     written = services.bigquery.table_written(signal) if isinstance(signal, Truncated) else signal
     pipeline = _pipeline(written, services.bigquery.project, pipelines) if written else None
     shard = Shard.named(written.name) if written and pipeline else None
     if not written or not pipeline or not shard:
         return Outcome("ignored", "no shard of a pipeline", severity="DEBUG")
-    return _after_job(shard, written, pipeline, services)
+    with Concerning(report.about(pipeline, shard)):
+        return _after_job(shard, written, pipeline, services)
 
 
 def _pipeline(written: TableWritten, project: str, pipelines: Mapping[str, Pipeline]) -> Pipeline | None:
@@ -47,43 +51,52 @@ def _after_dataflow(job: JobEnded, services: RefreshServices) -> Outcome:
 
 def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services: RefreshServices) -> Outcome:
     """Move the view of a shard that a job has just written. A job that failed moves nothing, and is reported."""
+    now = services.clock.now()
+    if shard.day > day_in(pipeline.time_zone, now):
+        return report.to_come(pipeline, shard)
+    origins = Origins(pipeline, services.storage, shard.table_id)
+    if written.failed and not origins.has(shard.table_id):
+        return report.foreign(pipeline, shard)
     if written.failed:
         said = f"the load of {shard.name} failed: {without_values(written.error or '') or 'BigQuery does not say why'}"
         if written.is_tried_again:
             return Outcome("waiting", f"{said}; load_shard tries again", report.about(pipeline, shard), "WARNING")
         return Outcome("dead", said, report.about(pipeline, shard), "ERROR")
-    if pipeline.release == "together":
-        return _after_job_of_run(shard, pipeline, services)
-    now = services.clock.now()
-    result = moving.move(pipeline, Aim((shard,), trusted=True), services.bigquery, now)
+    if pipeline.release == "together" and (run := _run_of(shard, pipeline, services)):
+        return _after_job_of_run(shard, run, pipeline, services)
+    aim = Aim((shard,), trusted=True, gets_view=origins.has)
+    result = moving.move(pipeline, aim, services.bigquery, now)
     sweep.hand_back(keeping.expire_replaced(pipeline, {shard.table_id: result}, services.bigquery, now))
     return report.of_shard(pipeline, shard, result)
 
 
-def _after_job_of_run(shard: Shard, pipeline: Pipeline, services: RefreshServices) -> Outcome:
-    """Move the views of the run that made the shard, if this was its last."""
+def _run_of(shard: Shard, pipeline: Pipeline, services: RefreshServices) -> Progress | None:
+    """The run that made a shard, and how far it is. None if nothing is known of it any more: then it waits for nothing."""
     present = {*services.bigquery.shards(pipeline.shards_dataset), shard}
-    run = reconcile.releases(pipeline, present, services).run_of(shard)
+    return reconcile.releases(pipeline, present, services).run_of(shard)
+
+
+def _after_job_of_run(shard: Shard, run: Progress, pipeline: Pipeline, services: RefreshServices) -> Outcome:
+    """Move the views of the run that made the shard, if this was its last."""
     if waits_for := _awaited(run, pipeline):
         return Outcome("waiting", f"{shard.name} waits for {waits_for}", report.about(pipeline, shard))
-    aims = [Aim((each,), trusted=True) for each in (run.shards if run else [shard])]
     now = services.clock.now()
-    results = sweep.move(pipeline, aims, services.bigquery, now)
+    results = sweep.move(pipeline, [Aim((each,), trusted=True) for each in run.shards], services.bigquery, now)
     failures = sweep.failures(results) + keeping.expire_replaced(pipeline, results, services.bigquery, now)
     for table_id, result in results.items():
         if isinstance(result, Stayed) and not result.shrunk:  # pinned, or there already: as fresh as it is to be
             said = f"the view {table_id} need not move for {shard.day}"
             report.write(Outcome("ignored", said, report.about_view(pipeline, table_id)))
-    report.released_without(pipeline, sweep.moved_to(results), [run] if run else [])
+    report.released_without(pipeline, sweep.moved_to(results), [run])
     sweep.hand_back(failures)
     return report.summed_up(pipeline, results, len(sweep.refusals(results)))
 
 
-def _awaited(run: Progress | None, pipeline: Pipeline) -> str | None:
+def _awaited(run: Progress, pipeline: Pipeline) -> str | None:
     """What the release of a run waits for. None if it waits for nothing."""
-    if run and not run.is_complete:
+    if not run.is_complete:
         return f"{len(run.silent)} other tables of the run {run.run_id}"
-    if run and pipeline.loader != "bigquery":
+    if pipeline.loader != "bigquery":
         # Nobody has said of the other shards that they are complete: that is for the job's own event, or the reconcile.
         return "the end of the job that writes the run"
     return None

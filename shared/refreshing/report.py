@@ -1,6 +1,6 @@
 """What is told of views: the words for what became of one, and the lines that are logged beside the event's own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 
 from shared import log
@@ -30,6 +30,18 @@ def write(outcome: Outcome) -> None:
     log.write(_FUNCTION, outcome.to_json())
 
 
+def to_come(pipeline: Pipeline, shard: Shard) -> Outcome:
+    """A shard that no view shows, as its day is still to come."""
+    said = f"no view shows {shard.name}: {shard.day} is to come in {pipeline.time_zone}"
+    return Outcome("skipped", said, about(pipeline, shard), "WARNING")
+
+
+def foreign(pipeline: Pipeline, shard: Shard) -> Outcome:
+    """A shard of a table that is not the mirror's."""
+    said = f"{shard.name} is not the mirror's: no run of {pipeline.name} has exported the table {shard.table_id}, or lists it"
+    return Outcome("skipped", said, about(pipeline, shard))
+
+
 def of_shard(pipeline: Pipeline, shard: Shard, result: Result) -> Outcome:
     """What became of a view, for the event that told of that shard."""
     if isinstance(result, Refused):
@@ -38,6 +50,8 @@ def of_shard(pipeline: Pipeline, shard: Shard, result: Result) -> Outcome:
         return _moved(pipeline, shard, result)
     if result.shrunk:
         return Outcome("skipped", result.shrunk, about(pipeline, shard), "ERROR")
+    if result.is_foreign:
+        return foreign(pipeline, shard)
     said = f"the view {shard.table_id} need not move for {shard.name}{_losses(result)}"
     return Outcome("ignored", said, about(pipeline, shard), "WARNING" if result.losses else "INFO")
 
@@ -51,6 +65,13 @@ def of_view(pipeline: Pipeline, table_id: str, result: Result) -> None:
         write(_moved(pipeline, result.shown, result))
     if result.shrunk:
         write(Outcome("skipped", result.shrunk, about_view(pipeline, table_id), "ERROR"))
+
+
+def without_view(pipeline: Pipeline, table_ids: Collection[str]) -> None:
+    """Name the tables that have shards and get no view."""
+    if table_ids:
+        said = f"no views are made of {', '.join(sorted(table_ids))}: no run has exported these tables, or lists them"
+        write(Outcome("ignored", said, about(pipeline)))
 
 
 def failed(pipeline: Pipeline, table_id: str, error: BaseException) -> None:

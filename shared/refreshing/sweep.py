@@ -8,7 +8,7 @@ from datetime import datetime
 from shared.pipelines import Pipeline
 from shared.refreshing import moving, report
 from shared.refreshing.choosing import Aim
-from shared.refreshing.moving import Moved, Refused, Result, Views
+from shared.refreshing.moving import Moved, Refused, Result, Stayed, Views
 from shared.tables import Shard
 
 _AT_ONCE = 10
@@ -64,6 +64,13 @@ def moved_to(results: Results) -> Collection[Shard]:
 def refusals(results: Results) -> list[str]:
     """Why views refuse to be moved."""
     return [result.reason for result in results.values() if isinstance(result, Refused)]
+
+
+def foreign(results: Results) -> frozenset[str]:
+    """The tables that are not the mirror's, and get no view."""
+    return frozenset(
+        table_id for table_id, result in results.items() if isinstance(result, Stayed) and result.is_foreign
+    )
 
 
 def failures(results: Results) -> list[BaseException]:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from shared import names, times
-from shared.bucket import Bucket, manifest_file, newest_manifest_file
+from shared.bucket import Bucket, manifest_file, newest_manifest_file, newest_manifest_files
 from shared.errors import LostRace
 from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
@@ -78,6 +78,14 @@ def show_newest(bucket: Bucket, pipeline: Pipeline, manifest: Manifest) -> None:
         bucket.write(name, manifest.content, onto=found.generation if found else 0, marks=marks)
     except LostRace:
         show_newest(bucket, pipeline, manifest)
+
+
+def newest(bucket: Bucket, pipeline: Pipeline) -> Manifest | None:
+    """The manifest of the newest day that a run over the whole database was for. None if none is on record."""
+    prefix = newest_manifest_files(pipeline.name)
+    names = [name for name in bucket.names(prefix) if "/" not in name.removeprefix(prefix)]
+    found = bucket.read(max(names)) if names else None
+    return _read(found[0]) if found else None
 
 
 def of_last_days(bucket: Bucket, pipeline: Pipeline, now: datetime) -> Iterator[Manifest]:

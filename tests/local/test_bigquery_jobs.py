@@ -219,6 +219,43 @@ def test_a_copy_of_nothing_is_not_found(world: World) -> None:
         copied(world, "nothing")
 
 
+@pytest.mark.parametrize(
+    ("operation", "source", "kind"),
+    [
+        ("COPY", "t", "TABLE"),
+        ("CLONE", "t", "TABLE"),
+        ("SNAPSHOT", "t", "SNAPSHOT"),
+        ("COPY", "snapshot", "SNAPSHOT"),
+        ("RESTORE", "snapshot", "TABLE"),
+    ],
+)
+def test_a_copy_makes_a_table_or_a_snapshot_as_its_operation_says(
+    world: World, operation: str, source: str, kind: str
+) -> None:
+    world.load("t").result()
+    copied(world, "t", to="snapshot", operation_type="SNAPSHOT")
+
+    assert copied(world, source, operation_type=operation) == ["x", "y"]
+    assert world.client.get_table("p.d.copy").table_type == kind
+
+
+@pytest.mark.parametrize(("operation", "source"), [("SNAPSHOT", "snapshot"), ("RESTORE", "t")])
+def test_a_copy_out_of_the_wrong_type_is_refused(world: World, operation: str, source: str) -> None:
+    world.load("t").result()
+    copied(world, "t", to="snapshot", operation_type="SNAPSHOT")
+
+    with pytest.raises(BadRequest, match=r"made of a TABLE|restored from a SNAPSHOT"):
+        copied(world, source, operation_type=operation)
+
+
+def test_a_snapshot_is_no_place_to_write(world: World) -> None:
+    world.load("t").result()
+    copied(world, "t", to="snapshot", operation_type="SNAPSHOT")
+
+    with pytest.raises(BadRequest, match="currently a SNAPSHOT"):
+        copied(world, "t", to="snapshot", write_disposition="WRITE_TRUNCATE")
+
+
 def test_a_view_is_no_place_to_write(world: World) -> None:
     view = bigquery.Table("p.d.v")
     view.view_query = "SELECT 'x' AS a"

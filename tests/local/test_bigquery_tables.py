@@ -94,6 +94,38 @@ def test_names_that_differ_in_case_are_two(client: bigquery.Client) -> None:
     ]
 
 
+def test_in_a_dataset_without_case_names_that_differ_in_case_are_one(client: bigquery.Client) -> None:
+    dataset = bigquery.Dataset("p.Folded")
+    dataset.is_case_insensitive = True
+    client.create_dataset(dataset)
+    client.create_table(bigquery.Table("p.Folded.orders", COLUMNS))
+
+    with pytest.raises(Conflict, match=r"Already Exists: Table p:folded\.Orders"):
+        client.create_table(bigquery.Table("p.folded.Orders", COLUMNS))
+
+    assert client.get_table("p.FOLDED.ORDERS").table_id == "orders"
+    assert [each.table_id for each in client.list_tables("folded")] == ["orders"]
+
+
+@pytest.mark.parametrize("ignores_case", [True, False])
+def test_a_dataset_says_whether_it_ignores_case(client: bigquery.Client, ignores_case: bool) -> None:
+    dataset = bigquery.Dataset("p.other")
+    dataset.is_case_insensitive = ignores_case
+    client.create_dataset(dataset)
+
+    assert client.get_dataset("other").is_case_insensitive == ignores_case
+    assert not client.get_dataset("d").is_case_insensitive
+
+
+def test_a_dataset_without_case_is_not_made_twice_in_another_case(client: bigquery.Client) -> None:
+    dataset = bigquery.Dataset("p.Folded")
+    dataset.is_case_insensitive = True
+    client.create_dataset(dataset)
+
+    with pytest.raises(Conflict, match="Already Exists: Dataset p:folded"):
+        client.create_dataset("folded")
+
+
 def test_listed_tables_come_in_pages(client: bigquery.Client) -> None:
     for number in range(5):
         client.create_table(bigquery.Table(f"p.d.t{number}", COLUMNS))

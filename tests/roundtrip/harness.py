@@ -163,7 +163,7 @@ class Mirror:
         heard = Heard()
         request = MirrorRequest(f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True)
         source, storage = shared.gcp.postgres.Postgres(), self.services.storage
-        fanout.list_tables(request, fanout.ListServices(source, storage, _Exports(heard), None))
+        fanout.list_tables(request, fanout.ListServices(source, storage, _Exports(heard), self.services.loads, None))
         known = {self.pipeline.name: self.pipeline}
         return [exports.listed_export(export, known) for export in heard.exports]
 

@@ -37,6 +37,10 @@ class Memory:
         self.calls.append(prefix)
         return sorted(name for name in self.objects if name.startswith(prefix))
 
+    def folders(self, prefix: str) -> list[str]:
+        ends = (name.find("/", len(prefix)) + 1 for name in self.names(prefix))
+        return sorted({name[:end] for name, end in zip(self.names(prefix), ends, strict=True) if end})
+
     def delete(self, name: str) -> None:
         self.objects.pop(name, None)
 

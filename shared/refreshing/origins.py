@@ -1,0 +1,45 @@
+"""Which tables are the pipeline's own. Its dataset of shards may hold what others have put there, such as a dated backup."""
+
+from functools import cached_property
+from threading import Lock
+
+from shared.bucket import Storage, pipeline_folder
+from shared.pipelines import Pipeline
+from shared.runs import manifest
+
+
+class Origins:
+    """
+    What the pipeline's runs have mirrored, by the records in its bucket. Nothing is looked up before it is asked for.
+
+    At most three calls, however many tables are asked about. `table_id`: only that one will be.
+    """
+
+    def __init__(self, pipeline: Pipeline, storage: Storage, table_id: str = "") -> None:
+        self._pipeline = pipeline
+        self._storage = storage
+        self._asked_about = table_id
+        self._lock = Lock()
+
+    def has(self, table_id: str) -> bool:
+        """
+        Whether a table is the pipeline's: a run has exported it, or the newest run over the whole database lists it.
+
+        Without such a run on record, and where the team's own job loads, all tables are.
+        """
+        if self._pipeline.loader != "bigquery":
+            return True
+        with self._lock:  # several views ask at once
+            return table_id in self._exported or self._listed is None or table_id in self._listed
+
+    @cached_property
+    def _exported(self) -> frozenset[str]:
+        """The tables that have files. These are deleted after a while."""
+        folder = pipeline_folder(self._pipeline.name)
+        found = self._storage.bucket(self._pipeline.bucket).folders(folder + self._asked_about)
+        return frozenset(name.removeprefix(folder).removesuffix("/") for name in found)
+
+    @cached_property
+    def _listed(self) -> frozenset[str] | None:
+        newest = manifest.newest(self._storage.bucket(self._pipeline.bucket), self._pipeline)
+        return newest.table_ids(self._pipeline) if newest else None
