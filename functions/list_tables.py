@@ -9,14 +9,16 @@ from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
 from shared.listing import fanout
-from shared.messages import requests
+from shared.messages import replacing, requests
 from shared.messages.events import Event
 from shared.messages.handler import handler
 from shared.messages.outcome import Outcome
 from shared.settings import Settings
+from shared.times import SystemClock
 
 settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC")
 topics = PubSub(settings)
+clock = SystemClock()
 services = fanout.ListServices(
     database=Postgres(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
@@ -30,4 +32,4 @@ services = fanout.ListServices(
 @handler(topics)
 def list_tables(event: Event) -> Outcome:
     request = requests.mirror_request(event.expect_message(), settings.pipelines)
-    return fanout.list_tables(request, services)
+    return fanout.list_tables(replacing.judged(request, clock.now(), is_replay=request.is_replay), services)

@@ -14,6 +14,7 @@ from shared.exporting.pair import Announcements, Pair, Source
 from shared.exporting.patience import Patience
 from shared.exporting.staging import CloudSql, Staging
 from shared.exporting.steps import Description, Seen
+from shared.messages import replacing
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.runs import records
@@ -25,8 +26,12 @@ from shared.times import Clock
 class Requests(Protocol):
     """The topic that runs are asked for on."""
 
-    def relist(self, export: TableExport) -> None:
-        """Have the table described again in the same run, and return when the request is confirmed."""
+    def relist(self, export: TableExport, *, is_replay: bool) -> None:
+        """
+        Have the table described again in the same run, and return when the request is confirmed.
+
+        `is_replay`: the wish for the export was published again, so that the new one is as late as it is.
+        """
 
 
 class Shards(Protocol):
@@ -64,7 +69,7 @@ def export_table(
     `published_at` is when the message was published. `is_replay`: it has failed before. Raises HandBack when the wait budget
     is spent while the export goes on. Raises Permanent when it cannot succeed, once that is written down and cleared up.
     """
-    delivery = _Delivery(export, published_at, services)
+    delivery = _Delivery(export, published_at, services, is_replay=is_replay)
     try:
         outcome, seen = delivery.settle()
     except Permanent as failure:
@@ -81,11 +86,16 @@ def export_table(
 
 
 class _Delivery:
-    """One delivery's work on one table."""
+    """One delivery's work on one table: on what the message `asked`, as far as it may replace anything now."""
 
-    def __init__(self, export: TableExport, published_at: datetime, services: ExportServices) -> None:
+    def __init__(
+        self, asked: TableExport, published_at: datetime, services: ExportServices, *, is_replay: bool
+    ) -> None:
+        export = replacing.judged(asked, services.clock.now(), is_replay=is_replay)
         pipeline = export.pipeline
+        self._asked = asked
         self._export = export
+        self._is_replay = is_replay
         self._published_at = published_at
         self._services = services
         self._columns = typemap.mapped(export.columns, pipeline.unrepresentable)
@@ -154,10 +164,10 @@ class _Delivery:
 
     def _description(self) -> Description:
         """Which of its run's descriptions of the table the message has."""
-        again = records.read_described_again(self._bucket, self._export)
+        again = records.read_described_again(self._bucket, self._asked)
         if again is None:
             return Description.FIRST
-        return Description.AGAIN if again == self._export.to_json() else Description.SUPERSEDED
+        return Description.AGAIN if again == self._asked.to_json() else Description.SUPERSEDED
 
     def _advance(self, step: steps.Advance, seen: Seen) -> Seen:
         """Take a step, and tell what is known after it."""
@@ -222,7 +232,7 @@ class _Delivery:
         if self._services.requests is None:
             raise Permanent(f"{step.reason}. {step.remedy}", step.operation)
         self.pair.delete_staged()
-        self._services.requests.relist(self._export)
+        self._services.requests.relist(self._asked, is_replay=self._is_replay)
         return self._leave(f"it has been altered, and is to be described again: {step.reason}", step.operation)
 
     def _leave(self, reason: str, operation: str | None = None) -> Outcome:

@@ -149,23 +149,26 @@ def next_step(export: TableExport, seen: Seen, published_at: datetime, now: date
     """What to do for a table, given what is seen. `published_at` is when the message that asks for it was published."""
     if seen.seal and seen.seal.run_id == export.run_id:
         return Announce(seen.seal)
-    if reason := _reason_to_skip(export, seen):
+    is_moved = seen.data is not None and seen.data.marks.get("run_id") == export.run_id
+    if reason := _reason_to_skip(export, seen, is_moved=is_moved):
         return Skip(reason)
     if seen.description is Description.SUPERSEDED:
         return Leave()
-    if seen.data and seen.data.marks.get("run_id") == export.run_id:
+    if seen.data and is_moved:
         return SealPair(seen.data)
     if seen.operations is None:
         return AskOperations()
     return _after_operations(seen.operations, seen, published_at, now)
 
 
-def _reason_to_skip(export: TableExport, seen: Seen) -> str | None:
+def _reason_to_skip(export: TableExport, seen: Seen, *, is_moved: bool) -> str | None:
     if seen.seal and seen.seal.outranks(export.run_id, export.requested_at):
         return f"the later run {seen.seal.run_id} has exported it for {export.shard_date} already"
-    if seen.seal and not export.replace:
+    if is_moved or export.replace:  # half of a pair is no gap: what an earlier delivery has begun there is finished
+        return None
+    if seen.seal:
         return f"the run {seen.seal.run_id} has exported it for {export.shard_date} already; {_HOW_TO_REPLACE}"
-    if seen.shard_exists and not export.replace:
+    if seen.shard_exists:
         return f"it has a shard for {export.shard_date} already; {_HOW_TO_REPLACE}"
     return None
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Required, TypedDict
 
 from shared.messages.exports import RunExported, TableExport, TableExported
-from shared.messages.message import Message
+from shared.messages.message import REPLAY, Message
 from shared.redaction import one_line
 from shared.settings import Settings
 
@@ -37,14 +37,14 @@ class PubSub:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def request(self, exports: Sequence[Mapping[str, object]], instance: str) -> None:
+    def request(self, exports: Sequence[Mapping[str, object]], instance: str, *, is_replay: bool) -> None:
         """Publish one message per table in the lane of the instance, and return when all are confirmed."""
-        for batch in _batches(_message(export, ordering_key=instance) for export in exports):
+        for batch in _batches(_message(export, instance, is_replay=is_replay) for export in exports):
             self._publish(self._settings.table_exports_topic, batch)
 
-    def relist(self, export: TableExport) -> None:
+    def relist(self, export: TableExport, *, is_replay: bool) -> None:
         """Have the table described again in the same run, and return when the request is confirmed."""
-        self._publish(self._settings.mirror_requests_topic, [_message(export.relist_request())])
+        self._publish(self._settings.mirror_requests_topic, [_message(export.relist_request(), is_replay=is_replay)])
 
     def announce(self, exported: TableExported) -> None:
         """Tell the loaders of a pair of files, and return when it is confirmed."""
@@ -102,8 +102,9 @@ class PubSub:
         return PublisherClient(client_options={"api_endpoint": endpoint} if endpoint else None)
 
 
-def _message(content: Mapping[str, object], ordering_key: str = "") -> _Outgoing:
-    return {"data": json.dumps(content, ensure_ascii=False).encode(), "ordering_key": ordering_key}
+def _message(content: Mapping[str, object], ordering_key: str = "", *, is_replay: bool = False) -> _Outgoing:
+    data = json.dumps(content, ensure_ascii=False).encode()
+    return {"data": data, "ordering_key": ordering_key, "attributes": REPLAY if is_replay else {}}
 
 
 def _batches(messages: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:

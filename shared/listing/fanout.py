@@ -40,8 +40,12 @@ class Datasets(Protocol):
 class Exports(Protocol):
     """The topic that exports are asked for on."""
 
-    def request(self, exports: Sequence[dict[str, Any]], instance: str) -> None:
-        """Publish one message per table, in order, in the instance's lane. Return when all are confirmed."""
+    def request(self, exports: Sequence[dict[str, Any]], instance: str, *, is_replay: bool) -> None:
+        """
+        Publish one message per table, in order, in the instance's lane. Return when all are confirmed.
+
+        `is_replay`: the request was published again, so that each of them is as late as it is.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def list_tables(request: MirrorRequest, services: ListServices) -> Outcome:
     pipeline = request.pipeline
     bucket = services.storage.bucket(pipeline.bucket)
     wanted = _described_again(request, bucket, services) if request.relist else _listed(request, bucket, services)
-    services.exports.request(wanted, pipeline.instance)
+    services.exports.request(wanted, pipeline.instance, is_replay=request.is_replay)
     if not wanted:
         _announce_run(request, bucket, services)
     return Outcome("listed", f"{len(wanted)} tables of {pipeline.database} are to be exported", request.subject)
@@ -90,11 +94,12 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
         raise Permanent(
             f"the pipeline {request.pipeline.name} has no run {request.run_id} to describe tables of again: leave out run_id and relist"
         )
-    listed = _as_listed(request, run)
+    listed, first = _as_listed(request, run), run.tables[0]
     as_first = replace(
         request,
         requested_at=run.requested_at,
-        replace=run.tables[0]["replace"],
+        replace=first["replace"],
+        replace_asked=first.get("replace_asked", False),
         tables=tuple((each.schema, each.table) for each in listed),
     )
     try:
@@ -162,6 +167,7 @@ def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int
         only=not table.is_partitioned,
         server_major=table.server_major,
         run_tables=run_tables,
+        replace_asked=request.replace_asked,
     )
 
 

@@ -54,7 +54,8 @@ class TableExport(TableOfRun):
     The wish to export it, with all that this needs, so that nobody has to ask the database again.
 
     `only`: without the rows of tables that inherit from it. `server_major`: the version of PostgreSQL that has it.
-    `run_tables`: how many tables the run has. None if the message does not say.
+    `run_tables`: how many tables the run has. None if the message does not say. `replace_asked`: the request itself said
+    `replace`, which otherwise is true because the request was of its own day.
     """
 
     columns: tuple[Column, ...]
@@ -62,6 +63,7 @@ class TableExport(TableOfRun):
     only: bool = False
     server_major: int | None = None
     run_tables: int | None = None
+    replace_asked: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The message as `table-exports` carries it, and as a run's manifest records it."""
@@ -71,6 +73,7 @@ class TableExport(TableOfRun):
             "server_major": self.server_major,
             "run_tables": self.run_tables,
             "columns": [column.to_json() for column in self.columns],
+            **({"replace_asked": True} if self.replace_asked else {}),
         }
 
     def exported(self, schema_uri: str, data_uri: str, file_format: str) -> "TableExported":
@@ -190,6 +193,7 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
         only=fields.flag("only", default=fields.flag("has_children", default=False)),  # as it was called before 0.2
         server_major=fields.number_or_none("server_major"),
         run_tables=fields.number_or_none("run_tables"),
+        replace_asked=fields.flag("replace_asked", default=False),
     )
 
 

@@ -12,6 +12,9 @@ from shared import times
 from shared.errors import Permanent
 
 _GIVEN_UP_AT = "CloudPubSubDeadLetterSourceTopicPublishTime"
+REPLAY = {"replay": "true"}
+"""The attribute of a message that is published because of a replay, which comes as late as the replay itself."""
+_OF_REPLAYS = frozenset({"message_id", "publish_time", "source_topic", _GIVEN_UP_AT, *REPLAY})
 RUN_ID = re.compile(r"[!-.0-~]{1,128}")
 """A message's id, which is a run's: printable ASCII, without the slash that would part the names of objects."""
 
@@ -45,8 +48,8 @@ class Message:
 
     @property
     def is_replay(self) -> bool:
-        """Whether somebody has published it again out of the dead letters."""
-        return not self.attributes.keys().isdisjoint({"message_id", "source_topic", _GIVEN_UP_AT})
+        """Whether somebody has published it again out of the dead letters, or it comes of one that was."""
+        return not self.attributes.keys().isdisjoint(_OF_REPLAYS)
 
     @property
     def origin_id(self) -> str:
@@ -60,11 +63,21 @@ class Message:
 
     @property
     def origin_time(self) -> datetime:
-        """Raises Permanent if a replay's attribute is not a moment."""
+        """Raises Permanent if a replay's attribute is not a moment, or one after its own publication."""
         try:
-            return times.moment(self.origin_time_text)
+            origin = times.moment(self.origin_time_text)
         except ValueError as error:
             raise Permanent(f"the attribute publish_time is no moment: {error}") from error
+        if origin > self.published_at:
+            raise Permanent(
+                f"the attribute publish_time is {self.origin_time_text}, and the message was published before, at "
+                f"{times.rfc3339(self.published_at)}: correct it"
+            )
+        return origin
+
+    def check_origin(self) -> None:
+        """Raise Permanent as `origin_time` does."""
+        _ = self.origin_time
 
     @property
     def origin_time_text(self) -> str:

@@ -21,8 +21,8 @@ class MirrorRequest:
     `tables`: None for all, or what each is called, as a text or by schema and table.
 
     `replace`: the run may replace what stands at that date. It may on the day of the request itself. Of an earlier day the
-    rows are gone from the source, so that the request has to say so. `relist`: the run exists, and these tables of it have
-    been altered since they were listed; they are to be described again. `last_try`: as the message says.
+    rows are gone from the source, so that the request has to say so: `replace_asked`. `relist`: the run exists, and these
+    tables of it have been altered since they were listed; they are to be described again. `last_try`: as the message says.
     """
 
     run_id: str
@@ -33,6 +33,8 @@ class MirrorRequest:
     replace: bool
     relist: bool = False
     last_try: bool = False
+    replace_asked: bool = False
+    is_replay: bool = False
 
     @property
     def subject(self) -> Subject:
@@ -64,6 +66,7 @@ def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> Mirro
         )
     pipeline = fields.pipeline(pipelines)
     today = _today(message, pipeline)
+    asked = fields.flag("replace", default=False)
     day = fields.day("shard_date") if fields.has("shard_date") else today
     if day > today:
         raise Permanent(
@@ -75,14 +78,17 @@ def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> Mirro
         pipeline=pipeline,
         tables=_tables(fields),
         shard_date=day,
-        replace=fields.flag("replace", default=False) or day == today,
+        replace=asked or day == today,
         relist=relist,
         last_try=message.last_try,
+        replace_asked=asked,
+        is_replay=message.is_replay,
     )
 
 
 def view_refresh(message: Message, pipelines: Mapping[str, Pipeline]) -> ViewRefresh:
     """What a message on `view-refreshes` asks for."""
+    message.check_origin()
     fields = Fields.of(message, "view refresh", known=("pipeline", "tables", "shard_date"))
     unpin = fields.get("shard_date") == "newest"
     return ViewRefresh(

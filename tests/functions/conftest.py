@@ -19,7 +19,7 @@ from local.postgres import Postgres
 from local.pubsub import PubSub
 from local.storage import Storage
 from tests.functions.delivery import PROJECT, topic
-from tests.functions.stage import DATABASE, INSTANCE, Log, Stage
+from tests.functions.stage import DATABASE, INSTANCE, Clock, Log, Stage
 
 NOBODY = AnonymousCredentials()
 OUTPUTS = ("table-exports", "table-exported", "run-exported", "dead-letters")
@@ -118,7 +118,18 @@ def stage(
         jobs.clear()
         bucket = client.bucket(pipeline["bucket"])
         yield Stage(
-            pipeline, f"run-{number}", postgres, objects, bucket, tables, warehouse, jobs, pubsub, monkeypatch, undo
+            pipeline,
+            f"run-{number}",
+            postgres,
+            objects,
+            bucket,
+            tables,
+            warehouse,
+            jobs,
+            pubsub,
+            monkeypatch,
+            undo,
+            Clock(),
         )
 
 

@@ -1,10 +1,12 @@
 """An empty cloud of a test's own."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -27,10 +29,13 @@ from google.cloud.bigquery import (
 from local import audit_log
 from local.bigquery import BigQuery, JobDone
 from local.cloudsql import CloudSqlAdmin, Outcome
+from local.cloudsql.operations import Operations
 from local.postgres import Postgres
 from local.pubsub import PubSub
 from local.storage import Storage
-from tests.functions.delivery import PROJECT, Function
+from shared import times
+from shared.times import SystemClock
+from tests.functions.delivery import PROJECT, REQUESTED, Function
 
 INSTANCE = f"{PROJECT}:europe-west1:billing-db"
 DATABASE = "billing"
@@ -42,13 +47,47 @@ Log = Callable[[], list[dict[str, Any]]]
 """Gives the lines that have been logged since the last look."""
 
 
+class Clock(SystemClock):
+    """The machine's, put to the day on which the tests' requests are made."""
+
+    def __init__(self) -> None:
+        self.put(REQUESTED)
+
+    def put(self, moment: str) -> None:
+        """Have it be that moment now."""
+        self._ahead = times.moment(moment) - datetime.now(UTC)
+
+    def pass_time(self, **of: float) -> None:
+        """Have so much time pass at once."""
+        self._ahead += timedelta(**of)
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def text(self) -> str:
+        """This moment, as messages have it."""
+        return times.rfc3339(self.now())
+
+
+class _Operations(Operations):
+    """Operations of Cloud SQL that live by the tests' clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+
 @dataclass
 class Stage:
     """
     A pipeline between a database, a bucket, two datasets and the topics, all empty.
 
     `pipeline` are its settings as a function finds them when it starts; `jobs` are BigQuery's that have ended; `run_id` is of
-    a run that no other test has, as BigQuery remembers the loads of all tests.
+    a run that no other test has, as BigQuery remembers the loads of all tests. `clock` is that of the instance, and of the
+    functions that make a run.
     """
 
     pipeline: dict[str, Any]
@@ -62,6 +101,7 @@ class Stage:
     pubsub: PubSub
     environment: pytest.MonkeyPatch
     undo: ExitStack
+    clock: Clock
 
     def function(self, name: str, **environ: str) -> Function:
         """Start a function, with these variables beside the usual ones."""
@@ -69,15 +109,25 @@ class Stage:
             environ = {"CLOUDSQL_ADMIN_ENDPOINT": self.admin.url, **environ}
         for variable, value in {"PIPELINES": json.dumps({"billing": self.pipeline}), **environ}.items():
             self.environment.setenv(variable, value)
-        return Function(name)
+        function = Function(name)
+        module: Any = sys.modules[name]
+        if name == "list_tables":
+            module.clock = self.clock
+        elif name == "export_table":
+            module.services = replace(module.services, clock=self.clock)
+        return function
 
     @cached_property
     def admin(self) -> CloudSqlAdmin:
         """The instance, on which an export has taken a moment, so that nobody waits for the next one half a second."""
-        admin = self.undo.enter_context(_faultless(CloudSqlAdmin({INSTANCE: self.postgres.connect}, self.objects.url)))
+        admin = self.undo.enter_context(_faultless(self._admin()))
         admin.plan_exports(Outcome(running=0.03))
         _export(admin, f"gs://elsewhere/{self.pipeline['bucket']}.csv")
         return admin
+
+    def _admin(self) -> CloudSqlAdmin:
+        instances = {INSTANCE: self.postgres.connect}
+        return CloudSqlAdmin(instances, self.objects.url, operations=_Operations(self.clock))
 
     @cached_property
     def database(self) -> pg8000.native.Connection:

@@ -1,7 +1,6 @@
 """A table that has been altered since it was listed is described anew, once in its run, and exported as it is now."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import google.cloud.pubsub_v1 as pubsub_v1
@@ -69,13 +68,9 @@ def requests(stage: Stage) -> list[dict[str, Any]]:
 def relist(stage: Stage, list_tables: Function) -> dict[str, Any]:
     """Have the requests that were published answered, and give the one new description."""
     for request in requests(stage):
-        assert list_tables.receive(request, message_id="9950", published=now()) == 200
+        assert list_tables.receive(request, message_id="9950", published=stage.clock.text()) == 200
     [described] = exports(stage)
     return described
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +125,7 @@ def test_the_relisted_pair_holds_the_table_as_it_is_now(
     export_table.receive(listed)
 
     described = relist(stage, list_tables)
-    status = export_table.receive(described, published=now())
+    status = export_table.receive(described, published=stage.clock.text())
 
     sealed = stage.json(SCHEMA)
     assert status == 200
@@ -150,7 +145,7 @@ def test_a_table_that_is_altered_twice_is_described_anew_once(
     described = relist(stage, list_tables)
     stage.run("ALTER TABLE orders DROP COLUMN due")
 
-    status = export_table.receive(described, published=now())
+    status = export_table.receive(described, published=stage.clock.text())
 
     [letter] = stage.published("dead-letters")
     assert status == 200
@@ -167,7 +162,7 @@ def test_a_crash_between_any_two_steps_before_the_request_costs_nothing(
     with cut_off(stage, after=step) as calls:
         crashed = export_table.receive(listed)
     redelivered = export_table.receive(listed)
-    status = export_table.receive(relist(stage, list_tables), published=now())
+    status = export_table.receive(relist(stage, list_tables), published=stage.clock.text())
 
     assert (crashed, redelivered, status) == (500, 200, 200)
     assert calls.made > step
@@ -181,7 +176,7 @@ def test_an_old_message_leaves_a_pair_that_is_done_alone(
 ) -> None:
     stage.run(NOTE_DROPPED)
     export_table.receive(listed)
-    export_table.receive(relist(stage, list_tables), published=now())
+    export_table.receive(relist(stage, list_tables), published=stage.clock.text())
     before = stage.files(), stage.content(SCHEMA), stage.content(DATA)
 
     status = export_table.receive(listed)
@@ -200,11 +195,11 @@ def test_an_old_message_leaves_data_without_a_seal_to_the_new_one(
     export_table.receive(listed)
     described = relist(stage, list_tables)
     with cut_off(stage, after=3):
-        export_table.receive(described, published=now())
+        export_table.receive(described, published=stage.clock.text())
 
     left = export_table.receive(listed)
     unsealed = stage.files()
-    status = export_table.receive(described, published=now())
+    status = export_table.receive(described, published=stage.clock.text())
 
     assert (left, status) == (200, 200)
     assert DATA in unsealed
@@ -219,7 +214,7 @@ def test_an_old_message_leaves_the_operation_of_the_new_one_alone(
 ) -> None:
     stage.run(NOTE_DROPPED)
     export_table.receive(listed)
-    described, at = relist(stage, list_tables), now()
+    described, at = relist(stage, list_tables), stage.clock.text()
     stage.admin.plan_exports(Outcome(error="ERROR:  canceled" if moment == "failed" else None))
     stage.run("BEGIN", "LOCK TABLE orders")
     with cut_off(stage, after=1):

@@ -1,7 +1,6 @@
 """What becomes of an export that goes wrong: tried again while that may help, and given up for good where it cannot."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
@@ -119,7 +118,7 @@ def test_a_replay_has_five_attempts_of_its_own(stage: Stage) -> None:
     export_table.receive(table_export())
     [letter] = stage.published("dead-letters")
 
-    now = datetime.now(UTC).isoformat()
+    now = stage.clock.text()
     status = export_table.receive(letter.data, message_id="10000", published=now, attributes=dict(letter.attributes))
 
     assert status == 200

@@ -142,7 +142,10 @@ class Cloud:
             module.settings = replace(module.settings, pipelines={"billing": pipeline})
         exporting: Any = sys.modules["export_table"]
         requests = exporting.topics if relisting else None
-        exporting.services = replace(exporting.services, clock=FunctionsClock(self.clock), requests=requests)
+        clock = FunctionsClock(self.clock)
+        exporting.services = replace(exporting.services, clock=clock, requests=requests)
+        listing: Any = sys.modules["list_tables"]
+        listing.clock = clock
         return self._storage.bucket(bucket), dataset
 
     def faults(self) -> list[str]:
