@@ -24,7 +24,7 @@ class Fields:
         try:
             content = message.content
         except ValueError as error:
-            shown = _shortened(message.data.decode(errors="replace"))
+            shown = _shortened(message.data.decode(errors="replace")) or "it has no data"
             raise Permanent(f"the {what} is not JSON: {error}: {shown}") from error
         if not isinstance(content, dict):
             raise Permanent(f"the {what} is not a JSON object but {_shown(content)}")

@@ -58,7 +58,7 @@ class Function:
 
     def receive(
         self,
-        data: Mapping[str, Any] | bytes,
+        data: Mapping[str, Any] | bytes | None,
         *,
         message_id: str = "9912",
         published: str = REQUESTED,
@@ -67,13 +67,13 @@ class Function:
         attempt: int | None = None,
     ) -> int:
         """
-        Bring it a Pub/Sub message, as a CloudEvent or as a bare push, and give the status of its answer.
+        Bring it a Pub/Sub message, with data or none, as a CloudEvent or as a bare push, and give the status of its answer.
 
         `attempt`: which delivery it is, where the subscription counts.
         """
         content = data if isinstance(data, bytes) else json.dumps(data).encode()
         message = {
-            "data": base64.b64encode(content).decode(),
+            **({} if data is None else {"data": base64.b64encode(content).decode()}),
             "attributes": dict(attributes or {}),
             "messageId": message_id,
             "message_id": message_id,

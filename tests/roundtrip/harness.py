@@ -259,5 +259,6 @@ class _Exports:
 
     heard: Heard
 
-    def request(self, exports: Sequence[dict[str, object]], instance: str) -> None:
+    def request(self, exports: Sequence[dict[str, object]], instance: str, *, is_replay: bool) -> None:
+        assert not is_replay
         self.heard.request(exports, instance)
