@@ -161,7 +161,9 @@ class Mirror:
     def listed(self, *tables: str) -> list[TableExport]:
         """The exports that a request asks for, as their messages carry them."""
         heard = Heard()
-        request = MirrorRequest(f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True)
+        request = MirrorRequest(
+            f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True, replace_asked=True
+        )
         source, storage = shared.gcp.postgres.Postgres(), self.services.storage
         fanout.list_tables(request, fanout.ListServices(source, storage, _Exports(heard), self.services.loads, None))
         known = {self.pipeline.name: self.pipeline}
