@@ -62,6 +62,15 @@ def test_a_bench_is_said_to_be_met_where_its_figure_is_within_its_target() -> No
         assert met == ("yes |" if within else "no |")
 
 
+def test_contributing_names_files_that_are_there() -> None:
+    named = set(
+        re.findall(r"`([\w/]+\.(?:py|tf|toml|tfvars))`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    )
+
+    assert named
+    assert [name for name in named if not (ROOT / name).exists() and not list((ROOT / "shared").rglob(name))] == []
+
+
 def test_the_readme_links_to_what_is_there() -> None:
     linked = re.findall(r"\]\(([^)#:]+)\)", README)
 
