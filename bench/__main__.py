@@ -1,4 +1,4 @@
-"""`make bench`: measure, print one table, and, where all was measured, write the chart and the README's table."""
+"""`make bench`: measure, and print one table. If all benches ran, also write the chart and the README's table."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from local.cloud import REPOSITORY
 CHART = REPOSITORY / "docs" / "bench.svg"
 WORK = REPOSITORY / "build" / "bench"
 _MEASURED = ("functions", "shared", "local", "bench")
-"""The folders whose code the figures are of."""
+"""The folders whose code is measured."""
 
 _BENCHES: dict[str, Callable[[Path, Progress], list[Figure]]] = {
     "lane": lane.measure,
@@ -29,7 +29,7 @@ _BENCHES: dict[str, Callable[[Path, Progress], list[Figure]]] = {
 
 
 def main() -> None:
-    """Run the benches that are named, or all."""
+    """Run the benches that are named on the command line, or all of them."""
     names = _arguments().names or list(_BENCHES)
     progress = Progress(sys.stderr)
     where = _where()
@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _where() -> str:
-    """On which commit, on what machine, and how busy it was with other things."""
+    """A sentence with the commit, whether its code has changes, the number of cores, and the machine's load."""
     git = ["git", "-C", str(REPOSITORY)]
     commit = _said([*git, "rev-parse", "--short", "HEAD"]).strip()
     changed = " with changes" if _said([*git, "status", "--porcelain", "--", *_MEASURED]) else ""

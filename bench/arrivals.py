@@ -1,4 +1,4 @@
-"""The events that the functions are started with: one each that has them call a service, and one that says nothing to them."""
+"""The events that `start` sends: one for each function that makes it call a service, and one that is irrelevant to all."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ _RUN = {
 
 
 def relevant() -> dict[str, Event]:
-    """By function, an event that it has to call a service for."""
+    """For each function, by name, an event that makes it call a service."""
     load = {"destinationTable": _reference("shards", "orders_20261122"), "sourceUris": [_FILES["data_uri"]]}
     return {
         "list_tables": pushed({"pipeline": "bench"}),
@@ -47,7 +47,7 @@ def relevant() -> dict[str, Event]:
 
 
 def irrelevant() -> Event:
-    """The end of somebody's query, as busy projects have thousands of."""
+    """The end of another user's query. A busy project has thousands of them."""
     query = {"query": "SELECT 1", "destinationTable": _reference("_results", "anon")}
     return _job_ended({"query": query}, {"query": {"totalBytesProcessed": "10", "referencedTables": []}})
 
@@ -57,7 +57,7 @@ def _reference(dataset: str, table: str) -> dict[str, str]:
 
 
 def _job_ended(configuration: dict[str, Any], statistics: dict[str, Any]) -> Event:
-    """What Eventarc brings when such a job is done."""
+    """The event that Eventarc delivers when such a job is done."""
     job = {
         "id": f"{PROJECT}:EU.job_1",
         "jobReference": {"projectId": PROJECT, "jobId": "job_1", "location": "EU"},

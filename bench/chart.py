@@ -1,4 +1,4 @@
-"""The ratios of all benches as one picture: a bar from the limit to the figure, and a mark where its target is."""
+"""The ratios of all benches as one SVG picture. Each has a bar from the limit to its figure, and a mark at its target."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,8 +7,8 @@ from html import escape
 from bench.figures import TIMES, Figure, shown
 
 _WIDTH = 860
-_LEFT = 430  # where the bars begin: at the limit, 1.0
-_RIGHT = 60  # room for the figures
+_LEFT = 430  # the bars begin here, at the limit, which is 1.0
+_RIGHT = 60  # space for the figures
 _LINE = 22
 _TOP = 30
 _GRID = (1, 1.5, 2, 3, 5, 10, 20)
@@ -20,7 +20,11 @@ _STYLE = """
 
 
 def svg(figures: Sequence[Figure]) -> str:
-    """The picture, on a logarithmic scale; what is no ratio is left out, and what is below its limit has no bar."""
+    """
+    The picture, on a logarithmic scale.
+
+    Figures that are not ratios are left out. A ratio below 1 has a bar of no width.
+    """
     ratios = [figure for figure in figures if figure.unit == TIMES]
     most = max([figure.value for figure in ratios] + [figure.target or 1 for figure in ratios] + [2])
     height = _TOP + _LINE * len(ratios) + 10

@@ -1,4 +1,4 @@
-"""Functions as they are deployed, without the rest of the cloud: each bench says what stands around them."""
+"""Functions as they are deployed, without the rest of the cloud. Each bench starts the services that it needs."""
 
 import base64
 import json
@@ -25,11 +25,15 @@ _PATIENCE = 120.0
 """Seconds for an answer."""
 
 Event = tuple[str, dict[str, str], bytes]
-"""Path, headers and body of the call that brings an event."""
+"""Path, headers and body of the request that delivers an event."""
 
 
 class Deployed:
-    """The functions of an archive in `work`, started with `pipelines` and whatever else their environment says."""
+    """
+    The functions, laid out in `work` as they are deployed.
+
+    They run with `pipelines` and the variables in `environ`. `files` adds functions to the archive: name and source.
+    """
 
     def __init__(
         self, work: Path, pipelines: Mapping[str, Mapping[str, Any]], environ: Mapping[str, str], **files: str
@@ -46,17 +50,17 @@ class Deployed:
         }
 
     def start(self, name: str) -> Function:
-        """A function that answers; what it writes goes to a log in `work`."""
+        """Start a function, and return when it answers. Its output goes to a log in `work`."""
         return Function(name, self._archive, self._environ, DEPLOYED, self._work / f"{name}.log")
 
 
 def topic(variable: str) -> str:
-    """The full name of a topic, from the name of its variable."""
+    """The full name of a topic, from its variable without `_TOPIC`: `TABLE_EXPORTS` gives `projects/…/table-exports`."""
     return f"projects/{PROJECT}/topics/{variable.lower().replace('_', '-')}"
 
 
 def pushed(message: Mapping[str, Any]) -> Event:
-    """A message as a push subscription brings it."""
+    """A message as a push subscription delivers it."""
     fields = {
         "data": base64.b64encode(json.dumps(message).encode()).decode(),
         "messageId": "9912",
@@ -67,7 +71,7 @@ def pushed(message: Mapping[str, Any]) -> Event:
 
 
 def send(function: Function, event: Event) -> HTTPConnection:
-    """Bring it an event, without waiting for the answer, which the connection gives."""
+    """Send an event to a function. Does not wait: read the answer from the connection."""
     connection = HTTPConnection(urlsplit(function.url).netloc, timeout=_PATIENCE)
     path, headers, body = event
     connection.request("POST", path, body, headers)
@@ -75,7 +79,7 @@ def send(function: Function, event: Event) -> HTTPConnection:
 
 
 def receive(function: Function, event: Event) -> None:
-    """Bring it an event, and wait for the answer. Raises RuntimeError where that is no success."""
+    """Send an event to a function, and wait for the answer. Raises RuntimeError if its status is not a success."""
     connection = send(function, event)
     try:
         answered(connection)
@@ -84,7 +88,7 @@ def receive(function: Function, event: Event) -> None:
 
 
 def answered(connection: HTTPConnection) -> None:
-    """Wait for the answer. Raises RuntimeError where it is no success."""
+    """Wait for the answer. Raises RuntimeError if its status is not a success."""
     with connection.getresponse() as answer:
         answer.read()
         if answer.status >= 300:

@@ -1,4 +1,8 @@
-"""The fan-out: from a catalog of many tables to a message for each, over the bare query and the bare publishing."""
+"""
+The fan-out: how long it takes to list many tables and to publish a message for each.
+
+Compared with the bare catalog query and the bare publishing of the same messages.
+"""
 
 import json
 import os
@@ -39,9 +43,9 @@ from shared.settings import Settings
 SIZES = (100, 1_000, 10_000)
 _TIMES = 3
 _IN_A_CALL = 1_000
-"""Messages that Pub/Sub takes in one call: https://cloud.google.com/pubsub/quotas#resource_limits"""
+"""The most messages that Pub/Sub takes in one call: https://cloud.google.com/pubsub/quotas#resource_limits"""
 _BYTES_IN_A_CALL = 9_000_000
-# Some hundred tables in a statement: each locks what it makes until it ends, and PostgreSQL has so many locks.
+# Tables that one statement creates. It holds a lock on each until it ends, and PostgreSQL's lock table is limited.
 _AT_ONCE = 500
 _CREATE = """
 DO $$ BEGIN FOR n IN {first}..{last} LOOP EXECUTE format('CREATE TABLE table_%s (
@@ -52,7 +56,7 @@ DO $$ BEGIN FOR n IN {first}..{last} LOOP EXECUTE format('CREATE TABLE table_%s 
 
 @dataclass(frozen=True)
 class _Around:
-    """What stands around: a database, and where its tables are written down and asked for."""
+    """What a run needs: the database, a request for its tables, the services it writes to, and a bare publisher."""
 
     server: Server
     request: MirrorRequest
@@ -60,13 +64,13 @@ class _Around:
     publisher: PublisherClient
 
     def queries(self) -> int:
-        """How many statements have asked the catalog so far, as the database has logged them."""
+        """How many statements have queried the catalog so far, by the database's log."""
         log = Path(self.server.socket_directory, "log").read_text(encoding="utf-8")
         return sum("pg_catalog.pg_class" in said for said in re.split(r"LOG:  ", log))
 
 
 def measure(_: Path, progress: Progress) -> list[Figure]:
-    """List a database that grows, and compare with the bare work, turn by turn."""
+    """List a database of each of the `SIZES`. The mirror and the bare work take turns."""
     figures: list[Figure] = []
     each: dict[int, float] = {}
     with _around() as around:
@@ -119,7 +123,7 @@ def _around() -> Iterator[_Around]:
 
 @contextmanager
 def _environment(**variables: str) -> Iterator[None]:
-    """The client libraries look for the stand-ins there."""
+    """Set environment variables for a while. The client libraries find the stand-ins by them."""
     os.environ.update(variables)
     try:
         yield
@@ -134,7 +138,7 @@ def _create(server: Server, first: int, end: int) -> None:
 
 
 def _compare(around: _Around, progress: Progress) -> tuple[float, float, float]:
-    """Seconds of the mirror, seconds of the bare work, and catalog queries of a run."""
+    """Median seconds of the mirror, median seconds of the bare work, and the mirror's catalog queries in one run."""
     ours, bare = [], []
     asked = around.queries()
     for number in range(_TIMES):
@@ -144,7 +148,7 @@ def _compare(around: _Around, progress: Progress) -> tuple[float, float, float]:
         calls = _calls(_published(around, run))
         progress.at(f"the bare work, {number + 1}")
         bare.append(_timed(partial(_bare, around, calls)))
-    # The bare work has asked once each time, too.
+    # Less the bare work's queries: one each time.
     return median(ours), median(bare), (around.queries() - asked - _TIMES) / _TIMES
 
 

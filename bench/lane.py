@@ -1,4 +1,8 @@
-"""The lane: how much longer a night takes than its exports, for the mirror and for what people use today."""
+"""
+The lane: how much longer a run takes than its exports. An instance runs one export at a time.
+
+Measured for the mirror and for the tools that people use today.
+"""
 
 import time
 from collections.abc import Callable
@@ -17,7 +21,7 @@ from shared import times
 TABLES = 30
 PEERS_TABLES = 5
 SECONDS = 2.0
-"""What an export takes beyond its COPY."""
+"""Seconds that an export takes beyond its COPY."""
 
 _PIPELINE = {
     "instance": INSTANCE,
@@ -31,7 +35,7 @@ _EXPORTS = f"projects/{PROJECT}/subscriptions/export-table"
 
 
 def measure(work: Path, progress: Progress) -> list[Figure]:
-    """Export the same tables in every way, one after the other; see `_figures` for what is said of each."""
+    """Export the same tables in each way, one way after the other. The peers export the first `PEERS_TABLES` only."""
     tables = [f"table_{number:02}" for number in range(TABLES)]
     with Postgres() as server:
         _fill(server, tables)
@@ -55,7 +59,7 @@ def _fill(server: Postgres, tables: list[str]) -> None:
 
 
 def _mirror(cloud: Cloud, progress: Progress) -> None:
-    """A run of all tables, until the last one's message is acknowledged."""
+    """Run the mirror for all tables, until the message of the last one is acknowledged."""
     progress.step(f"lane: the mirror, {TABLES} tables of {SECONDS:g} s")
     cloud.publish("mirror-requests", {"pipeline": "bench"})
     while (begun := len(cloud.admin.operations)) < TABLES or cloud.pubsub.backlog(_EXPORTS):
@@ -70,7 +74,12 @@ def _figures(
     run: Callable[[], None],
     targets: tuple[float | None, ...] = (None, None, None),
 ) -> list[Figure]:
-    """What `run` needs: from its first operation's insertTime until it returns, over the time of its operations."""
+    """
+    What `run` costs.
+
+    The wall time runs from the insertTime of the first operation until `run` returns. It is divided by the sum of the
+    operations' own times. Operations and Admin API calls are counted for each of the `tables`.
+    """
     calls, earlier = len(cloud.admin.calls), len(cloud.admin.operations)
     run()
     ended = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What people use today, against the same Admin API: a shell loop of gcloud, and loops that look at fixed intervals."""
+"""What people use today, run against the same Admin API: a shell loop of gcloud, and a loop that polls."""
 
 import math
 import os
@@ -22,13 +22,13 @@ from local.source import INSTANCE
 
 _INTERVAL = 3.0
 _NOWHERE = "http://127.0.0.1:9"
-"""Where nobody listens: whatever is not meant for the stand-in ends there."""
+"""Nobody listens here. A request of gcloud to any other host than the stand-in fails here."""
 _SCHEMA = "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = '{table}'"
 _ROWS = "SELECT * FROM {table}"
 
 
 def available(cloud: Cloud, work: Path, tables: Sequence[str], progress: Progress) -> dict[str, Callable[[], None]]:
-    """The ways to export these tables that this machine has, by name."""
+    """The ways to export these tables that are installed on this machine, by name."""
     every: dict[str, Callable[[], None]] = {
         f"looks every {_INTERVAL:g} s": partial(_look_at_intervals, cloud, tables, progress)
     }
@@ -39,7 +39,11 @@ def available(cloud: Cloud, work: Path, tables: Sequence[str], progress: Progres
 
 
 def looked_at_intervals(seconds: float, interval: float) -> float:
-    """How long an operation of so many seconds takes to whoever looks at such intervals, in operations."""
+    """
+    How many times its own duration an operation seems to take to a caller that polls.
+
+    `seconds` is the duration of the operation, `interval` the seconds between two polls.
+    """
     return math.ceil(seconds / interval) * interval / seconds
 
 
@@ -71,7 +75,7 @@ def _context(table: str) -> dict[str, Any]:
 
 
 def _loop_of_gcloud(cloud: Cloud, work: Path, tables: Sequence[str], progress: Progress) -> None:
-    """Two files for each table, a schema and the rows, as scripts do that have no catalog at hand."""
+    """Two exports for each table, the schema and the rows, as scripts do that cannot query the catalog directly."""
     progress.step(f"lane: a loop of gcloud sql export csv, {len(tables)} tables of two files each")
     environ = _environment(cloud, work)
     with _speaking_v1beta4(cloud):
@@ -85,7 +89,7 @@ def _loop_of_gcloud(cloud: Cloud, work: Path, tables: Sequence[str], progress: P
 
 
 def _environment(cloud: Cloud, work: Path) -> dict[str, str]:
-    """A gcloud of its own, which knows the stand-in alone."""
+    """The environment of a gcloud with its own configuration, which reaches the stand-in only."""
     home, token = work / "gcloud", work / "token"
     token.write_text("local", encoding="utf-8")
     return {
@@ -104,7 +108,11 @@ def _environment(cloud: Cloud, work: Path) -> dict[str, str]:
 
 @contextmanager
 def _speaking_v1beta4(cloud: Cloud) -> Iterator[None]:
-    """gcloud calls the API by its older version, whose exports and operations are the same but for their paths."""
+    """
+    Answer calls of the API's older version, v1beta4, which gcloud uses.
+
+    Exports and operations differ from v1 in their paths only.
+    """
 
     def as_v1(call: Call, answering: Answering) -> Answer:
         return answering(replace(call, target=call.target.replace("/sql/v1beta4/", "/v1/")))

@@ -1,14 +1,14 @@
-"""Tells what is being measured: in place on a terminal, else a line for each step and now and then how far it is."""
+"""Shows what is being measured: on one line that changes on a terminal, else by a new line every few seconds."""
 
 import time
 from typing import TextIO
 
 _NOW_AND_THEN = 5.0
-"""Seconds between two lines about one step where they cannot be written over each other."""
+"""Seconds between two lines about one step, if the output is not a terminal."""
 
 
 class Progress:
-    """The steps of all benches, with the time since the first began."""
+    """The steps of all benches, with the time since this was created."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -17,12 +17,12 @@ class Progress:
         self._step = ""
 
     def step(self, what: str) -> None:
-        """Say what begins now."""
+        """Show that a step begins."""
         self._step = what
         self._write(what)
 
     def at(self, how_far: str) -> None:
-        """Say how far the step is."""
+        """Show how far the current step is."""
         if self._out.isatty():
             self._out.write("\x1b[F\x1b[2K")
         elif time.monotonic() - self._told < _NOW_AND_THEN:

@@ -1,4 +1,4 @@
-"""The reconcile: how long it takes to move many views, over what BigQuery's limits on calls allow."""
+"""The reconcile: how long it takes to move many views, compared with the least that BigQuery's rate limits allow."""
 
 import time
 from collections import Counter
@@ -23,24 +23,28 @@ from shared.tables import Shard
 
 SIZES = (10, 100, 1_000)
 LATENCY = 0.05
-"""Seconds that each call of BigQuery takes longer."""
+"""Seconds added to each BigQuery call."""
 _RATE = 100
-"""Calls a second of one method that a user may make: https://cloud.google.com/bigquery/quotas#api_request_quotas"""
+"""Calls of one method that a user may make in a second: https://cloud.google.com/bigquery/quotas#api_request_quotas"""
 _GETS, _PATCHES = 2, 1
-"""What a view needs: itself and the shard that it goes to looked at, and itself changed."""
+"""Calls for one view: get the view, get the shard that it moves to, patch the view."""
 _PAGE = 1_000
 _DAYS = (date(2026, 11, 21), date(2026, 11, 22))
 
 
 def limit(views: int, latency: float) -> float:
-    """Seconds that moving so many views takes at least: the pages of the list first, then as many calls at once as are allowed."""
+    """
+    The least seconds in which so many views can be moved, if each call takes `latency` seconds.
+
+    The shards are listed first, page by page. Then as many calls run at once as the rate limit allows.
+    """
     at_once = _RATE * latency / _GETS * (_GETS + _PATCHES)
     pages = -(-views * len(_DAYS) // _PAGE)
     return pages * latency + max(views * (_GETS + _PATCHES) / at_once, _GETS + _PATCHES) * latency
 
 
 def measure(work: Path, progress: Progress) -> list[Figure]:
-    """Have all views of a pipeline moved that are a day behind, by one request."""
+    """Move all views of a pipeline by one day, by one request."""
     figures: list[Figure] = []
     with _around(work) as (warehouse, refresh_views):
         for size in (1, *SIZES):
@@ -80,7 +84,7 @@ def _datasets(size: int) -> dict[str, str]:
 
 
 def _make(warehouse: BigQuery, size: int, progress: Progress) -> None:
-    """Tables with a shard for each of two days, and their views at the first."""
+    """Create two shards for each table, one for each of `_DAYS`, and a view of the first."""
     columns = [bigquery.SchemaField("id", "INT64"), bigquery.SchemaField("note", "STRING")]
     shards, views = _datasets(size).values()
     with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": warehouse.url}) as client:
@@ -97,7 +101,7 @@ def _make(warehouse: BigQuery, size: int, progress: Progress) -> None:
 
 
 def _move(warehouse: BigQuery, refresh_views: Function, size: int) -> tuple[float, Counter[str]]:
-    """Seconds that a reconcile takes, and its calls by method."""
+    """Reconcile once. Gives its seconds, and how often it called each method."""
     earlier = len(warehouse.calls)
     warehouse.server.between = _late
     began = time.perf_counter()

@@ -6,13 +6,13 @@ from bench.figures import Figure, shown
 from local.readme import Part
 
 PART = Part("bench", "make bench")
-"""Of the README."""
+"""The part of the README that holds the figures."""
 
 _HEAD = ("bench", "what", "figure", "unit", "target", "met")
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The table in columns, as a terminal shows it."""
+    """The table for a terminal, in aligned columns."""
     rows = [_HEAD, *map(_row, figures)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
     lines = (
@@ -31,7 +31,7 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 
 def part(figures: Sequence[Figure], where: str, chart: str) -> str:
-    """What the README's part says: the chart, these figures, and where they were measured."""
+    """The text of the README's part: the chart, the figures, and where they were measured."""
     return f"![Each ratio beside its target]({chart})\n\n{markdown(figures)}\n{where}\n"
 
 

@@ -1,4 +1,4 @@
-"""The start: how long each function takes to its first useful call, and how much memory, over an empty function."""
+"""The start: the time until each function's first useful call, and its memory, compared with an empty function."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from local.server import Answer, Call, Server
 ROUNDS = 10
 _EVENTS = 2000
 _PATIENCE = 60.0
-"""Seconds for a function to call anything."""
+"""Seconds to wait for a function's call or answer."""
 _EMPTY = """
 import functions_framework
 
@@ -35,7 +35,11 @@ def empty(event):
 
 @dataclass(frozen=True)
 class _Case:
-    """A start that is measured: until the function has answered its event, or has called a service for it."""
+    """
+    A start that is measured.
+
+    If `calls`, it ends when the function calls a service for its event. Otherwise it ends with the function's answer.
+    """
 
     name: str
     function: str
@@ -46,14 +50,14 @@ class _Case:
 
 @dataclass(frozen=True)
 class _Started:
-    """Seconds from the process's beginning, and bytes resident then."""
+    """Seconds since the process was started, and bytes resident at that time."""
 
     seconds: float
     memory: int
 
 
 class _Services:
-    """All services at one address: they find nothing, and notice when they are called."""
+    """All services at one address. Each call is answered with 404, and sets `called`."""
 
     def __init__(self) -> None:
         self.called = Flag()
@@ -65,12 +69,16 @@ class _Services:
 
 
 def measure(work: Path, progress: Progress) -> list[Figure]:
-    """Start the empty function and every other in turn, so often, and compare the medians; then bring many events to one."""
+    """
+    Start each function `ROUNDS` times, in turns, and compare the medians with the empty function's.
+
+    Then send many irrelevant events to the empty function and to `refresh_views`.
+    """
     cases = _cases()
     found: dict[str, list[_Started]] = {case.name: [] for case in cases}
     with _around(work) as (functions, services):
         progress.step(f"start: {len(cases)} functions, {ROUNDS} times over")
-        for number in range(-1, ROUNDS):  # the first round fills the disk's cache, and does not count
+        for number in range(-1, ROUNDS):  # round -1 fills the disk's cache, and is not counted
             for case in cases:
                 progress.at(f"round {number + 1}, {case.name}")
                 started = _start(functions, services, case)
@@ -79,7 +87,7 @@ def measure(work: Path, progress: Progress) -> list[Figure]:
 
 
 def _cases() -> list[_Case]:
-    """The empty function first: the others are measured by it."""
+    """The empty function comes first: it is the baseline."""
     nothing = arrivals.irrelevant()
     return [
         _Case("an empty function", "empty", nothing, calls=False, target=None),
@@ -143,7 +151,7 @@ def _rates(functions: Deployed, progress: Progress) -> Iterator[Figure]:
 
 
 def _rate(functions: Deployed, name: str) -> float:
-    """Irrelevant events for each second of processor time that the function takes."""
+    """Irrelevant events that a function handles in a second of processor time."""
     path, headers, body = arrivals.irrelevant()
     with functions.start(name) as function:
         connection = HTTPConnection(function.url.removeprefix("http://"), timeout=_PATIENCE)
@@ -156,7 +164,7 @@ def _rate(functions: Deployed, name: str) -> float:
 
 
 def _processor_time(function: Function) -> float:
-    """Seconds that all of its processes have taken."""
+    """Processor seconds that all processes of a function have used."""
     master = psutil.Process(function.pid)
     times = [process.cpu_times() for process in [master, *master.children(recursive=True)]]
     return float(sum(each.user + each.system for each in times))

@@ -1,8 +1,8 @@
 """
-The peer of `whole`, run in its own environment: dlt moves a database's tables to Parquet files, rows by rows.
+The peer of `whole`: dlt moves the rows of a database to Parquet files. Runs in an environment of its own.
 
-Its fastest way with PostgreSQL is taken: Arrow tables in batches. Prints the seconds that it took; what it sends home is
-turned off by whoever starts it.
+It uses dlt's fastest way with PostgreSQL, which is Arrow tables in batches. It prints the seconds that it took. The
+caller turns off dlt's telemetry.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The whole mirror: how long each stage takes of a small and of a larger database, and beside it what streams rows."""
+"""The whole mirror: how long each stage takes for two databases, compared with dlt, which streams their rows."""
 
 import subprocess
 import time
@@ -21,10 +21,10 @@ from local.source import INSTANCE
 STREAMING = REPOSITORY / ".venv-bench" / "bin" / "python"
 _STAGES = {"list_tables": "list", "export_table": "export", "load_shard": "load", "refresh_views": "view"}
 _PATIENCE = 300.0
-"""Seconds for a database to be mirrored."""
+"""Seconds to wait until a database is mirrored."""
 _TABLES = 5
 _ROWS = 180_000
-"""Of each generated table: all together take 100 MB on disk."""
+"""Rows of each generated table. All of them together take 100 MB on disk."""
 _GENERATED = """
 CREATE TABLE orders_{number} AS SELECT n AS id, md5(n::text) AS customer, now() - n * interval '1 second' AS placed,
     (n % 100000 / 7.0)::numeric(12,2) AS total, n % 50 AS quantity, n % 3 = 0 AS paid, 'note ' || n AS note
@@ -33,7 +33,7 @@ FROM generate_series(1, {rows}) AS n
 
 
 def measure(work: Path, progress: Progress) -> list[Figure]:
-    """Mirror a database, then have the peer move it, where that is installed."""
+    """Mirror each database, then move it with dlt if that is installed."""
     figures: list[Figure] = []
     with Postgres() as server:
         for name, fill in (("flights", flights.fill), ("generated", _generate)):
@@ -54,7 +54,7 @@ def _generate(connection: pg8000.native.Connection) -> None:
 
 
 def _size(connection: pg8000.native.Connection) -> tuple[int, int]:
-    """Rows of all tables, and bytes on disk."""
+    """The rows of all tables together, and their bytes on disk."""
     tables = [name for (name,) in connection.run("SELECT relname FROM pg_stat_user_tables")]
     rows = sum(connection.run(f"SELECT count(*) FROM {table}")[0][0] for table in tables)
     (size,) = connection.run("SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables")[0]

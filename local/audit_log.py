@@ -1,7 +1,7 @@
-"""What Cloud Audit Logs record of a BigQuery job, and the events that Eventarc makes of it.
+"""The entries that Cloud Audit Logs write about a BigQuery job, and the events that Eventarc makes of them.
 
-The order is the usual one, which the service does not promise; who reads tables is not recorded. Shapes:
-https://cloud.google.com/bigquery/docs/reference/auditlogs/rest/Shared.Types/BigQueryAuditMetadata
+Entries come in the usual order, which the service does not promise. Reads of tables (`tableDataRead`) are not recorded.
+Shapes: https://cloud.google.com/bigquery/docs/reference/auditlogs/rest/Shared.Types/BigQueryAuditMetadata
 """
 
 import hashlib
@@ -29,7 +29,11 @@ _INVALID_ARGUMENT = 3
 
 
 def entries(done: JobDone) -> list[LogEntry]:
-    """From the job's start to its end; metadata that would make an entry too long is left out, but for its type."""
+    """
+    The entries about a job, from its start to its end.
+
+    An entry of more than 100 KB loses its metadata, except for the metadata's type.
+    """
     found = [_start(done)]
     if done.created_table and "errorResult" not in done.job["status"]:
         found.append(_table_creation(done))
@@ -39,7 +43,7 @@ def entries(done: JobDone) -> list[LogEntry]:
 
 
 def cloud_event(entry: LogEntry) -> tuple[dict[str, str], LogEntry]:
-    """Headers and body of the CloudEvent, in binary mode, that a trigger on audit logs delivers."""
+    """Headers and body of the CloudEvent that a trigger on audit logs delivers, in binary mode."""
     payload = entry["protoPayload"]
     project, _, log = entry["logName"].partition("/logs/cloudaudit.googleapis.com%2F")
     headers = {
@@ -215,13 +219,13 @@ def _job_name(done: JobDone) -> str:
 
 
 def _time(done: JobDone, name: str) -> str:
-    """In RFC 3339, to the microsecond."""
+    """A time of the job's statistics, in RFC 3339 with microseconds."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(done.job["statistics"][name]))
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _set(fields: LogEntry) -> LogEntry:
-    """Without zero values, as the log prints messages."""
+    """The fields without those that are empty or zero. The log leaves them out."""
     return {name: value for name, value in fields.items() if value}
 
 

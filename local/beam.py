@@ -1,4 +1,4 @@
-"""The Dataflow job of the local cloud: the Beam pipeline of the tests, in a process and an environment of its own."""
+"""The Dataflow job of the local cloud: it runs the tests' Beam pipeline, in its own process and environment."""
 
 import os
 import subprocess
@@ -14,14 +14,14 @@ PYTHON = REPOSITORY / ".venv-beam" / "bin" / "python"
 
 _PIPELINE = REPOSITORY / "tests" / "beam" / "load_run.py"
 _ADDRESSES = ("BIGQUERY_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "GCE_METADATA_", "GOOGLE_CLOUD_PROJECT")
-# The job goes on while the pipe is open, and so ends with whoever began it, however that one ends.
+# The job is killed when the pipe to it closes. So it ends when the process that started it ends, even by SIGKILL.
 _WHILE_OPEN = '"$@" </dev/null & job=$!; exec 3<&0; { read -r _ <&3; kill -KILL $job 2>&-; } & wait $job'
 _LOOK = 0.05
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of one Dataflow job: how often its run had it launched, and how many shards its own load jobs wrote."""
+    """How one Dataflow job went. `launches`: how often it was launched. `shards`: how many its load jobs wrote."""
 
     job: str
     state: str
@@ -30,12 +30,16 @@ class Loaded:
 
     @property
     def is_good(self) -> bool:
-        """Whether it was launched once, and went well."""
+        """Whether it was launched exactly once, and succeeded."""
         return self.state == DONE and self.launches == 1
 
 
 def loaded(cloud: Cloud) -> list[Loaded]:
-    """All Dataflow jobs so far, oldest first. Beam names its load jobs by the job's name without hyphens."""
+    """
+    All Dataflow jobs so far, oldest first.
+
+    The load jobs of a Dataflow job are found by their ids: Beam puts the job's name into them, without hyphens.
+    """
     with cloud.warehouse() as client:
         loads = [job.job_id for job in client.list_jobs() if job.job_type == "load"]
     asked = [line.get("operation") for line in cloud.log() if line["function"] == "start_loader"]
@@ -51,7 +55,7 @@ def loaded(cloud: Cloud) -> list[Loaded]:
 
 
 def job(log: Path) -> DataflowJob:
-    """A job that writes what it has to say to the end of that file."""
+    """A Dataflow job that appends its output to the file `log`."""
 
     def carry_out(environ: Mapping[str, str], launch: Launch, stopping: Event) -> str:
         seen = {name: value for name, value in environ.items() if name.startswith(_ADDRESSES)}

@@ -1,8 +1,8 @@
 """
-The mirror's whole cloud on one machine: the services, the topics and subscriptions, and the functions.
+The whole cloud of the mirror on one machine: the services, the topics and subscriptions, and the functions.
 
-It is laid out as Terraform lays out the real one. The functions are processes of their own, in an environment of the
-deployed packages alone, and only their settings tell them where the services are.
+It is set up as Terraform sets up the real one. Each function runs in its own process, with the deployed packages only.
+It finds the services by its environment variables.
 """
 
 import json
@@ -35,7 +35,7 @@ from local.storage import Storage
 
 PROJECT = "demo-project"
 TEMPORARY = "demo-temporary"
-"""The bucket of what Dataflow's jobs write for themselves."""
+"""The bucket for the temporary files of Dataflow jobs."""
 REPOSITORY = Path(__file__).parent.parent
 DEPLOYED = REPOSITORY / ".venv-deployed" / "bin" / "python"
 
@@ -46,24 +46,24 @@ _INPUTS = {
     "refresh_views": "view-refreshes",
     "start_loader": "run-exported",
 }
-"""The topic that each function listens to. The loaders are there where a pipeline is loaded so."""
+"""The topic of each function. `load_shard` and `start_loader` run only if a pipeline needs them."""
 _TOPICS = ("mirror-requests", "table-exports", "table-exported", "run-exported", "dead-letters")
-"""Those that functions publish to."""
+"""The topics whose names the functions are told, in `…_TOPIC` variables."""
 
 _BACKOFF = (timedelta(seconds=0.5), timedelta(seconds=5))
-"""The least and the most time between two deliveries of a message; 10 and 60 s in production."""
+"""The least and the most time between two deliveries of a message. In production they are 10 and 60 s."""
 
 DataflowJob = Callable[[Mapping[str, str], Launch, Event], str]
-"""Carries a Dataflow job out, as `dataflow.CarryOut` says, on the cloud whose addresses it is given beside."""
+"""Carries out a Dataflow job like `dataflow.CarryOut`. Its first argument is the cloud's environment variables."""
 
 
 class Cloud:
     """
-    A cloud for some pipelines (a name and settings each, as PIPELINES has them), from construction until it is stopped.
+    A cloud for some pipelines. It runs from construction until `stop`.
 
-    `databases`: for each instance that a pipeline names, how its databases are connected to. `work`: a folder for the
-    functions' archive and their logs. `duration`: the seconds that an export runs beyond its COPY's own time. `job` carries
-    out the Dataflow jobs of pipelines that have some.
+    `pipelines`: the settings of each pipeline by its name, as in PIPELINES. `databases`: connects to the databases of
+    each instance that a pipeline names. `work`: a folder for the functions' archive and logs. `duration`: the seconds
+    that an export takes beyond its COPY. `job` carries out Dataflow jobs. Without it they fail.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class Cloud:
         self._undo.close()
 
     def publish(self, topic: str, message: Mapping[str, Any] | bytes, **attributes: str) -> str:
-        """Publish as people do, and give the message's id."""
+        """Publish a message with Google's client library. Gives the message's id."""
         data = message if isinstance(message, bytes) else json.dumps(message).encode()
         with self._publisher() as publisher:
             message_id: str = publisher.publish(_topic(topic), data, **attributes).result(timeout=30)
             return message_id
 
     def dead_letters(self) -> list[dict[str, str]]:
-        """The attributes of what has come to the dead letters since the last call."""
+        """The attributes of the dead letters that have come since the last call."""
         name = _subscription("dead-letters")
         if not self.pubsub.backlog(name):
             return []
@@ -121,11 +121,11 @@ class Cloud:
             return [dict(each.message.attributes) for each in received]
 
     def is_idle(self) -> bool:
-        """Whether every message and every event has been handled."""
+        """Whether every message and every event is acknowledged."""
         return self.pubsub.idle() and (self._eventarc is None or self._eventarc.idle())
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines that the functions have logged so far, function by function."""
+        """The JSON lines that the functions have logged so far, function by function."""
         return [line for name in self._inputs for line in _json_lines(self._log_file(name))]
 
     def function(self, name: str) -> Function:
@@ -200,7 +200,7 @@ class Cloud:
                 )
 
     def _tell(self, done: JobDone) -> None:
-        """Have Eventarc deliver what BigQuery's audit log says of a job."""
+        """Have Eventarc deliver the audit log's entries about a job."""
         for entry in audit_log.entries(done):
             self._bring(audit_log.cloud_event(entry))
 
@@ -226,7 +226,7 @@ class Cloud:
 
 
 def _inputs(pipelines: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
-    """The functions that these pipelines need, and the topic of each."""
+    """The functions that these pipelines need, each with its topic."""
     every = pipelines.values()
     needless = set() if any(each.get("loader", "bigquery") == "bigquery" for each in every) else {"load_shard"}
     needless |= set() if any(each.get("dataflow") for each in every) else {"start_loader"}
@@ -242,6 +242,6 @@ def _subscription(name: str) -> str:
 
 
 def _json_lines(log: Path) -> Sequence[dict[str, Any]]:
-    """The lines of JSON among all that a function has printed."""
+    """The lines of a function's output that are JSON objects."""
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     return [json.loads(line) for line in lines if line.startswith("{")]

@@ -1,4 +1,4 @@
-"""What a demo has come to: each table at the source, in its newest shard and through its view."""
+"""Checks the result of a demo: compares each table at the source, in its newest shard, and through its view."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,12 @@ VIEWS = "mirror"
 
 @dataclass(frozen=True)
 class Check:
-    """One table at the end: its rows everywhere, its newest shard and the one that its view names; or why there is none."""
+    """
+    The comparison of one table.
+
+    The first three numbers count rows. `newest` and `shown` are names of shards: the newest, and the one that the view
+    names. `failure` says why the table could not be compared. It is empty if it could.
+    """
 
     table: str
     at_source: int = 0
@@ -35,7 +40,7 @@ class Check:
 
 
 def compare(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
-    """Look at a table everywhere; where somebody refuses to answer, that is why it failed."""
+    """Compare a table. An error of BigQuery or PostgreSQL becomes its `failure`."""
     try:
         return _compared(cloud, database, table)
     except (GoogleAPICallError, pg8000.exceptions.Error) as error:
@@ -43,7 +48,7 @@ def compare(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
 
 
 def words(error: Exception) -> str:
-    """A failure in the words of whoever refused: BigQuery, PostgreSQL, or else Python."""
+    """The message of an error, as BigQuery or PostgreSQL wrote it. For any other error, its text."""
     if isinstance(error, GoogleAPICallError) and error.errors:
         return str(error.errors[0]["message"])
     fields = error.args[0] if error.args else None

@@ -39,7 +39,7 @@ _TYPES = (
 
 
 def table() -> str:
-    """The table in Markdown: types of PostgreSQL, the type that they become, and what is exact."""
+    """The table in Markdown: PostgreSQL types, the BigQuery type that they become, and what is exact."""
     rows = [f"| {', '.join(map(_name, types))} | {_bigquery_type(types)} | {remark} |" for types, remark in _TYPES]
     return "\n".join(["| PostgreSQL | BigQuery | |", "| --- | --- | --- |", *rows]) + "\n"
 

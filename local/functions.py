@@ -1,4 +1,4 @@
-"""Cloud Functions on one machine: the archive that is deployed, and each function served from it as in production."""
+"""Cloud Functions on one machine: lays out the archive that is deployed, and runs each function from it."""
 
 import os
 import shutil
@@ -24,9 +24,9 @@ _ALLOWED = ("functions/*.py", "shared/**/*.py", "requirements.txt")
 
 def lay_out(root: Path, target: Path) -> None:
     """
-    Lay the functions out in `target` as they are deployed: the entry files beside `shared` and `requirements.txt`.
+    Copy the functions to `target` as they are deployed: the entry files beside `shared` and `requirements.txt`.
 
-    Nothing else of `root` gets there.
+    Nothing else of `root` is copied.
     """
     for pattern in _ALLOWED:
         for file in root.glob(pattern):
@@ -37,10 +37,11 @@ def lay_out(root: Path, target: Path) -> None:
 
 class Function:
     """
-    One function in its own processes, by functions-framework and gunicorn as the buildpack starts it.
+    One function in its own processes. functions-framework and gunicorn run it, as the buildpack starts them.
 
-    It sees `environ` and nothing of ours, and writes to the end of `log`. Should this process die, even by SIGKILL, all
-    of its processes are killed. Raises RuntimeError, with what it wrote, if it ends or does not answer when started.
+    Its environment is `environ`, PATH and PYTHONUNBUFFERED, and none of our own variables. Its output is appended to
+    `log`. Its processes are killed if ours dies, even by SIGKILL. Raises RuntimeError, with the function's output, if it
+    ends or does not answer when it is started.
     """
 
     def __init__(self, name: str, archive: Path, environ: Mapping[str, str], python: Path, log: Path) -> None:
@@ -57,32 +58,36 @@ class Function:
 
     @property
     def pid(self) -> int:
-        """Of gunicorn's master, and of the group that its worker is in too."""
+        """The process id of gunicorn's master. It is also the id of the process group, which the worker is in."""
         return self._process.pid
 
     def stop(self) -> None:
-        """Let calls in progress end for a few seconds, then kill what is left."""
+        """Give calls in progress a few seconds to end, then kill the processes that are left."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
         self.kill()
 
     def kill(self) -> None:
-        """End every process at once, as when an instance is lost."""
+        """Kill every process at once, as when an instance is lost."""
         if self._guard.returncode is not None:
-            return  # It is over, and its number may be another group's by now.
+            return  # it was killed before, and its group id may belong to another group by now
         _kill_group(self.pid)
         self._process.wait()
         self._guard.kill()
         self._guard.communicate()
 
     def restart(self) -> None:
-        """Kill what is left of it, and start it again at the same address. Raises what the first start raises."""
+        """Kill its processes, and start it again at the same address. Raises RuntimeError like the first start."""
         self.kill()
         self._begin()
 
     def memory(self) -> int:
-        """Bytes resident in all of its processes; what they share is counted once where the system tells, else in each."""
+        """
+        Resident bytes of all its processes.
+
+        Memory that they share is counted once if the system reports it (PSS), and otherwise in each process.
+        """
         master = psutil.Process(self.pid)
         used = [process.memory_full_info() for process in [master, *master.children(recursive=True)]]
         return sum(getattr(each, "pss", each.rss) for each in used)
@@ -96,7 +101,7 @@ class Function:
             raise RuntimeError(f"The function {self._name} {failure}. It wrote:\n{_tail(self._log, written)}")
 
     def _failure(self) -> str | None:
-        """Wait until the function answers, and say why it never will."""
+        """Wait until the function answers. If it ends or takes too long, say so."""
         until = time.monotonic() + _START
         while not _answers(self._port):
             if self._process.poll() is not None:
@@ -110,11 +115,11 @@ class Function:
 def _start(
     name: str, archive: Path, environ: Mapping[str, str], python: Path, log: Path, port: int
 ) -> subprocess.Popen[bytes]:
-    # -P keeps the working directory off sys.path, where the buildpack's console script does not have it either;
-    # functions-framework itself puts the entry file's directory there, at the end, and so finds `shared`.
+    # -P keeps the working directory off sys.path. The buildpack's console script does not have it there either.
+    # functions-framework appends the entry file's directory to sys.path, and so finds `shared`.
     command = [str(python.absolute()), "-P", "-m", "functions_framework", "--target", name, "--source", f"{name}.py"]
     options = ["--signature-type", "cloudevent", "--host", "127.0.0.1", "--port", str(port)]
-    # The buildpack too leaves output unbuffered.
+    # The buildpack sets PYTHONUNBUFFERED too.
     seen = {"PATH": os.defpath, "PYTHONUNBUFFERED": "TRUE", **environ}
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -130,16 +135,16 @@ def _start(
 
 def _guard(group: int) -> subprocess.Popen[bytes]:
     """
-    Kill the group when the pipe from this process closes, however this process ends.
+    Kill the process group when the pipe from our process closes. It closes however our process ends.
 
-    PR_SET_PDEATHSIG would follow the thread that starts a function instead, and not reach a worker that is busy.
+    PR_SET_PDEATHSIG would act when the starting thread ends, not the process. It would also not reach a busy worker.
     """
     script = f"read -r _; kill -KILL -{group}"
     return subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _kill_group(group: int) -> None:
-    with suppress(ProcessLookupError):  # when every process of it has ended
+    with suppress(ProcessLookupError):  # all its processes have ended
         os.killpg(group, signal.SIGKILL)
 
 

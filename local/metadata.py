@@ -1,8 +1,8 @@
 """
-A stand-in for the metadata server of Compute Engine and Cloud Run, where the Google libraries find their credentials.
+A stand-in for the metadata server of Compute Engine and Cloud Run, which gives Google's libraries their credentials.
 
-It serves what google-auth asks for an access token and the project. Where it differs: the token opens nothing, there is
-no identity token, and what else the real server knows is 404.
+It serves what google-auth needs for an access token and the project. Differences from the real server: the token grants
+nothing, there is no identity token, and every other path is 404.
 """
 
 import json
@@ -19,8 +19,8 @@ class Metadata:
     """
     The metadata of a machine in a project.
 
-    Its account is named as that of a workload on GKE: for one named `...gserviceaccount.com` google-auth would ask IAM,
-    on the real internet, for regions that its use is bound to.
+    The account has the name of a GKE workload. For one named `...gserviceaccount.com`, google-auth would ask IAM on the
+    real internet for the regions that the account is restricted to.
     """
 
     def __init__(self, project: str) -> None:
@@ -28,7 +28,7 @@ class Metadata:
         self._server = Server(self._answer)
         host = self._server.url.removeprefix("http://")
         self.environ = {"GCE_METADATA_HOST": host, "GCE_METADATA_IP": host}
-        """What a process needs in its environment, when it starts, to find the server."""
+        """Environment variables by which a process finds the server. They must be set when it starts."""
 
     def __enter__(self) -> Self:
         return self
@@ -37,12 +37,12 @@ class Metadata:
         self.stop()
 
     def stop(self) -> None:
-        """Serve no more."""
+        """Stop the server."""
         self._server.stop()
 
     def _answer(self, call: Call) -> Answer:
         path = urlsplit(call.target).path
-        if path == "/":  # whether there is a metadata server at all
+        if path == "/":  # the libraries check that there is a metadata server
             return Answer(200, headers=_HEADERS)
         if call.verb != "GET" or call.headers.get("Metadata-Flavor") != "Google":
             return Answer(403, headers=_HEADERS)

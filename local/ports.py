@@ -1,4 +1,4 @@
-"""Ports of 127.0.0.1 for servers that must be told theirs before they start, and keep it when they are started again."""
+"""Free ports of 127.0.0.1, for servers that must know their port before they start and keep it over a restart."""
 
 import os
 import socket
@@ -6,15 +6,15 @@ from itertools import count
 
 _OURS = range(20_000, 32_000)
 """
-Below the ports that a system hands out to whoever asks for any, which a stranger might be given while a server starts:
-from 32768 on Linux, from 49152 elsewhere (RFC 6335).
+Below the ephemeral ports, which the system could give to another program before our server starts. They begin at 32768
+on Linux, and at 49152 elsewhere (RFC 6335).
 """
-# Far from where the processes begin that were started just before and after, and choose theirs meanwhile.
+# Processes with neighbouring ids begin far apart, so that two that choose at the same time do not choose the same port.
 _turn = count(os.getpid() * 7_417)
 
 
 def free_port() -> int:
-    """A port that nobody uses, another one each time. Raises RuntimeError where there is none."""
+    """A port that is not in use, a different one each time. Raises RuntimeError if all are in use."""
     for _ in _OURS:
         port = _OURS[next(_turn) % len(_OURS)]
         if _is_free(port):

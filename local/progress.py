@@ -1,4 +1,4 @@
-"""How far each table of a run has come, told from the functions' log and from what the services are at."""
+"""Prints how far each table of a run has come."""
 
 import sys
 import time
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import TextIO
 
 STATES = ("listed", "exporting", "exported", "loading", "loaded", "view")
-"""The way of a table, in order."""
+"""The states of a table, in order."""
 
 _BARS = {state: "=" * (place + 1) for place, state in enumerate(STATES)}
 
 
 class Progress:
-    """Shows each table's state with the elapsed time: in place on a terminal, else a line for each change."""
+    """Shows each table's state and the elapsed time: redrawn in place on a terminal, else a line for each change."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out

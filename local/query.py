@@ -1,4 +1,4 @@
-"""`make query`: ask the BigQuery of a demo that was left up."""
+"""`make query`: run a query on the BigQuery of a demo that `KEEP=1` left up."""
 
 import sys
 
@@ -11,7 +11,11 @@ from local.demo import WORK
 
 
 def main() -> int:
-    """Print the rows of the query in the first argument."""
+    """
+    Run the query in the first argument, and print its rows.
+
+    The exit code is 1 if the query fails, and 2 if no demo is up or the argument is missing.
+    """
     address = WORK / "bigquery"
     if not address.exists() or not sys.argv[1:]:
         print("Say `make demo KEEP=1` in another terminal first, then make query SQL='SELECT …'.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The parts of the README that a program writes, each between two marks. `make readme` writes what needs no measuring."""
+"""The parts of the README that a program writes, each between two marks. `make readme` writes the table of types."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a document, between a mark with its name and the command that writes it, and a mark that ends it."""
+    """A part of a document between two marks. The first mark names the part and the command that writes it."""
 
     name: str
     command: str
@@ -24,11 +24,11 @@ class Part:
         return f"<!-- /{self.name} -->\n"
 
     def text(self, document: str) -> str:
-        """What stands between the marks. Raises ValueError, with the mark, where one is missing."""
+        """The text between the marks. Raises ValueError if a mark is missing, and names the mark."""
         return self._split(document)[1]
 
     def rewritten(self, document: str, text: str) -> str:
-        """The document with this text between the marks. Raises ValueError, with the mark, where one is missing."""
+        """The document with `text` between the marks. Raises ValueError if a mark is missing, and names the mark."""
         before, _, after = self._split(document)
         return f"{before}{self.begin}{text}{self.end}{after}"
 
@@ -46,7 +46,7 @@ TYPES = Part("types", "make readme")
 
 
 def write(part: Part, text: str) -> None:
-    """Have the README say this in that part. Raises ValueError, with the mark, where one is missing."""
+    """Replace the text of a part of the README. Raises ValueError if a mark is missing, and names the mark."""
     README.write_text(part.rewritten(README.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 

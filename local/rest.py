@@ -1,8 +1,9 @@
 """
-A stand-in for one of Google's REST APIs, held to the discovery document that google-api-python-client ships.
+A stand-in for one of Google's REST APIs. Its requests and answers are checked by the API's discovery document.
 
-Where it differs from the real service: what the document does not allow is refused on the way in and on the way out,
-a method that has no handler here is 501, and so is media download; upload is 404; a parameter given twice is 400.
+google-api-python-client ships the document. Differences from the service: a request or an answer that does not fit the
+document is refused. A method without a handler is 501, and so is media download. Upload is 404. A parameter that is given
+twice is 400.
 """
 
 import json
@@ -35,7 +36,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One call that the document allows. Parameters are decoded; header names are looked up in any case."""
+    """One call that the document allows. Parameters are decoded. Header names are case-insensitive."""
 
     method: str
     path: Mapping[str, str]
@@ -45,15 +46,16 @@ class Request:
 
 
 Handler = Callable[[Request], dict[str, Any] | None]
-"""Answers one method: a resource, or none for a method without an answer. Raises ApiError, or server.HangUp."""
+"""Answers one method. Gives a resource, or None if the method has no response. Raises ApiError or server.HangUp."""
 
 
 class Api:
     """
-    One REST API, served on loopback from construction until it is stopped.
+    One REST API, served on loopback from construction until `stop`.
 
-    Handlers are keyed by the document's method ids and run in several threads at once. `faults` says which answers did
-    not fit the document, each of which is a bug of the stand-in: tests assert that it is empty.
+    `handlers` are keyed by the document's method ids, and run in several threads at once. Raises ValueError for an id that
+    the document does not have. `faults` describes the answers that did not fit the document. Each is a bug of the
+    stand-in, so tests assert that it is empty.
     """
 
     def __init__(self, name: str, version: str, handlers: Mapping[str, Handler]) -> None:
@@ -78,7 +80,7 @@ class Api:
         self.stop()
 
     def stop(self) -> None:
-        """Serve no more, and close every connection."""
+        """Stop the server, and close every connection."""
         self.server.stop()
 
     def _answer(self, call: Call) -> Answer:
@@ -131,7 +133,7 @@ class Api:
             raise ApiError(400, "parseError", "Parse Error") from error
         for fault in self._requests.faults(method.request, body):
             raise _bad(fault)
-        return body or {}  # it may be null
+        return body or {}  # the body may be the JSON null
 
     def _mask(self, method: Method, query: Mapping[str, str]) -> fields.Mask:
         if "fields" not in query or method.response is None:

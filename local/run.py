@@ -1,4 +1,4 @@
-"""One run of the mirror, followed from outside: its manifest, the functions' log lines, and what the services are at."""
+"""Follows one run of the mirror from outside, by its manifest, the functions' log lines, and the services' states."""
 
 import json
 from collections.abc import Collection
@@ -26,7 +26,7 @@ _OUTCOMES = {
     "skipped": FAILED,
     "dead": FAILED,
 }
-"""What a log line's outcome says of its table's state; `ignored` is a view that showed the shard already."""
+"""The state of a table after a log line's outcome. `ignored` means that the view shows the shard already."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class MirroredTable:
 
 
 class Run:
-    """The run that a request began; its id is the request's message id."""
+    """The run that a request started. `run_id` is the message id of the request, `day` its shard date."""
 
     def __init__(self, cloud: Cloud, pipeline: str, run_id: str, day: date) -> None:
         settings = json.loads(cloud.environ["PIPELINES"])[pipeline]
@@ -56,7 +56,7 @@ class Run:
         self._states: dict[str, str] = {}
 
     def tables(self) -> tuple[MirroredTable, ...]:
-        """What the run's manifest lists, nothing before it is written."""
+        """The tables in the run's manifest. Empty until the manifest is written."""
         if self._tables is None:
             try:
                 listed = json.loads(self._manifest.download_as_bytes())["tables"]
@@ -67,7 +67,7 @@ class Run:
         return self._tables
 
     def states(self) -> dict[str, str]:
-        """How far each table has come, by its name at the source. A table never goes back."""
+        """The state of each table, by its name at the source. A table never goes back to an earlier state."""
         tables = self.tables()
         seen = [(str(table), "listed") for table in tables]
         seen += [(self._name(table_id), "exporting") for table_id in self._exporting()]
@@ -83,9 +83,10 @@ class Run:
 
     def failures(self) -> dict[str, str]:
         """
-        Why tables of the run have no shard, by their names; by an empty name, why the request or its Dataflow job failed.
+        Why tables of the run failed, by the tables' names.
 
-        Where several functions say why, the first in the order of the functions is heard.
+        The empty name says why the request or its Dataflow job failed. If several functions report a table, the first
+        function's reason counts.
         """
         failures: dict[str, str] = {}
         for line in self._lines():
@@ -94,11 +95,11 @@ class Run:
         return failures | ({"": "the run's Dataflow job failed"} if self._job_in((dataflow.FAILED,)) else {})
 
     def is_working(self) -> bool:
-        """Whether an export, a load or a Dataflow job runs at this moment."""
+        """Whether an export, a load or a Dataflow job of the run is in progress."""
         return bool(self._exporting() or self._loading() or self._job_in(ACTIVE))
 
     def is_over(self) -> bool:
-        """Whether nothing more is to come."""
+        """Whether the request has failed, or all tables have a view or have failed and no Dataflow job is active."""
         settled = all(state in {VIEW, FAILED} for state in self.states().values()) and not self._job_in(ACTIVE)
         return "" in self.failures() or (self._tables is not None and settled)
 
@@ -106,11 +107,15 @@ class Run:
         return MirroredTable(schema, name, names.table_id(schema, name, self._first_schema))
 
     def _name(self, table: str) -> str:
-        """A table's name at the source. Functions that know a table by its shard alone call it by its id."""
+        """A table's name at the source. Functions that know only its shard log its id instead."""
         return self._names.get(table, table)
 
     def _lines(self) -> list[dict[str, Any]]:
-        """The log lines about this run, in the order of the functions; a view's line knows its day and not its run."""
+        """
+        The log lines about this run, function by function.
+
+        Lines of `refresh_views` may have no run id. They are matched by their shard date.
+        """
         return [
             line
             for line in self._cloud.log()
@@ -119,19 +124,19 @@ class Run:
         ]
 
     def _job_in(self, states: Collection[str]) -> bool:
-        """Whether the run has a Dataflow job that is in one of these states."""
+        """Whether the run has a Dataflow job in one of these states."""
         jobs = self._cloud.dataflow.jobs
         return any(job["name"].endswith(f"-{self._run_id}") and job["currentState"] in states for job in jobs)
 
     def _exporting(self) -> set[str]:
-        """The tables whose operation runs, by their ids."""
+        """The ids of the tables whose export operation is not done."""
         suffix = f"_{times.stamp(self._day)}."
         running = (operation for operation in self._cloud.admin.operations if operation["status"] != "DONE")
         uris = (operation.get("exportContext", {}).get("uri", "") for operation in running)
         return {uri.rpartition("/")[2].rpartition(suffix)[0] for uri in uris if f"/{self._run_id}/" in uri}
 
     def _loading(self) -> set[str]:
-        """The tables whose load job runs, by their ids."""
+        """The ids of the tables whose load job is not done."""
         suffix = f"_{times.stamp(self._day)}"
         with self._cloud.warehouse() as client:
             jobs = [job for job in client.list_jobs(max_results=20) if job.job_type == "load" and job.state != "DONE"]

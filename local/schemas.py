@@ -1,4 +1,4 @@
-"""The schemas of a discovery document, and whether a JSON value is what one of them says."""
+"""Checks JSON values by the schemas of a discovery document."""
 
 import base64
 import binascii
@@ -18,9 +18,10 @@ _DURATION = re.compile(r"-?\d{1,12}(\.\d{1,9})?s")
 
 class Schemas:
     """
-    Tells what is wrong with a value.
+    Says how a value differs from its schema.
 
-    Lenient is how Google reads requests: null is absent, a number may be text, and 64-bit integers need not be.
+    If `lenient`, values are read as Google reads requests: null counts as absent, numbers may be strings, and 64-bit
+    integers may be numbers instead of strings.
     """
 
     def __init__(self, schemas: Mapping[str, Schema], *, lenient: bool) -> None:
@@ -28,11 +29,11 @@ class Schemas:
         self._lenient = lenient
 
     def resolve(self, schema: Schema) -> Schema:
-        """The schema itself, where this one only names another."""
+        """The schema that a `$ref` names, or the given schema if it is no reference."""
         return self._schemas[schema["$ref"]] if "$ref" in schema else schema
 
     def faults(self, schema: Schema, value: Any, at: str = "") -> Iterator[str]:
-        """One sentence for each part of the value that does not fit, naming the field."""
+        """One sentence for each part of the value that does not fit its schema. Each names the field."""
         schema = self.resolve(schema)
         kind = schema["type"]
         if kind == "any" or (value is None and self._lenient):
@@ -64,13 +65,13 @@ class Schemas:
 
 
 def member(schema: Schema, name: str) -> Schema | None:
-    """The schema of one field of an object; none where it may not have that field."""
+    """The schema of one field of an object. None if the object may not have that field."""
     found: Schema | None = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
     return found
 
 
 def _read(schema: Schema, value: Any) -> Any:
-    """Turn a value written in another way that Google accepts into the one that the schema names."""
+    """Convert a value that Google accepts in another form to the form that the schema asks for."""
     if schema["type"] in ("boolean", "integer", "number") and isinstance(value, str) and value not in _NOT_FINITE:
         return _parsed(value)
     if schema.get("format") in ("int64", "uint64") and isinstance(value, int) and not isinstance(value, bool):
@@ -93,7 +94,7 @@ def _between(low: int, high: int) -> Callable[[Any], bool]:
 
 
 def _is_time(text: str) -> bool:
-    """RFC 3339, and a day that exists."""
+    """Whether this is a time in RFC 3339, on a day that exists."""
     try:
         return _TIME.fullmatch(text) is not None and datetime.fromisoformat(text).tzinfo is not None
     except ValueError:

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback, on which the stand-ins for Google's REST services answer."""
+"""A small HTTP server on loopback. The stand-ins for Google's REST services use it."""
 
 import socket
 from collections.abc import Callable, Mapping
@@ -11,13 +11,13 @@ from threading import Thread
 from typing import Any
 
 
-class HangUp(Exception):  # noqa: N818 - it is what the server is asked to do, not something gone wrong
-    """Raised while reading or answering a call: the connection is closed without an answer."""
+class HangUp(Exception):  # noqa: N818 - it is an instruction to the server, not an error
+    """Raised to close the connection without an answer."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One HTTP request. Its target is as it was sent: encoded, with the query; header names are case-insensitive."""
+    """One HTTP request. `target` is the path and query as sent, still encoded. Header names are case-insensitive."""
 
     verb: str
     target: str
@@ -27,7 +27,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer; its length is added when it is sent."""
+    """One HTTP answer. Content-Length is added when it is sent."""
 
     status: int
     body: bytes = b""
@@ -36,15 +36,15 @@ class Answer:
 
 Answering = Callable[[Call], Answer]
 Between = Callable[[Call, Answering], Answer]
-"""Stands between the callers and the answering, which it calls or not: what it gives, or raises, is the answer."""
+"""Answers calls instead of the server. It is given the server's own answering, which it may call."""
 
 
 class Server:
     """
-    Answers calls on a free port of 127.0.0.1, each connection in a thread, until it is stopped.
+    Answers calls on a free port of 127.0.0.1, each connection in a thread of its own, until `stop`.
 
-    A test may set `between`, to have calls go wrong. Whatever is raised but `HangUp` is a bug of ours: the caller gets a
-    bare 500, and the thread dies of it.
+    A test may set `between` to make calls fail. Any exception other than `HangUp` is a bug of the stand-in: the caller
+    gets a 500 without a body, and the exception ends the thread.
     """
 
     def __init__(self, answering: Answering) -> None:
@@ -63,7 +63,7 @@ class Server:
         return self.between(call, self._answering) if self.between else self._answering(call)
 
     def stop(self) -> None:
-        """Close every connection; calls in progress end first. Stopping twice is harmless."""
+        """Let the calls in progress end, then close every connection. A second call does nothing."""
         if self._thread.is_alive():
             self._listener.shutdown()
             self._thread.join()
@@ -72,9 +72,9 @@ class Server:
 
 class _Listener(TCPServer):
     """
-    Gives each connection a thread, and ends them all when it closes: clients keep theirs open between calls.
+    Runs a thread for each connection, and ends them all when it closes. Clients keep connections open between calls.
 
-    Not http.server's HTTPServer, which looks its own name up, and so may ask a name server.
+    http.server's HTTPServer is not used: it looks up its own host name, and so may ask a name server.
     """
 
     request_queue_size = 128
@@ -85,14 +85,14 @@ class _Listener(TCPServer):
         super().__init__(("127.0.0.1", 0), _Connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        # A thread stays listed until it has ended: what it dies of is told only then.
+        # A thread stays listed until it has ended. Its exception, if any, is reported only then.
         self.connections = {connection: thread for connection, thread in self.connections.items() if thread.is_alive()}
         self.connections[request] = thread = Thread(target=self._serve, args=(request, client_address), daemon=True)
         thread.start()
 
     def _serve(self, connection: socket.socket, client_address: Any) -> None:
         try:
-            with suppress(ConnectionError):  # the client went away
+            with suppress(ConnectionError):  # the client closed the connection
                 self.finish_request(connection, client_address)
         finally:
             self.shutdown_request(connection)
@@ -106,7 +106,7 @@ class _Listener(TCPServer):
 
 
 class _Connection(BaseHTTPRequestHandler):
-    """Reads calls from one connection, one after the other."""
+    """Reads and answers the calls of one connection, one after the other."""
 
     protocol_version = "HTTP/1.1"
     # Headers and body in two packets would cost 40 ms a call (Nagle's algorithm and delayed acknowledgements).
@@ -130,18 +130,18 @@ class _Connection(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", "0"))
         body = self.rfile.read(length)
         if len(body) < length:
-            raise HangUp  # the caller was killed while it sent: nobody has called, and nobody waits for an answer
+            raise HangUp  # the caller was killed while it sent the request: nobody waits for an answer
         return Call(self.command, self.path, self.headers, body)
 
     def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if answer.status != 204:  # which must not have one
+        if answer.status != 204:  # 204 must not have a Content-Length
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         self.wfile.write(answer.body)
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that http.server calls it by
-        """Nothing is printed."""
+        """Print nothing."""

@@ -1,4 +1,4 @@
-"""The database that a demo mirrors: the flights of our own PostgreSQL, or the reader's by its address."""
+"""The database that a demo mirrors: the flights in a PostgreSQL of ours, or the user's database at an address."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,12 @@ INSTANCE = "demo-project:europe-west1:demo-db"
 
 @dataclass(frozen=True)
 class Source:
-    """A database, how the mirror is told of it, and how the local Cloud SQL reaches it. `ours`: its rows may be changed."""
+    """
+    A database to mirror.
+
+    `settings` are the pipeline's settings for it. `connect` is how the local Cloud SQL connects to it. If `ours`, its
+    rows may be changed.
+    """
 
     database: str
     settings: dict[str, Any]
@@ -28,7 +33,7 @@ class Source:
     ours: bool = False
 
     def size(self) -> tuple[int, int]:
-        """How many tables there are to mirror, and how many bytes they take at the source."""
+        """How many tables are to be mirrored, and how many bytes they take at the source."""
         with closing(self.connect(self.database)) as connection:
             names = ", ".join(literal(schema) for schema in self.settings["schemas"])
             (row,) = connection.run(
@@ -44,14 +49,14 @@ class Source:
             return int(row[0])
 
     def let_a_day_pass(self) -> None:
-        """Change rows, where they are ours to change."""
+        """Change rows as a day at the source would. Only for a database that is `ours`."""
         with closing(self.connect(self.database)) as connection:
             flights.change(connection)
 
 
 @contextmanager
 def our_own() -> Iterator[Source]:
-    """The flights of 2013 in a PostgreSQL of ours, for as long as the context lasts."""
+    """The flights of 2013 in a PostgreSQL that runs while the context is open."""
     with Postgres() as server:
         with closing(server.connect()) as connection:
             flights.fill(connection)
@@ -62,9 +67,10 @@ def our_own() -> Iterator[Source]:
 @contextmanager
 def at(address: str, work: Path) -> Iterator[Source]:
     """
-    The reader's database at `postgresql://user@host:port/database`, its password in PGPASSWORD. It is only read.
+    The user's database at `postgresql://user@host:port/database`. It is only read.
 
-    Raises ValueError where the address is of another form, and what the driver raises where nobody answers.
+    The password is in PGPASSWORD or in the address. Raises ValueError if the address has another form, and the driver's
+    error if it cannot connect.
     """
     parts = urlsplit(address)
     if (
