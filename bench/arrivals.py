@@ -1,4 +1,4 @@
-"""The events that `start` sends: one for each function that makes it call a service, and one that is irrelevant to all."""
+"""The events that `start` sends: for each function one that makes it call a service, and one that is irrelevant."""
 
 import json
 from typing import Any

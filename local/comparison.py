@@ -34,7 +34,7 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether the view names the newest shard, and nothing was lost or added on the way."""
+        """Whether the view names the newest shard, and the numbers of rows are the same everywhere."""
         same_rows = self.at_source == self.in_shard == self.through_view
         return not self.failure and same_rows and self.newest == self.shown
 

@@ -70,7 +70,7 @@ class Api:
 
     @property
     def url(self) -> str:
-        """Without a trailing slash."""
+        """The URL of the server, without a trailing slash."""
         return self.server.url
 
     def __enter__(self) -> Self:

@@ -56,7 +56,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Without a trailing slash."""
+        """The URL of the server, without a trailing slash."""
         return f"http://127.0.0.1:{self._listener.server_address[1]}"
 
     def _answer(self, call: Call) -> Answer:

@@ -1,7 +1,7 @@
 """A stand-in for BigQuery: the REST methods that the functions and the demo use, on DuckDB.
 
-Where it differs from the service: it has one project, no permissions and no quotas (but for `rate_limits`), and it
-refuses, rather than ignores, every option and every statement that it does not honour.
+Differences from the service: there is one project, there are no permissions, and the only quota is `rate_limits`. An
+option or a statement that the stand-in does not honour is refused, never ignored.
 """
 
 from local.bigquery.jobs import JobDone

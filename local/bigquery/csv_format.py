@@ -1,9 +1,9 @@
-"""CSV as BigQuery loads read it, where Python's and DuckDB's readers guess: NULL and the empty string stay apart.
+"""Reads CSV as BigQuery's loads do. It keeps NULL and the empty string apart. Python's and DuckDB's readers guess.
 
-https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#details_of_loading_csv_data
+Source: https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#details_of_loading_csv_data
 
-Refused, because the page leaves open what they mean: a null marker in quotes, a bare carriage return within a line,
-control characters that are not preserved. Blanks around a value are part of it, as RFC 4180 has it.
+The page does not define a null marker in quotes, a bare carriage return within a line, and control characters that are
+not preserved. They are refused. Blanks around a value are part of the value, as in RFC 4180.
 """
 
 import re
@@ -20,12 +20,12 @@ _CONTROLS = frozenset(map(chr, range(32))) - frozenset("\t\n\r")
 
 
 class RecordError(Exception):
-    """A record that cannot be read; the message is the service's, but for where it happened."""
+    """A record that cannot be read. The message is the service's, without the position in the file."""
 
 
 @dataclass(frozen=True)
 class Csv:
-    """How the text of a file becomes rows of so many columns."""
+    """How the text of a file is read as rows of `width` columns. `skipped`: the records before the first row."""
 
     width: int
     delimiter: str
@@ -41,7 +41,7 @@ class Csv:
 
     @classmethod
     def of(cls, load: dict[str, Any], width: int) -> "Csv":
-        """By a load's configuration; raises BigQueryError for options that contradict each other."""
+        """Read the options of a load. Raises BigQueryError if they contradict each other or are not honoured."""
         if load.get("nullMarker") and load.get("nullMarkers"):
             raise BigQueryError("invalid", "Only one of nullMarker and nullMarkers can be set")
         delimiter, quote = load.get("fieldDelimiter") or ",", load.get("quote", '"')
@@ -62,11 +62,11 @@ class Csv:
 
     @property
     def empty_is_null(self) -> bool:
-        """Whether an empty value in quotes is NULL in a column that is neither STRING nor BYTES."""
+        """Whether an empty value in quotes is NULL, in columns other than STRING and BYTES."""
         return "" in self.null_markers
 
     def records(self, lines: Iterator[str]) -> Iterator[str]:
-        """Whole records, of one line or, where a quoted value holds line ends, of several."""
+        """The records. One has several lines if a quoted value has line ends. Raises RecordError for an open quote."""
         for line in lines:
             if self.quote and line.count(self.quote) % 2:
                 yield self._closed(line, lines)
@@ -74,7 +74,7 @@ class Csv:
                 yield line
 
     def row(self, record: str) -> Row:
-        """The values of a record, or NULLs. Raises RecordError."""
+        """The values of a record, None for NULL. Raises RecordError if it cannot be read."""
         text = record.removesuffix("\n").removesuffix("\r")
         if not self.preserves_controls and (found := self._controls.search(text)):
             raise RecordError(_control(found.group()))

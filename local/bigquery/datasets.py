@@ -20,7 +20,7 @@ class Datasets:
         self._catalog = catalog
 
     def insert(self, request: Request) -> dict[str, Any]:
-        """In the US, as the service does, unless the body says where."""
+        """Create a dataset. Its location is the US by default, as in the service."""
         body = request.body
         refuse_others(body, _HONOURED | _PROPERTIES, "dataset")
         project = request.path["projectId"]
@@ -33,11 +33,11 @@ class Datasets:
         return _resource(dataset)
 
     def get(self, request: Request) -> dict[str, Any]:
-        """The whole of it, whatever view is asked for."""
+        """The whole dataset. The parameter `datasetView` is ignored."""
         return _resource(self._catalog.dataset(request.path["projectId"], request.path["datasetId"]))
 
     def listed(self, request: Request) -> dict[str, Any]:
-        """By name, without those that queries hide their answers in."""
+        """A page of the datasets, by name. Without the hidden datasets, which hold the results of queries."""
         refuse_others(dict(request.query), frozenset({"all", "alt", "maxResults", "pageToken", "prettyPrint"}), "query")
         page, token = numbered_page(self._catalog.datasets(), request.query, _PAGE)
         return {"kind": "bigquery#datasetList", "datasets": [_item(each) for each in page]} | token

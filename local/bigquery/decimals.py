@@ -1,6 +1,6 @@
 """BIGNUMERIC values, which no DuckDB number can hold.
 
-A value travels as 78 digits that sort as the number does, then its canonical text.
+A value is stored as a key and its canonical text. The key has 78 digits, and sorts as the number does.
 """
 
 import re
@@ -10,14 +10,14 @@ KEY_DIGITS = 78
 _SCALE = 38
 _EXACT = Context(prec=100, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
-# The whole range, of 76.76 digits:
+# The whole range, which is 76.76 digits:
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
 _LEAST, _GREATEST = -(2**255), 2**255 - 1
 _SHIFT = 10**77
 
 
 def packed(text: str) -> str | None:
-    """The value's key and text, or none where BIGNUMERIC cannot hold the value exactly. Exponents are not read."""
+    """The value's key and text in one string. None if BIGNUMERIC cannot hold it exactly, or if it has an exponent."""
     if not _PLAIN.fullmatch(text):
         return None
     sign, digits, _ = Decimal(text).as_tuple()

@@ -1,4 +1,4 @@
-"""What goes wrong here, in BigQuery's own reasons, whether it ends a call or a job."""
+"""The errors of calls and of jobs, with BigQuery's own reasons."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _STATUS = {
 
 
 class BigQueryError(Exception):
-    """A refusal with BigQuery's `reason`; `location` says where: a file, or "query"."""
+    """An error with BigQuery's `reason`. `location` says where it happened: a file, "query", or empty."""
 
     def __init__(self, reason: str, message: str, location: str = "") -> None:
         super().__init__(message)
@@ -32,27 +32,31 @@ class BigQueryError(Exception):
         self.location = location
 
     def proto(self) -> dict[str, Any]:
-        """The ErrorProto that a failed job carries."""
+        """The ErrorProto of a failed job."""
         proto = {"reason": self.reason, "message": self.message}
         return proto | ({"location": self.location} if self.location else {})
 
     def answer(self) -> ApiError:
-        """The error that a failed call is answered with."""
+        """The HTTP error that answers a failed call."""
         return ApiError(_STATUS[self.reason], self.reason, self.message)
 
 
 def error_of(proto: dict[str, Any]) -> BigQueryError:
-    """The failure that a job ended with."""
+    """The error that a job's ErrorProto describes."""
     return BigQueryError(proto["reason"], proto["message"], proto.get("location", ""))
 
 
 def unhonoured(what: str) -> BigQueryError:
-    """The refusal of what BigQuery may well do, and this stand-in does not."""
+    """The error for something that BigQuery may support and this stand-in does not."""
     return BigQueryError("invalid", f"This stand-in does not honour {what}")
 
 
 def refuse_others(given: dict[str, Any], honoured: frozenset[str], where: str) -> None:
-    """Raise BigQueryError where a field is set that nothing here reads, rather than ignore it."""
+    """
+    Refuse fields that are not honoured, instead of ignoring them.
+
+    Raises BigQueryError if `given` has a field that is set and not in `honoured`. `where` is for the message.
+    """
     for name, value in given.items():
         if name not in honoured and value not in (None, False, 0, "0", "", [], {}):
             raise unhonoured(f"{where}.{name} = {value!r}")

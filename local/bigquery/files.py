@@ -1,4 +1,4 @@
-"""Objects in Cloud Storage that a load names."""
+"""Reads the objects in Cloud Storage that a load names."""
 
 import fnmatch
 import io
@@ -18,23 +18,27 @@ _URI = re.compile(r"gs://([^/*]+)/([^*]+\*?[^*]*|\*[^*]*)")
 
 
 class Files:
-    """Reads the storage emulator at this address."""
+    """The objects of the storage emulator at the URL `endpoint`."""
 
     def __init__(self, project: str, endpoint: str) -> None:
         options = {"api_endpoint": endpoint}
         self._client = Client(project, credentials=AnonymousCredentials(), client_options=options)
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         self._client.close()
 
     def matching(self, uris: list[str]) -> list[str]:
-        """Each URI, or what its `*` matches. Raises BigQueryError where there is nothing."""
+        """The URIs, with each `*` expanded. Raises BigQueryError if one is invalid or its `*` matches nothing."""
         return [name for uri in uris for name in self._matching(uri)]
 
     @contextmanager
     def opened(self, uri: str) -> Iterator[TextIO]:
-        """A local copy, with its line ends as they are, gone afterwards. Raises BigQueryError where there is no such object."""
+        """
+        A temporary local copy of an object, as UTF-8 text with its line ends unchanged.
+
+        Raises BigQueryError if there is no such object.
+        """
         bucket, name = _split(uri)
         with tempfile.TemporaryFile() as copy:
             try:

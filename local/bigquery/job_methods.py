@@ -11,7 +11,7 @@ from local.rest import Request
 
 _PAGE = 50
 _DEFAULT_WAIT_MS = "10000"
-# The service takes longer than that to answer a call: who asks once more finds a small job done, as there.
+# The service takes longer than this to answer, so a second call finds a small job done. With this wait it does here too.
 _SHORT_WAIT_SECONDS = 0.1
 _QUERY_CONFIGURATION = frozenset({"defaultDataset", "maximumBytesBilled", "query", "useLegacySql", "useQueryCache"})
 _JOB_CONFIGURATION = frozenset({"dryRun", "jobTimeoutMs", "labels"})
@@ -38,7 +38,7 @@ class JobMethods:
         self._jobs = jobs
 
     def insert(self, request: Request) -> dict[str, Any]:
-        """At once, whatever becomes of the job."""
+        """Start a job, and answer at once. Raises BigQueryError for a job that is refused."""
         self._check_project(request)
         reference = request.body.get("jobReference", {})
         job = self._jobs.insert(request.body.get("configuration", {}), reference, "jobs.insert")
@@ -48,14 +48,14 @@ class JobMethods:
         return resource
 
     def get(self, request: Request) -> dict[str, Any]:
-        """The job as it stands, after a moment."""
+        """The job as it is now, or as soon as it is done within `_SHORT_WAIT_SECONDS`."""
         self._check_project(request)
         job = self._jobs.get(request.path["jobId"], request.query.get("location"))
         job.done.wait(_SHORT_WAIT_SECONDS)
         return job.resource()
 
     def listed(self, request: Request) -> dict[str, Any]:
-        """The newest first."""
+        """A page of the jobs, newest first."""
         self._check_project(request)
         honoured = frozenset({"allUsers", "alt", "maxResults", "pageToken", "prettyPrint", "projection", "stateFilter"})
         refuse_others(dict(request.query), honoured, "query")
@@ -65,7 +65,7 @@ class JobMethods:
         return {"kind": "bigquery#jobList", "jobs": [_item(job) for job in page]} | token
 
     def query(self, request: Request) -> dict[str, Any]:
-        """A job's first page, or none yet where the job takes longer than the call may."""
+        """Start a query job, and answer with its first page. Without rows if the job takes longer than `timeoutMs`."""
         self._check_project(request)
         body = request.body
         refuse_others(body, _QUERY_REQUEST, "query")
@@ -80,7 +80,7 @@ class JobMethods:
         return {"kind": "bigquery#queryResponse"} | self._results(job, options | limits)
 
     def results(self, request: Request) -> dict[str, Any]:
-        """A page, once the job is done. Raises BigQueryError where the job did."""
+        """A page of a query's rows, without rows if the job takes longer than `timeoutMs`. Raises the job's error."""
         self._check_project(request)
         job = self._jobs.get(request.path["jobId"], request.query.get("location"))
         if job.kind != "query":

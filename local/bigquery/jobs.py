@@ -1,4 +1,4 @@
-"""Jobs: started at once, run in a thread, looked up by id and location, each told of once when it is done."""
+"""Jobs: each runs in a thread, is found by its id and location, and is reported once when it is done."""
 
 import copy
 import hashlib
@@ -20,13 +20,13 @@ _HONOURED = frozenset({"copy", "dryRun", "jobTimeoutMs", "jobType", "labels", "l
 _NUMBERS = frozenset({"maxBadRecords", "skipLeadingRows"})
 _ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 _AT_ONCE = 16
-# Looked up without a location: https://cloud.google.com/bigquery/docs/locations#specify_locations
+# Where a job is looked for without a location: https://cloud.google.com/bigquery/docs/locations#specify_locations
 _MULTI_REGIONS = ("US", "EU")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job did: statistics of its kind, whether it created its destination table, how many rows it wrote."""
+    """The result of a job. `statistics` are those of its kind. `rows` is how many rows it wrote."""
 
     statistics: dict[str, Any]
     created_table: bool = False
@@ -35,9 +35,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class JobDone:
-    """A finished job, failed or not, and what the audit log says of it beside.
+    """A finished job, failed or not, with what else the audit log says about it.
 
-    `job` is the resource that jobs.get answers; `method` is the one that started it, jobs.insert or jobs.query.
+    `job` is the resource that jobs.get answers. `method` is the method that started it: jobs.insert or jobs.query.
     """
 
     job: dict[str, Any]
@@ -48,7 +48,7 @@ class JobDone:
 
 @dataclass
 class Job:
-    """One job. Only the thread that runs it changes it, and `done` is set when nothing changes any more."""
+    """One job. Only the thread that runs it changes it. `done` is set when it will not change any more."""
 
     project: str
     location: str
@@ -71,16 +71,16 @@ class Job:
         return next(kind for kind in _KINDS if kind in self.configuration)
 
     def reference(self) -> dict[str, str]:
-        """As a JobReference."""
+        """The job's JobReference, as the API shows it."""
         return {"projectId": self.project, "jobId": self.id, "location": self.location}
 
     def raise_error(self) -> None:
-        """Raise the BigQueryError that the job ended with, if it did."""
+        """Raise the BigQueryError that the job ended with. Does nothing if it has none."""
         if self.errors:
             raise error_of(self.errors[0])
 
     def resource(self) -> dict[str, Any]:
-        """As a Job."""
+        """The job's resource, as the API shows it."""
         times = {"creationTime": self.created, "startTime": self.started, "endTime": self.ended}
         state = self.state
         outcome = self.outcome.statistics if state == "DONE" else {}
@@ -101,17 +101,21 @@ class Kind(Protocol):
     """One kind of job."""
 
     def location(self, configuration: dict[str, Any], given: str | None, /) -> str:
-        """Where it runs. Raises BigQueryError for what is refused before there is a job."""
+        """Where a job runs. `given`: the location that was asked for. Raises BigQueryError if the job is refused."""
 
     def run(self, job: Job) -> Outcome:
-        """Do it, whole or not at all. Raises BigQueryError, and nothing has changed."""
+        """Do the job completely. If it raises BigQueryError, nothing has changed."""
 
     def dry_run(self, job: Job) -> dict[str, Any]:
-        """Statistics of a job that does nothing."""
+        """The statistics of a dry run. Raises BigQueryError if the kind has none."""
 
 
 class Jobs:
-    """Every job since the start. A job stays RUNNING for at least so many seconds."""
+    """
+    Every job since the start.
+
+    A job stays RUNNING for at least `seconds`. `on_job` is called in the job's thread when it is done.
+    """
 
     def __init__(
         self, project: str, kinds: Mapping[str, Kind], on_job: Callable[[JobDone], None] | None, seconds: float
@@ -128,7 +132,11 @@ class Jobs:
         self.next_failures: list[BigQueryError] = []
 
     def stop(self) -> None:
-        """Run no more; what runs ends first. Raises what a thread did not expect: a bug of the stand-in."""
+        """
+        Start no more jobs, and return when those that run have ended.
+
+        Raises an exception that ended a job's thread. It is a bug of the stand-in.
+        """
         with self._lock:
             self._stopping.set()
         self._threads.shutdown(cancel_futures=True)
@@ -138,7 +146,7 @@ class Jobs:
                 future.result()
 
     def insert(self, configuration: dict[str, Any], reference: dict[str, str], method: str) -> Job:
-        """Start a job. Raises BigQueryError for what is refused at once, such as an id that another job has."""
+        """Start a job. Raises BigQueryError if it is refused, for example because another job has its id."""
         configuration = _checked(configuration)
         kind = self._kinds[next(kind for kind in _KINDS if kind in configuration)]
         location = _same(kind.location(configuration, reference.get("location")), reference.get("location"))
@@ -154,7 +162,7 @@ class Jobs:
         return job
 
     def get(self, job_id: str, location: str | None) -> Job:
-        """By its id, and its location unless that is US or EU. Raises BigQueryError where there is none."""
+        """A job. The location may be None for a job in US or EU. Raises BigQueryError if there is no such job."""
         for where in [location.upper()] if location else _MULTI_REGIONS:
             for job in self.all():
                 if (job.id, job.location.upper()) == (job_id, where):
@@ -163,7 +171,7 @@ class Jobs:
         raise BigQueryError("notFound", f"Not found: Job {self._project}:{where}{job_id}")
 
     def all(self) -> list[Job]:
-        """The newest first."""
+        """All jobs, newest first."""
         with self._lock:
             return list(reversed(self._jobs.values()))
 
@@ -205,13 +213,13 @@ def _checked(configuration: dict[str, Any]) -> dict[str, Any]:
     if len(kinds) != 1:
         raise BigQueryError("invalid", "A job has exactly one of load, copy and query")
     checked: dict[str, Any] = _without_nulls(configuration) | {"jobType": kinds[0].upper()}
-    # google-cloud-bigquery sends them as strings; the service answers with numbers.
+    # google-cloud-bigquery sends them as strings, and the service answers with numbers.
     checked[kinds[0]] |= {name: int(checked[kinds[0]][name]) for name in _NUMBERS & checked[kinds[0]].keys()}
     return checked
 
 
 def _without_nulls(value: Any) -> Any:
-    """A copy: in a request null is as good as absent."""
+    """A copy without nulls. In a request, null means the same as absent."""
     if isinstance(value, dict):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value

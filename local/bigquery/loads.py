@@ -1,7 +1,7 @@
-"""Load jobs: files read into rows of their own, which then become, join or replace a table's in one step.
+"""Load jobs: all files are read into new rows first. Then the rows are written to the table in one step.
 
-The destination's description, labels and expiration outlive WRITE_TRUNCATE; what its columns were described as does
-not (measured by users: https://github.com/dlt-hub/dlt/pull/4130).
+WRITE_TRUNCATE keeps the destination's description, labels and expiration. It does not keep the descriptions of its
+columns (measured by users: https://github.com/dlt-hub/dlt/pull/4130).
 """
 
 import io
@@ -36,7 +36,7 @@ _HONOURED = frozenset(
         "skipLeadingRows",
         "sourceFormat",
         "sourceUris",
-        "useAvroLogicalTypes",  # which says nothing of other formats, and Beam sends it with all
+        "useAvroLogicalTypes",  # Beam sends it with every format, and it is for Avro only
         "writeDisposition",
     }
 )
@@ -51,7 +51,7 @@ class Loads:
         self._files = files
 
     def location(self, configuration: dict[str, Any], _given: str | None) -> str:
-        """Of the destination's dataset. Raises BigQueryError for options that nothing here reads."""
+        """The location of the destination's dataset. Raises BigQueryError for an option that is not honoured."""
         load = configuration["load"]
         refuse_others(load, _HONOURED, "load")
         refuse_others(load.get("destinationTableProperties", {}), _PROPERTIES, "load.destinationTableProperties")
@@ -63,11 +63,11 @@ class Loads:
         return self._catalog.dataset(ref.project, ref.dataset).location
 
     def dry_run(self, job: Job) -> dict[str, Any]:
-        """Loads have none."""
+        """Refused, by BigQueryError: loads have no dry run."""
         raise unhonoured(f"a dry run of {job.kind}")
 
     def run(self, job: Job) -> Outcome:
-        """Read every file, and only then touch the table."""
+        """Read every file, then write the table. If a file cannot be read, the table does not change."""
         load = job.configuration["load"]
         ref = TableRef.of(load["destinationTable"])
         existing = self._catalog.find(ref)
@@ -84,7 +84,7 @@ class Loads:
         return Outcome({"load": _statistics(uris, size, rows, table)}, existing is None, rows)
 
     def _read(self, uri: str, form: Format, fields: list[Field], loader: Loader) -> int:
-        """Load one file; answers its bytes."""
+        """Load one file. Gives its size in bytes."""
         with self._files.opened(uri) as text:
             size = text.seek(0, io.SEEK_END)
             FileReader(uri, text, form, fields).into(loader)
@@ -92,7 +92,7 @@ class Loads:
 
 
 def _fields(load: dict[str, Any], existing: Table | None, ref: TableRef) -> list[Field]:
-    """The columns that files are read as."""
+    """The columns that the files are read as: the load's schema, or else the table's."""
     if not load.get("schema"):
         if existing is None:
             raise BigQueryError("invalid", f"No schema specified on job or table {ref}, and this stand-in detects none")

@@ -1,9 +1,9 @@
-"""Newline-delimited JSON as BigQuery loads read it.
+"""Reads newline-delimited JSON as BigQuery's loads do.
 
-https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json
+Source: https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json
 
-Stricter than the service: keys match columns in their case; integers beyond 2^53 and fractions for NUMERIC must be
-strings, because the service promises nothing for the bare numbers; a STRING must be a string.
+Stricter than the service: keys must match columns in upper and lower case too. A STRING must be a string. Integers
+beyond 2^53, and fractions for NUMERIC, must be strings, because the service promises nothing for them as numbers.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _SAFE = range(-(2**53) + 1, 2**53)
 
 @dataclass(frozen=True)
 class Ndjson:
-    """How the text of a file becomes rows of the schema's columns."""
+    """How the text of a file is read as rows of the schema's columns."""
 
     fields: list[Field]
     ignores_extra: bool
@@ -45,16 +45,20 @@ class Ndjson:
 
     @classmethod
     def of(cls, load: dict[str, Any], fields: list[Field]) -> "Ndjson":
-        """By a load's configuration; raises BigQueryError for options that are CSV's."""
+        """Read the options of a load. Raises BigQueryError for options that are for CSV only."""
         refuse_others({key: load[key] for key in load.keys() & _CSV_ONLY}, frozenset(), "load")
         return cls(fields, bool(load.get("ignoreUnknownValues")))
 
     def records(self, lines: Iterator[str]) -> Iterator[str]:
-        """A line each."""
+        """The records. Each line is one."""
         return lines
 
     def row(self, record: str) -> Row:
-        """The text of each column's value, as a CSV file would have it, or NULL. Raises RecordError."""
+        """
+        The values of a record as text, as a CSV file would have them. None for NULL.
+
+        Raises RecordError if it cannot be read.
+        """
         try:
             members = documents.parse(record)
         except ValueError as error:
@@ -77,7 +81,7 @@ def _text(value: Any, kind: str, name: str) -> str | None:
         if kind == "JSON":
             return documents.canonical(value)
         if isinstance(value, str):
-            value.encode()  # half a surrogate pair is no Unicode
+            value.encode()  # raises UnicodeEncodeError for half a surrogate pair
             return value
     except ValueError as error:
         raise RecordError(f"Field: {name}; {error}") from error

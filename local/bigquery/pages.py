@@ -1,4 +1,4 @@
-"""Pages of lists and of rows, and the opaque strings that go with them."""
+"""Pages of lists and of rows, with their page tokens, and etags."""
 
 import base64
 import hashlib
@@ -14,21 +14,21 @@ T = TypeVar("T")
 
 
 def etag(*of: object) -> str:
-    """A string that differs where what it is made of does."""
+    """An etag of the given values. It differs if a value differs."""
     return base64.b64encode(hashlib.md5(repr(of).encode()).digest()).decode()
 
 
 def numbered_page(items: Sequence[T], query: Mapping[str, str], most: int) -> tuple[Sequence[T], dict[str, str]]:
-    """The page that a call asks for, and the token of the next one, if there is one."""
+    """The page that a call asks for, and a `nextPageToken` if there are more. `most`: the most items of a page."""
     start = int(_decoded(query["pageToken"])) if query.get("pageToken") else 0
     end = start + min(most, int(query.get("maxResults") or most))
     return items[start:end], {"nextPageToken": _encoded(str(end))} if end < len(items) else {}
 
 
 def rows_page(catalog: Catalog, table: Table, query: Mapping[str, str]) -> dict[str, Any]:
-    """The rows that a call asks for, with the total and the token of the next page.
+    """The rows that a call asks for, with the total number and the token of the next page.
 
-    Raises BigQueryError where the token is of rows that have since been replaced.
+    Raises BigQueryError for an option that is not honoured, and for a token of rows that have been replaced.
     """
     if "selectedFields" in query:
         raise unhonoured("selectedFields")
@@ -42,7 +42,7 @@ def rows_page(catalog: Catalog, table: Table, query: Mapping[str, str]) -> dict[
     most = min(_MOST_ROWS, int(query.get("maxResults", _MOST_ROWS)))
     values = catalog.rows.page(table.rows, table.fields, start, most)
     page: dict[str, Any] = {"totalRows": str(table.size.rows)}
-    if values:  # an empty list is left out: google-cloud-bigquery takes it for a page that ends the rows
+    if values:  # no empty list, which google-cloud-bigquery would take for the end of the rows
         page["rows"] = [{"f": [{"v": value} for value in row]} for row in values]
     if most and start + most < table.size.rows:
         page["pageToken"] = _encoded(f"{table.rows}+{start + most}")
@@ -50,7 +50,7 @@ def rows_page(catalog: Catalog, table: Table, query: Mapping[str, str]) -> dict[
 
 
 def _check_timestamps(table: Table, query: Mapping[str, str]) -> None:
-    """Their other forms lose microseconds, or are picoseconds."""
+    """Refuse timestamps in other forms than whole microseconds. The others lose microseconds or are picoseconds."""
     whole = query.get("formatOptions.useInt64Timestamp", "").lower() == "true" or query.get("maxResults") == "0"
     if any(field["type"] == "TIMESTAMP" for field in table.fields) and not whole:
         raise unhonoured("timestamps but for formatOptions.useInt64Timestamp")

@@ -1,4 +1,4 @@
-"""Queries: what a SELECT answers, kept as a hidden table until the stand-in stops."""
+"""Query jobs. The result of a SELECT is kept in a hidden table until the stand-in stops."""
 
 import uuid
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ _DEFAULT_LOCATION = "US"
 
 @dataclass(frozen=True)
 class Answer:
-    """A query's columns, and how DuckDB computes its rows."""
+    """The columns of a query's result, and the DuckDB query that computes its rows."""
 
     fields: list[Field]
     translation: Translation
 
 
 class Queries:
-    """Runs query jobs, and says what a view's query answers."""
+    """Runs query jobs, and finds the columns of views."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -45,7 +45,7 @@ class Queries:
         self._translator = Translator(catalog.table, catalog.project, guarded)
 
     def answer(self, query: str, default_dataset: str | None = None) -> Answer:
-        """Raises BigQueryError as a query would, without running it."""
+        """What a query would answer. It is not run. Raises BigQueryError if it is invalid."""
         with self._catalog.lock:
             translation = self._translator.translate(query, default_dataset)
             try:
@@ -55,7 +55,7 @@ class Queries:
             return Answer(_fields(relation.columns, [str(kind) for kind in relation.types]), translation)
 
     def location(self, configuration: dict[str, Any], given: str | None) -> str:
-        """Where a query runs: where its tables are. Raises BigQueryError for options that nothing here reads."""
+        """A query runs in the location of its tables. Raises BigQueryError for an option that is not honoured."""
         query = configuration["query"]
         refuse_others(query, _HONOURED, "query")
         if query.get("useLegacySql", True):
@@ -63,12 +63,12 @@ class Queries:
         try:
             answer = self.answer(query["query"], _default_dataset(query))
         except BigQueryError:
-            return given or _DEFAULT_LOCATION  # the job will say what is wrong
+            return given or _DEFAULT_LOCATION  # the job will fail with this error
         where = {self._catalog.dataset(t.ref.project, t.ref.dataset).location for t in answer.translation.tables}
         return where.pop() if where else given or _DEFAULT_LOCATION
 
     def run(self, job: Job) -> Outcome:
-        """Keeps the rows in a hidden table, which becomes the job's destination."""
+        """Run a query. Its rows go to a new hidden table, which becomes the job's destination."""
         query = job.configuration["query"]
         with self._catalog.lock:
             answer = self.answer(query["query"], _default_dataset(query))
@@ -79,7 +79,7 @@ class Queries:
         return Outcome({"query": statistics(answer)}, rows=table.size.rows)
 
     def dry_run(self, job: Job) -> dict[str, Any]:
-        """A job's statistics with the schema that its answer would have."""
+        """The statistics of a query, with the schema of its result."""
         query = job.configuration["query"]
         answer = self.answer(query["query"], _default_dataset(query))
         return {"query": statistics(answer) | {"schema": {"fields": answer.fields}}}
@@ -105,7 +105,7 @@ class Queries:
 
 
 def statistics(answer: Answer) -> dict[str, Any]:
-    """Of a query; nothing is ever cached or billed here."""
+    """The statistics of a query job. No result comes from a cache, and nothing is billed."""
     tables = [table for table in answer.translation.tables if table.query is None]
     read = str(sum({table.ref: table.size.logical_bytes for table in tables}.values()))
     return {

@@ -1,4 +1,4 @@
-"""One file on its way into rows; where it cannot be read, the first bad row in BigQuery's words."""
+"""Reads one file into rows. If it cannot be read, the error describes the first bad row in BigQuery's words."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -11,14 +11,14 @@ from local.bigquery.rows import CellError, Loader
 from local.bigquery.schemas import Field
 
 _BATCH = 20_000
-_LARGEST = 100 * 1024 * 1024  # of a cell or row: https://cloud.google.com/bigquery/quotas#load_jobs
+_LARGEST = 100 * 1024 * 1024  # bytes of a cell or a row: https://cloud.google.com/bigquery/quotas#load_jobs
 _WORDS = {"BOOLEAN": "BOOL", "FLOAT": "DOUBLE", "INTEGER": "INT64"}
 
 Format = Csv | Ndjson
 
 
 class FileError(BigQueryError):
-    """A file that cannot be loaded; `more` are the errors beside the first."""
+    """A file that cannot be loaded. `more` holds the job's further errors, as ErrorProtos."""
 
     def __init__(self, uri: str, message: str, more: str) -> None:
         super().__init__("invalid", f"Error while reading data, error message: {message} File: {uri}", uri)
@@ -35,7 +35,7 @@ class FileReader:
         self._fields = fields
 
     def into(self, loader: Loader) -> None:
-        """Raises FileError; batches before the bad row are then in the loader."""
+        """Add all rows to the loader. If it raises FileError, the loader has the batches before the bad row's."""
         records = (record for record, is_row in self._records() if is_row)
         done = 0
         while batch := self._rows(records, done):
@@ -49,7 +49,7 @@ class FileReader:
         rows: list[list[str | None]] = []
         try:
             for record in islice(records, _BATCH):
-                rows.append(self._form.row(record))  # noqa: PERF401 - rows before a bad one count
+                rows.append(self._form.row(record))  # noqa: PERF401 - if a record is bad, the rows before it are counted
         except RecordError as error:
             position = self._position(done + len(rows))
             wording = f"Error detected while parsing row starting at position: {position}. Error: {error}"
@@ -59,7 +59,7 @@ class FileReader:
         return rows
 
     def _records(self) -> Iterator[tuple[str, bool]]:
-        """From the start: records, and whether each is a row."""
+        """All records from the start of the file, each with whether it is a row."""
         self._text.seek(0)
         for number, record in enumerate(self._form.records(iter(self._text))):
             if len(record) > _LARGEST:
@@ -67,7 +67,7 @@ class FileReader:
             yield record, number >= self._form.skipped and record.strip("\r\n") != ""
 
     def _position(self, row: int) -> int:
-        """The byte at which a row starts."""
+        """The offset in bytes at which a row starts."""
         position = 0
         try:
             for record, is_row in self._records():
@@ -76,7 +76,7 @@ class FileReader:
                 row -= is_row
                 position += len(record.encode())
         except RecordError:
-            pass  # the record that has no end starts here
+            pass  # the record without an end starts at this position
         return position
 
     def _wording(self, bad: CellError) -> str:

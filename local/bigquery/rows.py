@@ -1,4 +1,4 @@
-"""Rows of tables, in DuckDB: each version of a table has rows of its own, under a name that nobody sees."""
+"""The rows of tables, in DuckDB. Each set of rows is a DuckDB table with an internal name."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +14,11 @@ T = TypeVar("T")
 Column = Sequence[str | None]
 
 _WIDEST = 200
-"""The columns that one statement computes: DuckDB plans twice as many in far more than twice the time."""
+"""The most columns of one statement. DuckDB's planning time grows much faster than the number of columns."""
 
 
 class Size(NamedTuple):
-    """What tables.get tells of rows."""
+    """The size of rows, as tables.get shows it."""
 
     rows: int
     logical_bytes: int
@@ -28,7 +28,7 @@ NO_ROWS = Size(0, 0)
 
 
 class CellError(Exception):
-    """The first value, counted in rows of the batch, that its column's type cannot hold."""
+    """The first value that its column's type cannot hold. `row` counts from the start of the batch."""
 
     def __init__(self, row: int, position: int, value: str | None) -> None:
         super().__init__(value)
@@ -38,7 +38,11 @@ class CellError(Exception):
 
 
 class Rows:
-    """A DuckDB of its own, in so much memory (such as "1GB"; most of the machine's if None), that reads no files and fetches nothing."""
+    """
+    A DuckDB database of its own, which cannot read files or use the network.
+
+    `memory` is its limit, such as "1GB". If it is None, the database may use most of the machine's memory.
+    """
 
     def __init__(self, memory: str | None = None) -> None:
         settings: dict[str, Any] = {"enable_external_access": False, "python_enable_replacements": False}
@@ -52,27 +56,31 @@ class Rows:
         return self._database.cursor()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close the database, and forget all rows."""
         self._database.close()
 
     def create(self, fields: list[Field]) -> str:
-        """No rows yet; answers the name."""
+        """Create an empty set of rows. Gives its name."""
         name = f"rows{next(self._numbers)}"
         columns = ", ".join(f"{quoted(field['name'])} {TYPES[field['type']].column}" for field in fields)
         self.cursor().execute(f"CREATE TABLE {name} ({columns})")
         return name
 
     def drop(self, name: str) -> None:
-        """Free the memory of rows that no table has any more."""
+        """Drop rows, and free their memory."""
         self.cursor().execute(f"DROP TABLE {name}")
 
     def append(self, name: str, others: Iterable[str]) -> None:
-        """Add the rows of others, column by column in order, all or none."""
+        """Add the rows of `others`, all or none. Columns are matched by their order."""
         union = " UNION ALL ".join(f"SELECT * FROM {other}" for other in others)
         self.cursor().execute(f"INSERT INTO {name} {union}")
 
     def size(self, name: str, fields: list[Field]) -> Size:
-        """By https://cloud.google.com/bigquery/pricing#data; JSON's size is not published and taken as its text's."""
+        """
+        How many rows there are, and their logical bytes by https://cloud.google.com/bigquery/pricing#data.
+
+        The size of JSON is not published. It is taken as the size of its text.
+        """
         rows, logical_bytes = 0, 0
         for part in _parts(fields):
             sizes = ", ".join(_of(TYPES[field["type"]].size, field["name"]) for field in part)  # a long sum is too deep
@@ -81,7 +89,7 @@ class Rows:
         return Size(int(rows), logical_bytes)
 
     def page(self, name: str, fields: list[Field], start: int, most: int) -> list[tuple[str | None, ...]]:
-        """Values as the REST API prints them, timestamps as microseconds, in the order in which they were added."""
+        """Rows in the order of their addition, with values as the REST API prints them. Timestamps are microseconds."""
         parts = []
         for part in _parts(fields):
             texts = ", ".join(_of(TYPES[field["type"]].text, field["name"]) for field in part)
@@ -91,7 +99,7 @@ class Rows:
 
 
 class Loader:
-    """Adds text to rows that only one thread knows, as the columns' types read it."""
+    """Parses text by the columns' types, and adds it to a new set of rows. For one thread only."""
 
     def __init__(self, rows: Rows, fields: list[Field], *, empty_is_null: bool) -> None:
         self.name = rows.create(fields)
@@ -101,7 +109,7 @@ class Loader:
         self._required = [field["mode"] == "REQUIRED" for field in fields]
 
     def add(self, columns: Iterable[Column]) -> None:
-        """Raises CellError, and then nothing of the batch is added."""
+        """Add a batch, given column by column. If it raises CellError, nothing of the batch is added."""
         texts = [
             [value or None for value in column] if empty_is_null else column
             for column, empty_is_null in zip(columns, self._empty_is_null, strict=True)
@@ -114,7 +122,7 @@ class Loader:
         self._cursor.from_arrow(read).insert_into(self.name)
 
     def _read(self, texts: list[Column]) -> Any:
-        """The batch in the columns' types, NULL for what they cannot hold."""
+        """The batch in the columns' types. A value that its type cannot hold is NULL."""
         read = [
             self._cursor.from_arrow(self._prepared(texts, part)).project(self._parses(part)).to_arrow_table()
             for part in _parts(range(len(texts)))
@@ -144,7 +152,7 @@ class Loader:
 
 
 def quoted(name: str) -> str:
-    """The name as an identifier of SQL."""
+    """The name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -156,7 +164,7 @@ def _of(template: str, column: str) -> str:
 
 
 def _parts(columns: Sequence[T]) -> Iterator[Sequence[T]]:
-    """All columns, as many at a time as one statement takes on."""
+    """The columns in parts of at most `_WIDEST`."""
     for start in range(0, len(columns), _WIDEST):
         yield columns[start : start + _WIDEST]
 

@@ -1,6 +1,6 @@
-"""Schemas of tables, checked and written as BigQuery writes them.
+"""Schemas of tables: checks them, and spells them as BigQuery does.
 
-Stricter than the service: a column's name holds letters, marks, digits and "_" only; RECORD, REPEATED, parameterized
+Stricter than the service: a column's name has only letters, marks, digits and "_". RECORD, REPEATED, parameterized
 types, policies and defaults are refused.
 """
 
@@ -29,7 +29,7 @@ _RESERVED = (
 
 
 def checked(schema: dict[str, Any]) -> list[Field]:
-    """The fields in BigQuery's spelling. Raises BigQueryError for what the service or this stand-in refuses."""
+    """The fields of a schema in BigQuery's spelling. Raises BigQueryError if the service or this stand-in refuses it."""
     refuse_others(schema, frozenset({"fields"}), "schema")
     fields = [_field(field) for field in schema.get("fields", [])]
     if not fields:
@@ -47,7 +47,7 @@ def checked(schema: dict[str, Any]) -> list[Field]:
 
 
 def same_shape(one: list[Field], other: list[Field]) -> bool:
-    """Whether rows of the one fit the other: descriptions aside, nothing differs."""
+    """Whether two schemas have the same columns. Their descriptions may differ."""
     return [_shape(field) for field in one] == [_shape(field) for field in other]
 
 

@@ -21,15 +21,15 @@ from local.server import Server
 
 
 class BigQuery:
-    """One project's datasets, tables and jobs, served on loopback from construction until it is stopped.
+    """One project's datasets, tables and jobs, served on loopback from construction until `stop`.
 
-    `storage` is the URL of the storage emulator that loads read. `on_job` hears of every finished job once, after its
-    effect can be seen, in the job's thread. A job stays RUNNING for at least `job_seconds`. With `rate_limits` a table
-    takes no more than 5 updates of its metadata in 10 s. All rows are kept in `memory`, such as "1GB"; most of the machine's
-    unless told.
+    `storage` is the URL of the storage emulator that loads read from. `on_job` is called once for each finished job, in
+    the job's thread, after the job's effect is visible. A job stays RUNNING for at least `job_seconds`. With
+    `rate_limits`, a table takes at most 5 updates of its metadata in 10 s. `memory` limits the memory for rows, such as
+    "1GB". By default they may use most of the machine's memory.
 
-    `calls` lists the method ids and path parameters of all calls; `faults` the answers that do not fit the discovery
-    document, each a bug of the stand-in.
+    `calls` has the method id and path parameters of each call. `faults` are the answers that did not fit the discovery
+    document. Each is a bug of the stand-in.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class BigQuery:
 
     @property
     def url(self) -> str:
-        """Without a trailing slash."""
+        """The URL of the server, without a trailing slash."""
         return self._api.url
 
     @property
     def server(self) -> Server:
-        """What it answers calls with."""
+        """The HTTP server that answers the calls."""
         return self._api.server
 
     @property
@@ -78,21 +78,21 @@ class BigQuery:
         self.stop()
 
     def stop(self) -> None:
-        """End the jobs that run, then forget everything. Stopping twice is harmless."""
+        """Let the jobs that run end, then forget everything. A second call is harmless."""
         try:
-            self._jobs.stop()  # first, for whoever hears of a job may still ask about it
+            self._jobs.stop()  # first, because `on_job` may still call the API
         finally:
             self._api.stop()
             self._files.close()
             self._catalog.rows.close()
 
     def fail_next(self, method: str, status: int, reason: str, times: int = 1) -> None:
-        """Answer the next calls of a method, such as "bigquery.jobs.insert", with an error, and do nothing."""
+        """Answer the next calls of a method, such as "bigquery.jobs.insert", with an error. They have no effect."""
         errors = [ApiError(status, reason, f"{reason}, as the test asked for") for _ in range(times)]
         self._failures.setdefault(method, deque()).extend(errors)
 
     def fail_next_job(self, reason: str = "backendError") -> None:
-        """Let the next job that starts end with an error, without effect; the reason is one of BigQuery's."""
+        """Make the next job that starts fail, without effect. The reason is one of BigQuery's."""
         self._jobs.next_failures.append(BigQueryError(reason, f"{reason}, as the test asked for"))
 
     def _answering(self, handler: Handler) -> Handler:
@@ -109,8 +109,9 @@ class BigQuery:
 
 
 class _Api(Api):
-    """google-cloud-bigquery sends `projection` with jobs.get: the document has no such parameter, the service takes it.
+    """Accepts the parameter `projection` in jobs.get.
 
+    google-cloud-bigquery sends it, and the service accepts it, but the discovery document does not have it:
     https://github.com/googleapis/python-bigquery/blob/main/google/cloud/bigquery/client.py
     """
 

@@ -1,7 +1,7 @@
-"""GoogleSQL to DuckDB's: SELECT alone, every table looked up by its exact name, views replaced by their queries.
+"""Translates a SELECT in GoogleSQL to DuckDB's SQL. Views are replaced by their queries. Table names must be exact.
 
-Where it differs from BigQuery: columns cannot be qualified by a dataset; averages and quotients of NUMERIC are FLOAT;
-what DuckDB would compute wrongly is refused (see `_check_guarded`); so are wildcard tables and INFORMATION_SCHEMA.
+Differences from BigQuery: columns cannot be qualified by a dataset. Averages and quotients of NUMERIC are FLOAT.
+Wildcard tables and INFORMATION_SCHEMA are refused. So is what DuckDB would compute wrongly (see `_check_guarded`).
 """
 
 from collections.abc import Callable, Set
@@ -23,7 +23,7 @@ LookUp = Callable[[TableRef], Table]
 
 @dataclass
 class Translation:
-    """DuckDB's SQL, and the tables and views that it reads."""
+    """A query in DuckDB's SQL, and the tables and views that it reads."""
 
     sql: str = ""
     tables: list[Table] = field(default_factory=list)
@@ -31,14 +31,18 @@ class Translation:
 
 @dataclass(frozen=True)
 class Translator:
-    """Translates queries of one project. `guarded` names the types that only pass through queries untouched."""
+    """
+    Translates the queries of one project.
+
+    `look_up` finds a table. `guarded` names the types with which a query must not compute.
+    """
 
     look_up: LookUp
     project: str
     guarded: Set[str]
 
     def translate(self, query: str, default_dataset: str | None = None) -> Translation:
-        """Raises BigQueryError for what is no SELECT, or reads tables that are not there."""
+        """Translate a query. Raises BigQueryError if it is not one SELECT, or if a table does not exist."""
         translation = Translation()
         tree = self._expanded(query, default_dataset, translation, 0)
         names = {
@@ -97,21 +101,25 @@ def _parsed(query: str) -> exp.Query:
 
 
 def _name_columns(tree: exp.Query) -> None:
-    """Columns without a name are f0_, f1_ and so on, as in BigQuery."""
+    """Name the columns without a name f0_, f1_ and so on, as BigQuery does."""
     nameless = [column for column in tree.selects if not column.output_name and not column.is_star]
     for position, column in enumerate(nameless):
         column.replace(exp.alias_(column.copy(), f"f{position}_"))
 
 
 def _check_guarded(tree: exp.Query, names: Set[str]) -> None:
-    """Judged by names alone, so a column of another table that shares the name is guarded too."""
+    """
+    Refuse to compute with columns of guarded types.
+
+    Columns are compared by name only. So a column of another table with the same name is refused too.
+    """
     for column in tree.find_all(exp.Column):
         if column.name.lower() in names and not isinstance(column.parent, _HARMLESS):
             raise unhonoured(f"computing with {column.sql('bigquery')}")
 
 
 def _float_literal(node: exp.Expression) -> exp.Expression:
-    """1.5 is FLOAT64 in GoogleSQL and a decimal in DuckDB's."""
+    """Cast literals like 1.5 to DOUBLE. They are FLOAT64 in GoogleSQL, and decimals in DuckDB's SQL."""
     if isinstance(node, exp.Literal) and not node.is_string and not node.this.isdigit():
         return exp.cast(node, "DOUBLE")
     return node

@@ -1,7 +1,7 @@
 """The REST methods of tables and views.
 
-A view's columns are its query's, found anew with each patch of the query, which forgets what they were described as.
-A view in legacy SQL is kept, and nothing here can read it: it has no columns.
+The columns of a view are its query's. A patch of the query replaces them, and their descriptions are lost. A view in
+legacy SQL is stored without columns, and cannot be queried.
 """
 
 from collections import defaultdict, deque
@@ -24,7 +24,7 @@ _PER_MS = 10_000
 
 
 class _View(NamedTuple):
-    """A ViewDefinition. No query: it is a table's."""
+    """A ViewDefinition. For a table, `query` is None."""
 
     query: str | None
     legacy: bool
@@ -40,13 +40,13 @@ class Tables:
         self._updates: dict[TableRef, deque[int]] = defaultdict(lambda: deque(maxlen=_UPDATES))
 
     def get(self, request: Request) -> dict[str, Any]:
-        """The whole of it, whatever view is asked for."""
+        """The whole table or view. The parameter `view` is ignored."""
         if "selectedFields" in request.query:
             raise unhonoured("selectedFields")
         return self._resource(self._catalog.table(_ref(request)))
 
     def insert(self, request: Request) -> dict[str, Any]:
-        """A view where the body has one, else a table of no rows."""
+        """Create a view if the body has one, else an empty table."""
         body = request.body
         refuse_others(body, _HONOURED, "table")
         ref = TableRef(
@@ -62,7 +62,7 @@ class Tables:
         return self._resource(new)
 
     def patch(self, request: Request) -> dict[str, Any]:
-        """A JSON merge patch (RFC 7396), of the version that If-Match names where it does."""
+        """Apply a JSON merge patch (RFC 7396). With If-Match, raises BigQueryError if the table has another etag."""
         patch = request.body
         refuse_others({key: value for key, value in patch.items() if value is not None}, _HONOURED, "table")
         with self._catalog.lock:
@@ -82,12 +82,12 @@ class Tables:
         return self._resource(changed)
 
     def delete(self, request: Request) -> None:
-        """With its rows."""
+        """Delete a table or view, with its rows."""
         with self._catalog.lock:
             self._catalog.remove(self._catalog.table(_ref(request)))
 
     def listed(self, request: Request) -> dict[str, Any]:
-        """By name, with neither etag, schema nor number of rows."""
+        """A page of the tables, by name. They are listed without etag, schema and number of rows."""
         self._catalog.dataset(request.path["projectId"], request.path["datasetId"])
         tables = self._catalog.tables(request.path["datasetId"])
         page, token = numbered_page(tables, request.query, _PAGE)
@@ -95,7 +95,7 @@ class Tables:
         return items | token
 
     def rows(self, request: Request) -> dict[str, Any]:
-        """A page of a table's rows; a view has none of its own."""
+        """A page of a table's rows. Raises BigQueryError for a view."""
         with self._catalog.lock:
             table = self._catalog.table(_ref(request))
             if table.query is not None:

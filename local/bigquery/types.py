@@ -1,9 +1,7 @@
-"""BigQuery's types: how each is kept in DuckDB, read from a file's text, and printed in an answer.
+"""BigQuery's types: how each is stored in DuckDB, read from a file's text, and printed in an answer.
 
-Text is read as https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#data_types says. Refused, because
-the page leaves open what they mean: blanks around a value, Unix epochs, numbers with an exponent in NUMERIC and
-BIGNUMERIC, offsets of one digit. In `parse`, `text` and `size`, `{c}` stands for a column; what `parse` cannot read is
-NULL.
+Text is read as https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#data_types says. The page does not
+define blanks around a value, Unix epochs, exponents in NUMERIC and BIGNUMERIC, and offsets of one digit: all refused.
 """
 
 from collections.abc import Callable
@@ -27,7 +25,7 @@ def _matching(pattern: str, cast: str) -> str:
     return f"CASE WHEN regexp_full_match({{c}}, '{pattern}') THEN {cast} END"
 
 
-# DuckDB reads a timestamp without an offset in the machine's time zone; BigQuery in UTC.
+# A timestamp without an offset is in UTC in BigQuery. DuckDB would read it in the machine's time zone.
 _WITH_OFFSET = f"{{c}} || CASE WHEN regexp_full_match({{c}}, '{_STAMP}') THEN 'Z' ELSE '' END"
 _RESPELLED = (("/", "-"), ("UTC", "Z"), ("Z", "+00"), (" +", "+"), (" -", "-"))
 _FRACTION = "CASE WHEN {c}::VARCHAR LIKE '%.%' THEN rpad({c}::VARCHAR, {width}, '0') ELSE {c}::VARCHAR END"
@@ -35,7 +33,12 @@ _FRACTION = "CASE WHEN {c}::VARCHAR LIKE '%.%' THEN rpad({c}::VARCHAR, {width}, 
 
 @dataclass(frozen=True)
 class Type:
-    """One type, by the name that tables.get gives it. `prepare` turns text into text before `parse` sees it."""
+    """
+    One type, by the name that tables.get gives it.
+
+    `column` is its type in DuckDB. `parse`, `text` and `size` are SQL in which `{c}` stands for a column. `parse` gives
+    NULL for text that it cannot read. `prepare` converts the text before `parse`.
+    """
 
     name: str
     column: str
@@ -64,7 +67,7 @@ _FLOAT_PARSE = (
     " WHEN regexp_full_match({c}, '(?i)nan|[+-]?inf(inity)?') THEN try_cast({c} AS DOUBLE) END"
 )
 
-# Without IN: DuckDB makes a join of each list, and the time to plan that grows with the cube of the columns.
+# Not with IN: DuckDB plans each list as a join, and the planning time grows with the cube of the number of columns.
 _BOOLEAN_PARSE = (
     "CASE WHEN regexp_full_match(lower({c}), '1|true|t|yes|y') THEN true"
     " WHEN regexp_full_match(lower({c}), '0|false|f|no|n') THEN false END"
@@ -128,7 +131,7 @@ TYPES = {
 # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#integer_types and the others' aliases
 STANDARD = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC"}
 
-# What DuckDB calls the types of a query's result.
+# BigQuery's types by DuckDB's names for the types of a query's result.
 OF_DUCKDB = {each.column: each.name for each in TYPES.values()} | {
     '"NULL"': "INTEGER",  # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#null
     "HUGEINT": "INTEGER",

@@ -1,4 +1,4 @@
-"""How a load or a copy writes its destination: dispositions, and the one step in which others see it."""
+"""Writes the destination of a load or a copy, by its dispositions, in one step."""
 
 from typing import Any
 
@@ -11,7 +11,11 @@ _WRITE = ("WRITE_APPEND", "WRITE_EMPTY", "WRITE_TRUNCATE")
 
 
 def check_writable(existing: Table | None, ref: TableRef, job: dict[str, Any], default: str) -> None:
-    """Raises BigQueryError where the dispositions forbid to write, as far as one can say before."""
+    """
+    Check a job's dispositions and its destination before the write.
+
+    `default` is the writeDisposition of a job that gives none. Raises BigQueryError if the write is not allowed.
+    """
     create, write = job.get("createDisposition", _CREATE[0]), job.get("writeDisposition", default)
     if create not in _CREATE or write not in _WRITE:
         raise unhonoured(f"{create} with {write}")
@@ -33,7 +37,11 @@ def check_writable(existing: Table | None, ref: TableRef, job: dict[str, Any], d
 def written(
     catalog: Catalog, ref: TableRef, fields: list[Field], sources: list[str], job: dict[str, Any], default: str
 ) -> tuple[Table, int]:
-    """Write the rows of the sources, whole or not at all; answers the table and how many rows were written."""
+    """
+    Write the rows of the sources, all or none. Gives the table, and how many rows were written.
+
+    Raises BigQueryError if the dispositions or the schemas do not allow it.
+    """
     with catalog.lock:
         before = catalog.find(ref)
         check_writable(before, ref, job, default)

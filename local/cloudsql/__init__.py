@@ -1,8 +1,8 @@
 """
 The Cloud SQL Admin API on one machine: CSV exports of real PostgreSQL servers, one operation at a time.
 
-Where it differs from the service: an error's code is always ERROR_RDBMS, and the words of an upload that failed are
-ours; a failed export leaves no object unless an Outcome says so; anyone may call. What is not simulated (files other
+Differences from the service: the code of an error is always ERROR_RDBMS, and the message of a failed upload is our own.
+A failed export leaves no object unless an Outcome says so. There are no permissions. What is not simulated (other files
 than CSV, compression, locations) is refused with 501.
 """
 
@@ -35,11 +35,12 @@ class _Instance:
 
 class CloudSqlAdmin:
     """
-    The API over instances, each named `project:region:instance` with the way to connect to its databases.
+    The API of some instances.
 
-    Objects go to the Cloud Storage at the URL `storage`. An export runs for `duration` seconds beyond its COPY's own
-    time where no outcome is planned for it. `calls` keeps every call that the discovery document allows. `operations` may
-    be given, to have them live by another time.
+    `instances`: for each `project:region:instance`, how to connect to its databases. `storage`: the URL of the Cloud
+    Storage that objects are written to. `duration`: the seconds that an export takes beyond its COPY, if no outcome is
+    planned for it. `operations`: given by a test that has a clock of its own. `calls` has every call that the discovery
+    document allows.
     """
 
     def __init__(
@@ -80,18 +81,18 @@ class CloudSqlAdmin:
         self.stop()
 
     def stop(self) -> None:
-        """Serve no more, and end the exports that run: they stay unfinished."""
+        """Stop the server, and interrupt the exports that run. Their operations stay unfinished."""
         self._api.stop()
         self._operations.stop(interrupt=self._terminate)
 
     @property
     def server(self) -> Server:
-        """What it answers calls with."""
+        """The HTTP server that answers the calls."""
         return self._api.server
 
     @property
     def faults(self) -> list[str]:
-        """The answers that did not fit the discovery document: bugs of the stand-in."""
+        """The answers that did not fit the discovery document. Each is a bug of the stand-in."""
         return self._api.faults
 
     @property
@@ -100,21 +101,25 @@ class CloudSqlAdmin:
         return self._operations.snapshot()
 
     def plan(self, method: str, *faults: Fault | None) -> None:
-        """Let the next calls of a method (`sql.operations.get`) go wrong, a fault each; None is one that goes well."""
+        """Make the next calls of a method, such as `sql.operations.get`, fail. One fault each. None: the call succeeds."""
         self._faults[method].extend(faults)
 
     def plan_exports(self, *outcomes: Outcome) -> None:
-        """Say how the next exports go, one outcome each, in the order in which they start."""
+        """Plan the outcomes of the next exports, one each, in the order in which they start."""
         self._outcomes.extend(outcomes)
 
     def put(self, instance: str, condition: Condition) -> None:
-        """Let `project:region:instance` be in that condition from now on. Operations that run go on."""
+        """Put `project:region:instance` into a condition from now on. Operations that run continue."""
         project, _, name = instance.rsplit(":", 2)
         self._find(project, name)
         self._conditions[project, name] = condition
 
     def backup(self, instance: str, seconds: float) -> Operation:
-        """Start somebody else's operation on `project:region:instance`. Raises ApiError where one is in the way."""
+        """
+        Start a backup of `project:region:instance` that takes `seconds`, as someone else might.
+
+        Raises ApiError if a running operation blocks it.
+        """
         project, _, name = instance.rsplit(":", 2)
         self._find(project, name)
 
@@ -125,7 +130,7 @@ class CloudSqlAdmin:
         return self._operations.start(Slot(project, name), "BACKUP", work)
 
     def refuse_as_forbidden(self) -> None:
-        """Answer 403 where an operation is in progress, as the service once did, instead of 409."""
+        """Answer 403 instead of 409 if an operation is in progress. The service did so in the past."""
         self._operations.busy_status = 403
 
     def _terminate(self) -> None:
@@ -210,7 +215,7 @@ class CloudSqlAdmin:
 
 
 def _page(found: list[Operation], size: int, token: str | None) -> dict[str, Any]:
-    """A page's token is the name of the last operation before it: newer ones that come meanwhile move nothing."""
+    """A page of a list. Its token is the name of the last operation before it, so new operations do not shift pages."""
     names = [operation["name"] for operation in found]
     if token is not None and token not in names:
         raise ApiError(400, "invalid", "Invalid request: pageToken is of no earlier page.")
@@ -224,7 +229,7 @@ def _page(found: list[Operation], size: int, token: str | None) -> dict[str, Any
 
 
 def _without_nulls(value: Any) -> Any:
-    """In a request null is as good as absent."""
+    """A copy without nulls. In a request, null means the same as absent."""
     if isinstance(value, dict):
         return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
     return value

@@ -1,4 +1,4 @@
-"""What a CSV export of Cloud SQL for PostgreSQL does: COPY a query's rows into an object that does not exist yet."""
+"""Does what a CSV export of Cloud SQL for PostgreSQL does: COPY the rows of a query to a new object."""
 
 import os
 import re
@@ -18,14 +18,14 @@ from local.cloudsql.operations import OperationFailed
 from local.rest import ApiError
 
 Connect = Callable[[str], pg8000.native.Connection]
-"""Opens a connection to the database of that name."""
+"""Opens a connection to a database, given its name."""
 
-_CHUNK = 8 * 2**20  # bytes of an upload held in memory
+_CHUNK = 8 * 2**20  # bytes of an upload that are in memory at once
 
 
 @dataclass(frozen=True)
 class Export:
-    """One export as it was asked for."""
+    """One export, as the request describes it."""
 
     database: str
     query: str
@@ -37,14 +37,14 @@ class Export:
 
     @property
     def statement(self) -> str:
-        """The COPY that Cloud SQL is taken to run."""
+        """The COPY statement. That Cloud SQL runs such a one is an assumption."""
         options = {"QUOTE": self.quote, "ESCAPE": self.escape, "DELIMITER": self.delimiter}
         written = ", ".join(f"{name} {pg8000.native.literal(value)}" for name, value in options.items())
         return f"COPY ({self.query}) TO STDOUT WITH (FORMAT csv, {written})"
 
 
 def read(context: Mapping[str, Any]) -> Export:
-    """Read an export context. Raises ApiError: 400 for what Cloud SQL refuses, 501 for what is not simulated."""
+    """Read an export context. Raises ApiError: 400 if Cloud SQL would refuse it, 501 if it is not simulated."""
     if context.get("fileType") != "CSV":
         raise _not_simulated(f"fileType {context.get('fileType')}")
     databases, options = context.get("databases", []), context.get("csvExportOptions", {})
@@ -94,29 +94,30 @@ def _not_simulated(what: str) -> ApiError:
 
 def copy(export: Export, connect: Connect, application: str, check: Callable[[], None], into: IO[bytes]) -> None:
     """
-    Write the query's rows. Raises OperationFailed with PostgreSQL's words.
+    Write the rows of the query to `into`. Raises OperationFailed with PostgreSQL's message.
 
-    The session bears the application's name, by which `terminate` finds it; then `check` may still prevent the COPY.
+    The session is named `application`, so that `terminate` finds it. `check` is called after that and before the COPY,
+    and may raise to prevent it.
     """
     try:
         with closing(connect(export.database)) as connection:
             connection.run(f"SET application_name = {pg8000.native.literal(application)}")
             check()
             connection.run("START TRANSACTION READ ONLY")
-            # Not run(), which would take the colon of `a[1:n]` for a placeholder's.
+            # Not run(), which would read the colon in `a[1:n]` as a placeholder.
             connection.execute_unnamed(export.statement, stream=into)
     except DatabaseTrouble as error:
         raise OperationFailed(_words(error)) from error
 
 
 def _words(error: DatabaseTrouble) -> str:
-    """What PostgreSQL says, as its own programs print it."""
+    """PostgreSQL's error message, in the form in which its own programs print it."""
     fields = error.args[0]
     return f"{fields['S']}:  {fields['M']}" if isinstance(fields, dict) else str(fields)
 
 
 def terminate(connect: Connect, application: str) -> None:
-    """End the sessions of an application, unless the server is gone and they with it."""
+    """End the sessions with this application name. Does nothing if the server is gone."""
     ending = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name"
     with suppress(DatabaseTrouble), closing(connect("postgres")) as connection:
         connection.run(ending, name=application)
@@ -124,7 +125,7 @@ def terminate(connect: Connect, application: str) -> None:
 
 @contextmanager
 def bucket(endpoint: str, name: str) -> Iterator[storage.Bucket]:
-    """A bucket of Cloud Storage. What goes wrong with it while it is used is raised as OperationFailed."""
+    """A bucket of Cloud Storage. Errors of its use are raised as OperationFailed."""
     nobody = AnonymousCredentials()
     client = storage.Client("-", nobody, client_options={"api_endpoint": endpoint})
     with closing(client):
@@ -135,13 +136,13 @@ def bucket(endpoint: str, name: str) -> Iterator[storage.Bucket]:
 
 
 def refuse_existing(export: Export, bucket: storage.Bucket) -> None:
-    """Raise OperationFailed where the file exists: the request has succeeded then, as the document says."""
+    """Raise OperationFailed if the file exists. The operation fails, not the request, as the API's document says."""
     if bucket.blob(export.object).exists(retry=None):
         raise OperationFailed(f"The file gs://{export.bucket}/{export.object} already exists")
 
 
 def upload(export: Export, bucket: storage.Bucket, content: IO[bytes]) -> None:
-    """Make the object of all that was written."""
+    """Upload the whole content to the export's object."""
     size = content.seek(0, os.SEEK_END)
     blob = bucket.blob(export.object, chunk_size=_CHUNK)
     blob.upload_from_file(content, rewind=True, size=size, if_generation_match=0, retry=None)

@@ -1,4 +1,4 @@
-"""The operations of Cloud SQL instances: one at a time on each, run in threads, remembered for ever."""
+"""The operations of Cloud SQL instances: one at a time on each instance, run in threads, and never forgotten."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,24 +12,28 @@ from uuid import uuid4
 from local.rest import ApiError
 
 Operation = dict[str, Any]
-"""An operation as the API has it."""
+"""An operation, as the API shows it."""
 
 
-class OperationFailed(Exception):  # noqa: N818 - as the API has it: the request did not fail
+class OperationFailed(Exception):  # noqa: N818 - the operation failed, and the request did not
     """The operation ends with an error."""
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """The stand-in is being stopped: what runs ends, and stays unfinished."""
+    """The stand-in is being stopped. Operations that run are ended, and stay unfinished."""
 
 
 Work = Callable[[Callable[[], None]], None]
-"""What an operation does. It is pending until it calls what it is given, and may raise OperationFailed."""
+"""
+What an operation does. May raise OperationFailed.
+
+Its argument is a function. The operation is PENDING until the work calls it, and RUNNING afterwards.
+"""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What an operation takes of its instance. `offload` is a serverless export, which spares other operations."""
+    """The instance that an operation occupies. `offload`: it is a serverless export, which blocks only others like it."""
 
     project: str
     instance: str
@@ -40,7 +44,7 @@ class Operations:
     """
     All operations of all instances, oldest first. Safe to call from several threads.
 
-    A test may have them live by another time: `now`, `wait` and `begin` are all that they know of it.
+    A test may replace the clock and the threads: only `now`, `wait` and `begin` use them.
     """
 
     def __init__(self) -> None:
@@ -50,10 +54,10 @@ class Operations:
         self._taken: dict[str, Slot] = {}
         self._threads: list[Thread] = []
         self.busy_status = 409
-        """Which was 403 in the past, with the same reason."""
+        """The status of an answer to a blocked operation. In the past it was 403, with the same reason."""
 
     def start(self, slot: Slot, kind: str, work: Work, **context: Any) -> Operation:
-        """Make an operation, and do its work in a thread. Raises ApiError where another one is in the way."""
+        """Create an operation, and do its work in a thread. Raises ApiError if a running operation blocks it."""
         name = str(uuid4())
         operation = {
             "kind": "sql#operation",
@@ -75,36 +79,40 @@ class Operations:
             return dict(operation)
 
     def now(self) -> datetime:
-        """The present moment, in UTC."""
+        """The current time, in UTC."""
         return datetime.now(UTC)
 
     def begin(self, run: Callable[[], None]) -> None:
-        """Have it run beside the caller."""
+        """Call `run` in a thread of its own."""
         thread = Thread(target=run, daemon=True)
         self._threads.append(thread)
         thread.start()
 
     def wait(self, seconds: float) -> None:
-        """Sleep. Raises Stopped as soon as the stand-in is being stopped."""
+        """Sleep. Raises Stopped as soon as the stand-in is stopped."""
         if self._stopped.wait(seconds):
             raise Stopped
 
     def check(self) -> None:
-        """Raises Stopped if the stand-in is being stopped."""
+        """Raise Stopped if the stand-in is being stopped."""
         self.wait(0)
 
     def find(self, name: str) -> Operation | None:
-        """One as it is now."""
+        """An operation as it is now. None if there is none of that name."""
         with self._lock:
             return dict(self._all[name]) if name in self._all else None
 
     def snapshot(self) -> list[Operation]:
-        """All of them as they are now."""
+        """All operations as they are now, oldest first."""
         with self._lock:
             return [dict(operation) for operation in self._all.values()]
 
     def stop(self, interrupt: Callable[[], None]) -> None:
-        """End what runs and waits for it; what does not wait here is ended by the interruption."""
+        """
+        End the operations that run, and return when their threads have ended.
+
+        `wait` and `check` raise Stopped. `interrupt` must end work that is busy elsewhere, such as a COPY.
+        """
         self._stopped.set()
         if any(thread.is_alive() for thread in self._threads):
             interrupt()
@@ -126,7 +134,7 @@ class Operations:
                 work(lambda: self._update(name, status="RUNNING", startTime=self._stamp()))
             except OperationFailed as failure:
                 outcome = {"error": _error(str(failure))}
-            self.check()  # what failed because of the stop is not done
+            self.check()  # if it failed because of the stop, it stays unfinished
             self._update(name, status="DONE", endTime=self._stamp(), **outcome)
 
     def _update(self, name: str, **changes: Any) -> None:
@@ -137,7 +145,12 @@ class Operations:
 
 
 def _blocks(running: Slot, new: Slot) -> bool:
-    """The table of the best practices for exports: only a serverless export lets others run, but for another one."""
+    """
+    Whether a running operation blocks a new one.
+
+    Only a serverless export lets others start on its instance, except another serverless export. Source: the table in
+    Cloud SQL's best practices for exports.
+    """
     same = (running.project, running.instance) == (new.project, new.instance)
     return same and (new.offload or not running.offload)
 

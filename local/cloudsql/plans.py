@@ -1,4 +1,4 @@
-"""What is to go wrong, which a test says beforehand."""
+"""Failures that a test plans in advance: of calls, of exports, and of instances."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ Plan = TypeVar("Plan")
 
 @dataclass(frozen=True)
 class Fault:
-    """A call that goes wrong: the error is the answer (with HangUp there is none); it takes effect only if `after`."""
+    """
+    A call that fails. Its answer is `error`. With HangUp there is no answer.
+
+    The call takes effect only if `after`: then the error comes after the effect.
+    """
 
     error: ApiError | HangUp
     after: bool = False
@@ -21,9 +25,10 @@ class Fault:
 @dataclass(frozen=True)
 class Outcome:
     """
-    How one export goes. Times are in seconds, beyond the COPY's own; an `error` makes it fail.
+    How one export goes.
 
-    `leaves` is the share of the object that a failed one leaves behind, of which 0.0 is no object.
+    `pending` and `running` are seconds in these states, beyond the COPY's own time. With an `error` it fails. `leaves`
+    is the share of the object that a failed export leaves behind. 0.0 means no object.
     """
 
     pending: float = 0.0
@@ -35,7 +40,7 @@ class Outcome:
 @dataclass(frozen=True)
 class Condition:
     """
-    How an instance is. One that its owner has stopped is RUNNABLE, with the activation policy NEVER.
+    The condition of an instance. If its owner has stopped it, it is RUNNABLE with the activation policy NEVER.
 
     See https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1/instances#SqlInstanceState.
     """
@@ -45,10 +50,11 @@ class Condition:
 
     def check(self) -> None:
         """
-        Raises ApiError where no operation can begin, in the service's words.
+        Raise ApiError if no operation can start in this condition. The messages are the service's.
 
-        They are known for instances that are stopped or being created, and from other methods for the other states:
-        https://github.com/turbot/steampipe-plugin-gcp/issues/243, https://github.com/hashicorp/terraform/issues/4557.
+        For stopped instances and instances in creation the message is known. For other states it is taken from other
+        methods. Sources: https://github.com/turbot/steampipe-plugin-gcp/issues/243 and
+        https://github.com/hashicorp/terraform/issues/4557.
         """
         if self.activation_policy == "NEVER" or self.state == "PENDING_CREATE":
             raise ApiError(400, "invalid", "Invalid request: Invalid request since instance is not running.")
@@ -58,7 +64,7 @@ class Condition:
 
 
 def following(plans: deque[Plan]) -> Plan | None:
-    """Take the next plan off a queue that others may be at too; none where nothing is planned."""
+    """Take the next plan from a queue. None if it is empty. Safe to call from several threads."""
     try:
         return plans.popleft()
     except IndexError:

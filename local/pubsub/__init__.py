@@ -1,8 +1,8 @@
 """
 Pub/Sub on one machine: a gRPC server for PUBSUB_EMULATOR_HOST, with push, ordering keys, retries and dead letters.
 
-Where it differs from the service: one message of an ordering key is out at a time in pulls too; no filters, seeks,
-snapshots, schemas, exactly-once delivery, or authentication of pushes. All these are refused, not passed over.
+Differences from the service: pulls too hand out one message of an ordering key at a time. There are no filters, seeks,
+snapshots, schemas, exactly-once delivery, or authentication of pushes. A request for one of these is refused.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,21 +21,21 @@ from local.pubsub.subscriber import Subscriber
 
 Procedure = Callable[[Pb], Pb]
 Between = Callable[[str, Pb, Procedure], Pb]
-"""Stands between the callers and the procedure of that name, which it calls or not; it may raise Rejected."""
+"""Answers calls instead of a procedure. Gets the procedure's name, the request, the procedure. May raise Rejected."""
 
 _Stream = Callable[[Iterator[Pb], grpc.ServicerContext], Iterator[Pb]]
 
-_THREADS = 64  # a streaming pull holds one as long as it lasts
+_THREADS = 64  # a streaming pull occupies one for its whole duration
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class PubSub:
     """
-    A Pub/Sub service, gone when it is stopped.
+    A Pub/Sub service, from construction until `stop`.
 
-    Deadlines and backoffs take `second` seconds for each of theirs, so that a test need not wait for ten. While
-    `deliver_twice` is set, each push that is accepted is pushed a second time before it counts as acknowledged. A test may
-    set `between`, to have calls go wrong.
+    `second` is the duration of a second in deadlines and backoffs, so that a test can shorten them. While
+    `deliver_twice` is set, each accepted push is pushed a second time before it counts as acknowledged. A test may set
+    `between` to make calls fail.
     """
 
     def __init__(self, second: float = 1.0) -> None:
@@ -58,22 +58,22 @@ class PubSub:
         self.stop()
 
     def stop(self) -> None:
-        """Cut every call and every push, and return when no thread is left."""
+        """Cut calls and pushes that are in progress, and return when all threads have ended."""
         stopped = self._server.stop(grace=None)
         self._resources.stop()
         stopped.wait()
         self._threads.shutdown()
 
     def backlog(self, subscription: str) -> int:
-        """How many messages the subscription has not had acknowledged. Raises KeyError for one that is not there."""
+        """How many messages of a subscription are not acknowledged. Raises KeyError if there is no such subscription."""
         return len(self._resources.subscriptions[subscription].backlog)
 
     def idle(self) -> bool:
-        """Whether all that was published is acknowledged on every push subscription."""
+        """Whether every push subscription has all its messages acknowledged."""
         return self._resources.idle()
 
     def wait_idle(self, timeout: float) -> bool:
-        """Wait until it is idle, and say whether it became so within `timeout` seconds."""
+        """Wait at most `timeout` seconds until it is idle. Gives whether it is."""
         until = monotonic() + timeout
         while not self.idle():
             if monotonic() > until:

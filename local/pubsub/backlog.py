@@ -1,4 +1,4 @@
-"""What one subscription still has to deliver, and which of it is out: at least once, in order by key, with backoff."""
+"""The messages that one subscription has to deliver: at least once, in order for each key, with backoff."""
 
 import heapq
 from collections import deque
@@ -9,15 +9,15 @@ from threading import Condition, Event, RLock
 from time import monotonic
 from typing import Any
 
-Message = Any  # google.pubsub_v1's PubsubMessage, in its raw protobuf form
+Message = Any  # google.pubsub_v1's PubsubMessage, as a raw protobuf message
 GiveUp = Callable[[Message, int], bool]
 
-_LONG = 3600.0  # seconds; longest sleep between two looks at the agenda
+_LONG = 3600.0  # the longest sleep in seconds, after which the agenda is read again
 
 
 @dataclass(frozen=True)
 class Terms:
-    """How messages are delivered again. Times are in seconds; without `max_attempts` none is ever given up."""
+    """How messages are redelivered. Times are in seconds. Without `max_attempts`, no message is given up."""
 
     ack_deadline: float
     min_backoff: float = 0.0
@@ -31,7 +31,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message going out for the `attempt`th time; `ack_id` is good for this delivery alone."""
+    """One delivery of a message, its `attempt`th. `ack_id` is valid for this delivery only."""
 
     ack_id: str
     message: Message
@@ -40,22 +40,23 @@ class Delivery:
 
 @dataclass(eq=False)
 class _Lane:
-    """Messages that go out one after the other: those of an ordering key, or a single one without."""
+    """Messages that are delivered one after the other: those of one ordering key, or a single message without a key."""
 
     key: tuple[str, str]
     messages: deque[Message] = field(default_factory=deque)
     attempts: int = 0
-    ack_id: str = ""  # of the first message's delivery, while it is out
-    when: float = 0.0  # the first message is due, or its deadline is over
+    ack_id: str = ""  # of the first message's delivery, empty while it is not out
+    when: float = 0.0  # the first message's deadline while it is out, and otherwise the time when it is due
 
 
 class Backlog:
     """
-    Messages that are not acknowledged. Safe for threads.
+    The messages that are not acknowledged. Safe to use from several threads.
 
-    One message of an ordering key is out at a time, as real push subscriptions have it; pull, where the service may
-    hand out several at once, is stricter here. `give_up` takes a message that has used up its attempts, and says
-    whether it could; until then the message is tried again.
+    A message is out from its delivery until it is acknowledged or handed back, or its deadline passes. One message of an
+    ordering key is out at a time, as in the service's push subscriptions. In pulls the service may hand out several.
+
+    `give_up` is called with a message that has used up its attempts. If it returns False, the message is tried again.
     """
 
     def __init__(self, terms: Terms, lock: RLock, give_up: GiveUp) -> None:
@@ -64,7 +65,7 @@ class Backlog:
         self._changed = Condition(lock)
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._out: dict[str, _Lane] = {}
-        self._agenda: list[tuple[float, int, _Lane]] = []  # of an entry whose time is not its lane's, nothing comes
+        self._agenda: list[tuple[float, int, _Lane]] = []  # an entry is ignored if its time is not its lane's `when`
         self._numbers = count()
 
     def __len__(self) -> int:
@@ -84,9 +85,10 @@ class Backlog:
         self, limit: int, gone: Event, wait: float = float("inf"), deadline: float | None = None
     ) -> list[Delivery]:
         """
-        Return up to `limit` deliveries, as soon as there is one; none after `wait` seconds or when `gone` is set.
+        Wait for messages that are due, and deliver up to `limit` of them.
 
-        `deadline` replaces the acknowledgement deadline of the terms.
+        The list is empty if none is due within `wait` seconds, or when `gone` is set. `deadline`, in seconds, replaces
+        the terms' acknowledgement deadline.
         """
         until = monotonic() + wait
         with self._changed:
@@ -99,18 +101,18 @@ class Backlog:
         return []
 
     def wake(self) -> None:
-        """Have those who wait look at their `gone` again."""
+        """Wake the threads that wait in `take`, so that they check their `gone`."""
         with self._changed:
             self._changed.notify_all()
 
     def acknowledge(self, ack_id: str) -> None:
-        """Forget the message. A delivery whose deadline is over changes nothing: the message goes out again."""
+        """Remove a delivery's message. After its deadline this does nothing: the message will be delivered again."""
         with self._changed:
             if lane := self._out.pop(ack_id, None):
                 self._advance(lane)
 
     def modify(self, ack_id: str, seconds: float) -> None:
-        """Move a delivery's deadline to `seconds` from now; zero hands the message back."""
+        """Set a delivery's deadline to `seconds` from now. Zero hands the message back."""
         with self._changed:
             if ack_id not in self._out:
                 return
@@ -120,7 +122,7 @@ class Backlog:
                 self._return(self._out[ack_id])
 
     def out(self, ack_id: str) -> bool:
-        """Whether the delivery is neither acknowledged nor handed back nor late."""
+        """Whether a delivery is still out: not acknowledged, not handed back, and not past its deadline."""
         with self._changed:
             return ack_id in self._out
 

@@ -34,7 +34,7 @@ class Publisher:
         return self._resources.topic(request.topic)
 
     def list_topics(self, request: Pb) -> Pb:
-        """List by name, in pages whose token is the last name."""
+        """A page of the topics, by name. The page token is the last name of the page before."""
         size = request.page_size or _PAGE
         with self._resources.lock:
             names = sorted(name for name in self._resources.topics if name.startswith(f"{request.project}/topics/"))
@@ -43,7 +43,7 @@ class Publisher:
         return types.ListTopicsResponse.pb()(topics=rest[:size], next_page_token=following)
 
     def delete_topic(self, request: Pb) -> Pb:
-        """Delete the topic alone: its subscriptions stay, and deliver what they have."""
+        """Delete a topic, but not its subscriptions. They still deliver the messages that they have."""
         with self._resources.lock:
             self._resources.topic(request.topic)
             del self._resources.topics[request.topic]

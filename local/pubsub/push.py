@@ -1,4 +1,4 @@
-"""Posts what a backlog holds to an HTTP endpoint, with retries, as Pub/Sub pushes and Eventarc delivers."""
+"""Posts the messages of a backlog to an HTTP endpoint, with retries. Used for Pub/Sub's pushes and for Eventarc."""
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,7 @@ from local.pubsub.backlog import Backlog, Delivery
 Wire = Callable[[Delivery], tuple[Mapping[str, str], bytes]]
 
 OUTSTANDING = 8
-"""How many deliveries are out at once. Pub/Sub opens its window with success; here it stays as wide."""
+"""The most deliveries that are out at once. Pub/Sub raises its limit after successes. Here it is constant."""
 
 # Source: https://cloud.google.com/pubsub/docs/push#receive_push
 _ACKNOWLEDGED = {102, 200, 201, 202, 204}
@@ -20,10 +20,10 @@ _ACKNOWLEDGED = {102, 200, 201, 202, 204}
 
 class Push:
     """
-    Delivers to one endpoint until stopped; `wire` gives a delivery's headers and body.
+    Delivers to one endpoint until `stop`. `wire` gives the headers and body of a delivery.
 
-    What is not answered within the acknowledgement deadline is abandoned, though its receiver may still be at work.
-    While `twice` says so, each delivery is made a second time before it is acknowledged.
+    A call that is not answered within the acknowledgement deadline is cut, even if the receiver is still working. While
+    `twice` returns True, each delivery is made a second time before it is acknowledged.
     """
 
     def __init__(self, backlog: Backlog, endpoint: str, wire: Wire, twice: Callable[[], bool]) -> None:
@@ -39,16 +39,16 @@ class Push:
             thread.start()
 
     def retire(self) -> None:
-        """Start no more deliveries; those that are out go on."""
+        """Start no more deliveries. Those that are in progress continue."""
         self._gone.set()
         self._backlog.wake()
 
     def stop(self) -> None:
-        """Cut what is out as well, and return when no thread is left."""
+        """Start no more deliveries, cut those in progress, and return when all threads have ended."""
         self.retire()
         with self._lock:
             for connected in self._connected:
-                with suppress(OSError):  # the other side was faster
+                with suppress(OSError):  # the other side has closed it
                     connected.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""What a request to Pub/Sub may say. What the stand-in would not honour is refused, never passed over."""
+"""Checks requests to Pub/Sub. A field that the stand-in does not honour is refused, never ignored."""
 
 import re
 from ipaddress import ip_address
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import grpc
 
-Pb = Any  # a google.pubsub_v1 message in its raw protobuf form, whose classes are made at run time
+Pb = Any  # a google.pubsub_v1 message as a raw protobuf message; these classes are made at run time
 
 _NAME = re.compile(r"projects/[^/]+/(topics|subscriptions)/(?!goog)[A-Za-z][\w.~+%-]{2,254}", re.ASCII)
 _TOPIC = "name labels message_retention_duration"
@@ -19,7 +19,7 @@ _LIMIT = 10_000_000  # bytes, https://cloud.google.com/pubsub/quotas#resource_li
 _ACK_ID = re.compile(r"\d+-\d+")
 
 
-class Rejected(Exception):  # noqa: N818 - the outcome of a call
+class Rejected(Exception):  # noqa: N818 - it is the result of a call
     """The call ends with this status."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The topics and subscriptions of one Pub/Sub, and how messages get from the ones to the others."""
+"""The topics and subscriptions of one Pub/Sub. Passes messages from topics to subscriptions."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from local.pubsub.requests import Pb, missing
 
 @dataclass
 class Subscription:
-    """What its creator asked for, and where its messages wait."""
+    """A subscription: its resource as the API shows it, its messages, and its push if it has one."""
 
     resource: Pb
     backlog: Backlog
@@ -26,9 +26,10 @@ class Subscription:
 
 class Resources:
     """
-    Everything by its full name, under one lock, so that a message is never between two backlogs.
+    All topics and subscriptions, by their full names.
 
-    A second of deadlines and backoffs lasts `second` seconds.
+    They share one lock, so a dead letter is never seen between two backlogs. `second` is the duration of a second in
+    deadlines and backoffs.
     """
 
     def __init__(self, second: float, twice: Callable[[], bool]) -> None:
@@ -38,7 +39,7 @@ class Resources:
         self.second = second
         self._twice = twice
         self._pushes: list[Push] = []
-        self._ids = count(time.time_ns() // 1000)  # so that no two runs share an id
+        self._ids = count(time.time_ns() // 1000)  # two runs have no id in common
         self._published = datetime.now(UTC)
 
     def topic(self, name: str) -> Pb:
@@ -53,7 +54,7 @@ class Resources:
             return self.subscriptions[name]
 
     def publish(self, topic: str, messages: Iterable[Pb]) -> list[str]:
-        """Give each message its id and time, and to every subscription of the topic."""
+        """Set each message's id and publish time, and add it to all subscriptions of the topic. Gives the ids."""
         with self.lock:
             receivers = [known.backlog for known in self.subscriptions.values() if known.resource.topic == topic]
             return [self._publish(message, receivers) for message in messages]
@@ -68,7 +69,7 @@ class Resources:
         return str(message.message_id)
 
     def subscribe(self, resource: Pb) -> Subscription:
-        """Create a subscription, or give an existing one the terms and the endpoint that its resource now has."""
+        """Create a subscription. If it exists, apply the new resource's terms and endpoint to it."""
         with self.lock:
             known = self.subscriptions.get(resource.name)
             if known is None:
@@ -81,7 +82,7 @@ class Resources:
             return known
 
     def unsubscribe(self, name: str) -> None:
-        """Delete a subscription with all that it has not delivered."""
+        """Delete a subscription with its messages."""
         with self.lock:
             subscription = self.subscription(name)
             del self.subscriptions[name]
@@ -91,12 +92,12 @@ class Resources:
                 subscription.push.retire()
 
     def idle(self) -> bool:
-        """Whether no push subscription has anything left."""
+        """Whether no push subscription has messages that are not acknowledged."""
         with self.lock:
             return not any(known.push and len(known.backlog) for known in self.subscriptions.values())
 
     def stop(self) -> None:
-        """End everyone's wait, and every push with what it has out."""
+        """End all waits in `take`, and stop all pushes."""
         for subscription in list(self.subscriptions.values()):
             subscription.deleted.set()
             subscription.backlog.wake()
@@ -125,7 +126,7 @@ class Resources:
     def _forwarder(self, name: str) -> Callable[[Pb, int], bool]:
         def forward(message: Pb, attempts: int) -> bool:
             if name not in self.subscriptions:
-                return True  # It was deleted with all that it had, while this was out.
+                return True  # the subscription was deleted with its messages while this one was out
             topic = self.subscriptions[name].resource.dead_letter_policy.dead_letter_topic
             if topic in self.topics:
                 self.publish(topic, [_dead_letter(message, name, attempts)])
@@ -136,10 +137,10 @@ class Resources:
 
 def _backoffs(resource: Pb) -> tuple[float, float]:
     """
-    Shortest and longest wait before a message goes out again, in seconds.
+    The shortest and the longest wait before a message is redelivered, in seconds.
 
-    Source: https://cloud.google.com/pubsub/docs/handling-failures#subscription_retry_policy, and for the pause of a
-    push without such a policy https://cloud.google.com/pubsub/docs/push#push_backoff, of which this is the shortest.
+    Source: https://cloud.google.com/pubsub/docs/handling-failures#subscription_retry_policy. A push without a retry
+    policy waits for the shortest time of https://cloud.google.com/pubsub/docs/push#push_backoff.
     """
     if not resource.HasField("retry_policy"):
         return (0.1, 0.1) if resource.push_config.push_endpoint else (0.0, 0.0)
@@ -151,10 +152,10 @@ def _backoffs(resource: Pb) -> tuple[float, float]:
 
 def _dead_letter(message: Pb, subscription: str, attempts: int) -> Pb:
     """
-    The message with the attributes that Pub/Sub adds when it gives up.
+    A message with the attributes that Pub/Sub adds to a dead letter.
 
-    Source: https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic; the time's form is as seen in
-    forwarded messages. That the ordering key is kept is an assumption.
+    Source: https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic. The format of the time is from real
+    dead letters. That the ordering key is kept is an assumption.
     """
     _, project, _, name = subscription.split("/")
     published = message.publish_time.ToDatetime(UTC).isoformat(timespec="milliseconds")
@@ -167,7 +168,11 @@ def _dead_letter(message: Pb, subscription: str, attempts: int) -> Pb:
 
 
 def _wrapped(subscription: str, *, counted: bool) -> Callable[[Delivery], tuple[Mapping[str, str], bytes]]:
-    """The body of a push as https://cloud.google.com/pubsub/docs/push#receive_push shows it, without empty fields."""
+    """
+    Makes the headers and body of a push, without empty fields. If `counted`, with the delivery attempt.
+
+    Source: https://cloud.google.com/pubsub/docs/push#receive_push.
+    """
 
     def wire(delivery: Delivery) -> tuple[Mapping[str, str], bytes]:
         sent, published = delivery.message, delivery.message.publish_time.ToJsonString()

@@ -12,9 +12,9 @@ from local.pubsub.backlog import Delivery
 from local.pubsub.requests import Pb, check_ack_ids, check_subscription, existing, invalid, missing
 from local.pubsub.resources import Resources, Subscription
 
-_PULL_WAIT = 1.0  # seconds; the service too answers an empty pull after a while
-_POLL = 0.02  # seconds between two looks at whether a stream may go on
-_STREAM_LIMIT = 1000  # messages out on a stream that names no limit
+_PULL_WAIT = 1.0  # seconds until an empty pull is answered; the service has such a limit too
+_POLL = 0.02  # seconds between two checks of whether a stream is below its limit
+_STREAM_LIMIT = 1000  # the most messages out on a stream whose request has no limit
 _UPDATABLE = {"push_config", "ack_deadline_seconds", "retry_policy", "dead_letter_policy"}
 
 
@@ -92,7 +92,7 @@ class Subscriber:
         return Empty()
 
     def streaming_pull(self, requests: Iterator[Pb], context: grpc.ServicerContext) -> Iterator[Pb]:
-        """Hand out messages as they come, while no more than the stream's limit are out."""
+        """Deliver messages as they come. At most as many as the stream's limit are out at once."""
         first = next(requests)
         subscription = self._resources.subscription(first.subscription)
         limit = first.max_outstanding_messages or _STREAM_LIMIT
@@ -117,7 +117,7 @@ class Subscriber:
                 yield _streamed(subscription, taken)
 
     def _obey(self, subscription: Subscription, requests: Iterator[Pb]) -> None:
-        """Do what the stream's later requests say, until it ends."""
+        """Apply the acknowledgements and deadlines in the stream's further requests, until it ends."""
         with suppress(grpc.RpcError):
             for request in requests:
                 for ack_id in request.ack_ids:

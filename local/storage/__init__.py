@@ -1,8 +1,8 @@
 """
-Cloud Storage on one machine: gcp-storage-emulator's uploads and downloads, served with the promises it does not keep.
+Cloud Storage on one machine. It uses gcp-storage-emulator, and adds the guarantees that the emulator lacks.
 
-Where it differs from the service: one version of each object, no soft delete, no access control, no batches. What is
-not among the routes below, or a parameter that they do not name, is refused with 501.
+Differences from the service: one version of each object, no soft delete, no access control, no batches. A route or a
+parameter that is not in `_ROUTES` is refused with 501.
 """
 
 import re
@@ -24,10 +24,10 @@ Handler = Callable[[Request, Response, Objects], object]
 
 class Storage:
     """
-    A Cloud Storage service for STORAGE_EMULATOR_HOST, gone when it is stopped.
+    A Cloud Storage service for STORAGE_EMULATOR_HOST, from construction until `stop`.
 
-    Objects live in memory, and so leave nothing behind even if the process is killed; on disk the emulator would read
-    each object whole into memory all the same.
+    Objects are in memory, so nothing is left behind even if the process is killed. Storing them on disk would not save
+    memory, because the emulator reads each object into memory as a whole.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Storage:
         response = Response()
         try:
             handler, request = _routed(call, self.url)
-            with self._lock:  # A precondition and what it guards are one step.
+            with self._lock:  # so that nothing changes between the check of a precondition and the call
                 _admit(request, self._objects)
                 handler(request, response, self._objects)
         except Refused as refused:
@@ -62,7 +62,7 @@ class Storage:
 
 
 def _list(request: Request, response: Response, stored: Objects) -> None:
-    """List by prefix, delimiter and glob, in pages whose token is the last name."""
+    """List objects by prefix, delimiter and glob. The page token is the last name of the page before."""
     query = request.first
     names = (request.params["bucket_name"], query.get("prefix"), query.get("delimiter"), query.get("matchGlob"))
     items, prefixes = stored.get_file_list(*names)
@@ -114,7 +114,7 @@ def _delete(request: Request, response: Response, stored: Objects) -> None:
 
 
 def _admit(request: Request, stored: Objects) -> None:
-    """Refuse a call whose bucket or object is missing or whose preconditions do not hold."""
+    """Refuse a call if its bucket or object is missing, or if its preconditions do not hold."""
     params, query = request.params, request.first
     bucket = params.get("bucket_name", "")
     for named in {bucket, params.get("dest_bucket_name", bucket)} - {""}:

@@ -1,4 +1,4 @@
-"""The request and the response as gcp-storage-emulator's handlers take them, made from a call on our own server."""
+"""The request and response objects that gcp-storage-emulator's handlers use, for a call on our own server."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from local.storage.objects import Refused
 
 @dataclass
 class Request:
-    """One call; `params` are the decoded parts of its path."""
+    """One call. `params` are the decoded parts of its path."""
 
     call: Call
     base_url: str
@@ -32,12 +32,16 @@ class Request:
 
     @cached_property
     def first(self) -> dict[str, str]:
-        """The query, each parameter once."""
+        """The first value of each query parameter."""
         return {name: values[0] for name, values in self.query.items()}
 
     @cached_property
     def data(self) -> Any:
-        """JSON, the parts of a multipart upload, or the bytes of an upload in one or several calls."""
+        """
+        The body: the parts of a multipart upload, the bytes of a media or resumable upload, or else JSON.
+
+        Raises Refused if the body is encoded.
+        """
         content_type = self.get_header("Content-Type", "")
         if "Transfer-Encoding" in self.call.headers or "Content-Encoding" in self.call.headers:
             raise Refused(HTTPStatus.NOT_IMPLEMENTED, "notImplemented", "Encoded request bodies are not simulated.")
@@ -53,7 +57,7 @@ class Request:
 
 @dataclass
 class Response:
-    """What a handler answers."""
+    """The answer that a handler fills in."""
 
     status: HTTPStatus = HTTPStatus.OK
     headers: dict[str, str] = field(default_factory=dict)
@@ -85,7 +89,7 @@ def _parts(body: bytes, content_type: str) -> dict[str, Any]:
     """
     Split a multipart upload into its JSON and its content.
 
-    The emulator reads it as an e-mail, line by line as text, which takes ten times the memory.
+    The emulator parses it as the text of an e-mail, line by line. That takes ten times the memory.
     """
     header = Message()
     header["Content-Type"] = content_type

@@ -1,4 +1,4 @@
-"""What Cloud Storage holds: gcp-storage-emulator's state, with generations, names and preconditions made to count."""
+"""Buckets and objects: those of gcp-storage-emulator, with correct generations, names and preconditions."""
 
 import time
 from base64 import b64encode
@@ -15,8 +15,8 @@ from gcp_storage_emulator.storage import Storage as Emulated
 Resource = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - what the caller is told, which for a GET may be "not modified"
-    """The answer is an error, with Google's `reason` for it."""
+class Refused(Exception):  # noqa: N818 - for a GET it may be "not modified", which is no error
+    """The call is answered with this status, and with Google's `reason` for it."""
 
     def __init__(self, status: HTTPStatus, reason: str, message: str) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class Refused(Exception):  # noqa: N818 - what the caller is told, which for a G
 
 
 class Objects(Emulated):  # type: ignore[misc]  # the emulator ships no types
-    """Buckets and objects, in memory. Not safe for threads: callers hold a lock."""
+    """Buckets and objects, in memory. Not safe for threads, so callers must hold a lock."""
 
     def __init__(self) -> None:
         super().__init__(use_memory_fs=True)
@@ -36,7 +36,7 @@ class Objects(Emulated):  # type: ignore[misc]  # the emulator ships no types
         return resource
 
     def create_file(self, bucket: str, name: str, content: bytes, resource: Resource, upload_id: str = "") -> None:
-        """Store an object, as a new generation whatever the emulator had put in its resource."""
+        """Store an object as a new generation. Overwrites the emulator's own values for it in `resource`."""
         generation = str(next(self._generations))
         resource |= {"name": name, "generation": generation, "metageneration": "1"}
         resource |= {"id": f"{bucket}/{name}/{generation}", "timeCreated": _now(), "updated": _now()}
@@ -44,14 +44,14 @@ class Objects(Emulated):  # type: ignore[misc]  # the emulator ships no types
         super().create_file(bucket, name, content, resource, upload_id)
 
     def move(self, bucket: str, source: str, destination: str) -> Resource:
-        """Rename an object: the same content, content type and metadata, in a new generation."""
+        """Rename an object. Content, content type and metadata stay the same. The generation is new."""
         resource: Resource = dict(self.objects[bucket][source])
         self.create_file(bucket, destination, self.get_file(bucket, source), resource)
         self.delete_file(bucket, source)
         return resource
 
     def patch(self, bucket: str, name: str, changes: Mapping[str, Any]) -> Resource:
-        """Change an object's metadata as PATCH does: what is named is replaced, null removes, `metadata` is merged."""
+        """Change an object's metadata as PATCH does. A field is replaced, null removes it, and `metadata` is merged."""
         resource = deepcopy(self.objects[bucket][name])
         for field, value in changes.items():
             merged = resource.get(field, {}) | value if field == "metadata" and value else value
@@ -63,21 +63,22 @@ class Objects(Emulated):  # type: ignore[misc]  # the emulator ships no types
         return resource
 
     def _object_path(self, bucket: str, name: str) -> str:
-        # The emulator's own path folds `a//b` into `a/b` and refuses `..`, which are names like any other.
+        # The emulator's own path turns `a//b` into `a/b` and refuses `..`. Both are valid names in Cloud Storage.
         return f"{bucket}/{name.encode().hex()}"
 
     def _bucket_soft_delete_retention_seconds(self, _bucket: str) -> int:
-        return 0  # What is deleted would stay in memory.
+        return 0  # otherwise deleted objects would stay in memory
 
     def _write_config_to_file(self) -> None:
-        """Nothing is ever read back, and all names would be written at each change."""
+        """Write nothing. It is never read back, and each change would write all names."""
 
 
 def check(query: Mapping[str, str], prefix: str, resource: Resource | None, *, reading: bool = False) -> None:
     """
-    Refuse unless every precondition in the query holds for the object, or for its absence.
+    Raise Refused unless every precondition in the query holds. `resource` is None if there is no object.
 
-    Source: the parameters' descriptions in the discovery document storage.v1.
+    `prefix` is "if" or "ifSource". `reading`: an unmet "not match" is answered with 304, as for a GET. Source: the
+    parameters' descriptions in the discovery document storage.v1.
     """
     for field, absent in (("Generation", "0"), ("Metageneration", None)):
         wanted, unwanted = query.get(f"{prefix}{field}Match"), query.get(f"{prefix}{field}NotMatch")
@@ -95,7 +96,7 @@ def _unmet(status: HTTPStatus) -> Refused:
 
 
 def _links(resource: Resource) -> Resource:
-    """The addresses of an object. The emulator does not encode names in them, which a slash or a `#` breaks."""
+    """The URLs of an object, with its name encoded. The emulator does not encode it, so a slash or a `#` breaks them."""
     host = resource["mediaLink"].partition("/download/")[0]
     path = f"storage/v1/b/{resource['bucket']}/o/{quote(resource['name'], safe='')}"
     media = f"{host}/download/{path}?generation={resource['generation']}&alt=media"
