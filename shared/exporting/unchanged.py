@@ -12,6 +12,8 @@ from shared.redaction import REPLACED
 
 _HAS_PARTITION_TREE = 12
 """The first version with pg_partition_tree."""
+_NO_FILE = cast("0", "oid")
+_PARTITIONED = cast("'p'", '"char"')
 
 
 def limit(schema: str, table: str, server_major: int | None) -> str:
@@ -31,16 +33,18 @@ def _of_snapshot(root: str) -> str:
     is_root = infix("c.oid", "=", root)
     is_below = infix("i.inhparent", "=", "above.oid")
     is_child = infix("c.oid", "=", "i.inhrelid")
+    # Before PostgreSQL 12 a partitioned table bears a number of a file that is not there.
+    file = f"CASE WHEN {infix('c.relkind', '=', _PARTITIONED)} THEN {_NO_FILE} ELSE c.relfilenode END"
     return (
-        f"WITH RECURSIVE tree (oid, file) AS (SELECT c.oid, c.relfilenode FROM pg_catalog.pg_class AS c WHERE {is_root} "
-        f"UNION ALL SELECT c.oid, c.relfilenode FROM tree AS above JOIN pg_catalog.pg_inherits AS i ON {is_below} "
+        f"WITH RECURSIVE tree (oid, file) AS (SELECT c.oid, {file} FROM pg_catalog.pg_class AS c WHERE {is_root} "
+        f"UNION ALL SELECT c.oid, {file} FROM tree AS above JOIN pg_catalog.pg_inherits AS i ON {is_below} "
         f"JOIN pg_catalog.pg_class AS c ON {is_child} AND c.relispartition)"
     )
 
 
 def _file_now(oid: str) -> str:
     """The file of a table now: 0 for one without rows of its own, and for one that is gone."""
-    return f"coalesce({call('pg_relation_filenode', oid)}, {cast('0', 'oid')})"
+    return f"coalesce({call('pg_relation_filenode', oid)}, {_NO_FILE})"
 
 
 def _differs(root: str) -> str:

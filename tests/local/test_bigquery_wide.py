@@ -15,6 +15,8 @@ from google.cloud.storage import Client as Files
 from local.bigquery import BigQuery
 from local.storage import Storage
 
+pytestmark = pytest.mark.soak
+
 WIDTH = 1_600
 PATIENCE = 120.0  # seconds for a job to end, which took minutes where its time grew faster than the columns
 VALUES: dict[str, tuple[str, Any]] = {

@@ -76,7 +76,7 @@ def services_of(request: pytest.FixtureRequest) -> Callable[[str], Services]:
     return lambda server: request.getfixturevalue("services_11" if server == "11" else "services")
 
 
-@pytest.fixture(params=["default", "11"])
+@pytest.fixture(params=["default", pytest.param("11", marks=pytest.mark.soak)])
 def mirror(request: pytest.FixtureRequest, services_of: Callable[[str], Services]) -> Iterator[Mirror]:
     """A pipeline of the test's own, in CSV: on a server of the newest version, and on one of PostgreSQL 11."""
     with Mirror(services_of(request.param), request.param) as own:

@@ -17,7 +17,7 @@ def one_of_each(server: str) -> dict[str, str]:
     return found | {"text[]": "{}", "int4[]": "{NULL}"}
 
 
-@pytest.mark.parametrize("server", ["hostile", "11"])
+@pytest.mark.parametrize("server", ["hostile", pytest.param("11", marks=pytest.mark.soak)])
 def test_null_and_the_empty_string_stay_apart_in_one_column_of_any_type(
     services_of: Callable[[str], Services], server: str
 ) -> None:

@@ -79,8 +79,8 @@ EITHER = pytest.mark.parametrize("file_format", ["csv", "ndjson"])
         pytest.param("default", "csv", "null", COLUMNS, id="default-csv-null"),
         pytest.param("hostile", "ndjson", "null", COLUMNS, id="hostile-ndjson-null"),
         pytest.param("hostile", "csv", "string", COLUMNS, id="hostile-csv-string"),
-        pytest.param("11", "csv", "null", COLUMNS_11, id="11-csv-null"),
-        pytest.param("11", "ndjson", "string", COLUMNS_11, id="11-ndjson-string"),
+        pytest.param("11", "csv", "null", COLUMNS_11, id="11-csv-null", marks=pytest.mark.soak),
+        pytest.param("11", "ndjson", "string", COLUMNS_11, id="11-ndjson-string", marks=pytest.mark.soak),
     ],
 )
 def test_values_of_ones_own_types_arrive_as_they_were(

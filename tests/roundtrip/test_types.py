@@ -139,7 +139,12 @@ def came(mirror: Mirror, export: TableExport, policy: str) -> Route:
 def over_each_route(takes: Callable[[str, str], bool]) -> pytest.MarkDecorator:
     """A test for each route and each type of its server that the test takes."""
     cases = [
-        pytest.param(route, data_type, id="-".join((*route, data_type)))
+        pytest.param(
+            route,
+            data_type,
+            id="-".join((*route, data_type)),
+            marks=[pytest.mark.soak] if route[0] == "11" else [],
+        )
         for route in ROUTES
         for data_type in samples(route[0])
         if takes(data_type, route[0])

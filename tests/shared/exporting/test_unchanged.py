@@ -167,7 +167,7 @@ def _read(connection: pg8000.native.Connection, query: str) -> State | str:
     return state
 
 
-@pytest.fixture(scope="module", name="server", params=["newest", "11"])
+@pytest.fixture(scope="module", name="server", params=["newest", pytest.param("11", marks=pytest.mark.soak)])
 def running(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     programs = request.getfixturevalue("programs_11") if request.param == "11" else None
     with Postgres(programs=programs) as server:
