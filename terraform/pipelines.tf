@@ -2,7 +2,7 @@
 # PIPELINES, so the functions' own default applies.
 
 variable "pipelines" {
-  description = "The mirrored databases, by pipeline name. Terraform drops a key that is not in this type, and does not say so."
+  description = "The mirrored databases, of PostgreSQL 11 or later, by pipeline name. Terraform drops a key that is not in this type, and does not say so."
   nullable    = false
 
   type = map(object({
