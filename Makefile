@@ -28,10 +28,10 @@ lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/mypy
 
 test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests
-	$(call both,-m 'not soak' tests/functions tests/views tests/lane,-m 'not soak' --ignore tests/functions --ignore tests/views --ignore tests/lane)
+	$(call both,-m 'not soak' tests/functions,-m 'not soak' --ignore tests/functions)
 
 soak: .venv/ready .venv-deployed/ready ## the long property runs (SCHEDULES=3000 for a longer one, SEED=… to have one again)
-	$(call both,-m soak tests/lane,-m soak --ignore tests/lane --ignore tests/beam)
+	$(call both,-m soak tests/lane tests/test_killed.py,-m soak --ignore tests/lane --ignore tests/test_killed.py --ignore tests/beam)
 
 test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
 	$(TOOLS)/python -m pytest tests/beam
