@@ -65,7 +65,9 @@ _ALTERED = re.compile(
 """PostgreSQL's words for a SELECT that names what has been dropped, renamed or given another type."""
 _OUTAGE = re.compile(
     r"database system is (starting up|shutting down|in recovery)|not (yet )?accepting connections|administrator command|"
-    r"[Cc]onnection refused|server closed the connection unexpectedly"
+    r"[Cc]onnection (refused|reset by peer|timed out)|No route to host|connection has been closed unexpectedly|"
+    r"server closed the connection unexpectedly|too many clients already|remaining connection slots|"
+    r"crash of another server process|unexpected postmaster exit"
 )
 """Its words, and those of its clients, for a server that restarts or fails over."""
 
@@ -144,9 +146,9 @@ def of_operation(error: str) -> OperationFailure:
         return OperationFailure.HOPELESS
     if REPLACED in error:
         return OperationFailure.REPLACED
-    if _OUTAGE.search(error):
-        return OperationFailure.PASSING
-    return OperationFailure.ALTERED if _ALTERED.search(error) else OperationFailure.UNKNOWN
+    if _ALTERED.search(error):
+        return OperationFailure.ALTERED
+    return OperationFailure.PASSING if _OUTAGE.search(error) else OperationFailure.UNKNOWN
 
 
 def remedy_of_operation(error: str) -> str:

@@ -14,7 +14,7 @@ from shared.exporting.pair import Announcements, Pair, Source
 from shared.exporting.patience import Patience
 from shared.exporting.staging import CloudSql, Staging
 from shared.exporting.steps import Description, Seen
-from shared.messages import replacing
+from shared.messages import exports, replacing
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.runs import records
@@ -167,7 +167,10 @@ class _Delivery:
         again = records.read_described_again(self._bucket, self._asked)
         if again is None:
             return Description.FIRST
-        return Description.AGAIN if again == self._asked.to_json() else Description.SUPERSEDED
+        known = {self._export.pipeline.name: self._export.pipeline}
+        # Read, not compared as it was written: an earlier version may have written it.
+        is_this = exports.listed_export(again, known) == self._asked
+        return Description.AGAIN if is_this else Description.SUPERSEDED
 
     def _advance(self, step: steps.Advance, seen: Seen) -> Seen:
         """Take a step, and tell what is known after it."""

@@ -12,6 +12,8 @@ from shared.redaction import REPLACED
 
 _HAS_PARTITION_TREE = 12
 """The first version with pg_partition_tree."""
+_DETACHES_CONCURRENTLY = 14
+"""The first version in which pg_inherits tells of partitions that are being detached."""
 _NO_FILE = cast("0", "oid")
 _PARTITIONED = cast("'p'", '"char"')
 
@@ -24,11 +26,13 @@ def limit(schema: str, table: str, server_major: int | None) -> str:
     """
     root = cast(literal(f"{identifier(schema)}.{identifier(table)}"), "regclass")
     sees_now = server_major is None or server_major >= _HAS_PARTITION_TREE
-    changed = _differs(root) if sees_now else _differs_before_12(root)
+    # A partition that is being detached belongs to nobody's set, however long that takes.
+    pending = "NOT i.inhdetachpending" if (server_major or 0) >= _DETACHES_CONCURRENTLY else "true"
+    changed = _differs(root, pending) if sees_now else _differs_before_12(root)
     return f"(SELECT CASE WHEN EXISTS ({changed}) THEN {cast(complaint(REPLACED), 'int8')} END)"
 
 
-def _of_snapshot(root: str) -> str:
+def _of_snapshot(root: str, belongs: str) -> str:
     """The table and its partitions with their files, by the snapshot. A table that is younger than it has no row."""
     is_root = infix("c.oid", "=", root)
     is_below = infix("i.inhparent", "=", "above.oid")
@@ -37,7 +41,7 @@ def _of_snapshot(root: str) -> str:
     file = f"CASE WHEN {infix('c.relkind', '=', _PARTITIONED)} THEN {_NO_FILE} ELSE c.relfilenode END"
     return (
         f"WITH RECURSIVE tree (oid, file) AS (SELECT c.oid, {file} FROM pg_catalog.pg_class AS c WHERE {is_root} "
-        f"UNION ALL SELECT c.oid, {file} FROM tree AS above JOIN pg_catalog.pg_inherits AS i ON {is_below} "
+        f"UNION ALL SELECT c.oid, {file} FROM tree AS above JOIN pg_catalog.pg_inherits AS i ON {is_below} AND {belongs} "
         f"JOIN pg_catalog.pg_class AS c ON {is_child} AND c.relispartition)"
     )
 
@@ -47,12 +51,12 @@ def _file_now(oid: str) -> str:
     return f"coalesce({call('pg_relation_filenode', oid)}, {_NO_FILE})"
 
 
-def _differs(root: str) -> str:
+def _differs(root: str, belongs: str) -> str:
     """A row for each table that is in one set only, or whose file is another."""
     partition = cast("part.relid", "oid")
     now = f"SELECT {cast(root, 'oid')} AS oid UNION SELECT {partition} FROM {call('pg_partition_tree', root)} AS part"
     return (
-        f"{_of_snapshot(root)} SELECT FROM tree FULL JOIN ({now}) AS now ON {infix('tree.oid', '=', 'now.oid')} "
+        f"{_of_snapshot(root, belongs)} SELECT FROM tree FULL JOIN ({now}) AS now ON {infix('tree.oid', '=', 'now.oid')} "
         f"WHERE tree.oid IS NULL OR now.oid IS NULL OR {infix('tree.file', '<>', _file_now('now.oid'))}"
     )
 
@@ -61,11 +65,14 @@ def _differs_before_12(root: str) -> str:
     """
     The same, as far as PostgreSQL 11 can tell: it has no function that gives the partitions of now.
 
-    A partition that was detached has no constraint. One that was attached goes unseen.
+    A partition that was detached has no constraint. One that was attached goes unseen, and so does a default partition that was
+    detached: it may have no constraint while it is attached.
     """
     is_root = infix("tree.oid", "=", root)
-    detached = f"{call('pg_get_partition_constraintdef', 'tree.oid')} IS NULL"
+    bound = call("pg_get_expr", "c.relpartbound", "c.oid")
+    is_default = f"SELECT FROM pg_catalog.pg_class AS c WHERE {infix('c.oid', '=', 'tree.oid')} AND {infix(bound, '=', literal('DEFAULT'))}"
+    detached = f"{call('pg_get_partition_constraintdef', 'tree.oid')} IS NULL AND NOT EXISTS ({is_default})"
     return (
-        f"{_of_snapshot(root)} SELECT FROM (SELECT {cast(root, 'oid')} AS oid) AS now LEFT JOIN tree ON true "
+        f"{_of_snapshot(root, 'true')} SELECT FROM (SELECT {cast(root, 'oid')} AS oid) AS now LEFT JOIN tree ON true "
         f"WHERE tree.oid IS NULL OR {infix('tree.file', '<>', _file_now('tree.oid'))} OR (NOT {is_root} AND {detached})"
     )

@@ -79,6 +79,9 @@ OUTAGES = (
     "FATAL:  the database system is shutting down",
     "FATAL:  terminating connection due to administrator command",
     "could not connect to server: Connection refused",
+    "FATAL:  sorry, too many clients already",
+    "could not receive data from server: Connection reset by peer",
+    "WARNING:  terminating connection because of crash of another server process",
 )
 RUNNING, SUCCEEDED, FAILED = operation(done=False), operation(), operation(error="disk full")
 ALTERED = operation("altered", error="ERROR:  column t.note does not exist")

@@ -202,6 +202,30 @@ def test_a_table_that_nobody_changes_is_read_the_first_time(server: Postgres, ki
     assert [table.export() for _ in range(3)] == table.states * 3
 
 
+def test_a_table_whose_one_partition_is_the_default_is_read(server: Postgres) -> None:
+    table = Table(server, "partitioned")
+    with closing(server.connect(table.name)) as connection:
+        connection.run("DROP TABLE t1, t2")
+
+    assert table.export() == {3: 0}
+
+
+def test_a_table_with_a_partition_whose_detaching_was_never_finished_is_read_without_it(server: Postgres) -> None:
+    table = Table(server, "partitioned")
+    with closing(server.connect(table.name)) as reader, closing(server.connect(table.name)) as detaching:
+        if int(detaching.parameter_statuses["server_version"].split(".")[0]) < 14:
+            pytest.skip("before PostgreSQL 14 nothing is detached concurrently")
+        detaching.run("DROP TABLE t3")
+        reader.run("BEGIN")
+        reader.run("SELECT count(*) FROM t")
+        detaching.run("SET statement_timeout = '300ms'")
+        with pytest.raises(DatabaseError, match="statement timeout"):
+            detaching.run("ALTER TABLE t DETACH PARTITION t1 CONCURRENTLY")
+        reader.run("COMMIT")
+
+    assert table.export() == {2: 0}
+
+
 def test_a_table_without_rows_is_read_as_that(server: Postgres) -> None:
     table = Table(server, "plain")
     with closing(server.connect(table.name)) as connection:
