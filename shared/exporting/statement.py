@@ -53,17 +53,14 @@ def extraction(export: TableExport, columns: Sequence[MappedColumn]) -> Extracti
     """
     unrepresentable, digits = export.pipeline.unrepresentable, _float_digits(export, columns)
     references = [_reference(column, digits) for column in columns]
-    if file_format(export, columns) == "ndjson":
-        values = [
-            typemap.ndjson_value(column, reference, unrepresentable)
-            for column, reference in zip(columns, references, strict=True)
-        ]
+    is_ndjson = file_format(export, columns) == "ndjson"
+    rendered = typemap.ndjson_value if is_ndjson else typemap.csv_value
+    values = [
+        rendered(column, reference, unrepresentable) for column, reference in zip(columns, references, strict=True)
+    ]
+    if is_ndjson:
         query = _select(export, [_json_object(columns, values)], digits)
         return Extraction(query, quote="01", escape="01", delimiter="02")
-    values = [
-        typemap.csv_value(column, reference, unrepresentable)
-        for column, reference in zip(columns, references, strict=True)
-    ]
     return Extraction(_select(export, values, digits), quote="22", escape="22", delimiter="2C")
 
 

@@ -4,7 +4,7 @@ The condition that a table has not been replaced under the export that reads it,
 An export takes its snapshot, and then waits for the table's lock. Behind a transaction that truncates the table and fills it
 again, or drops and makes it again, or does so with a partition, it reads no rows, or a part of them, and succeeds. So once it
 has the locks it compares two sets of the table and its partitions, each with the file of its rows: the one of the snapshot, as
-pg_class and pg_inherits have it, and the one of now, as the server itself sees it. Seen on PostgreSQL 11, 15 and 18.
+pg_class and pg_inherits have it, and the one of now, as the server itself sees it. Seen on PostgreSQL 11 and 18.
 """
 
 from shared.exporting.sql import call, cast, complaint, identifier, infix, literal
@@ -27,13 +27,13 @@ def limit(schema: str, table: str, server_major: int | None) -> str:
     root = cast(literal(f"{identifier(schema)}.{identifier(table)}"), "regclass")
     sees_now = server_major is None or server_major >= _HAS_PARTITION_TREE
     # A partition that is being detached belongs to nobody's set, however long that takes.
-    pending = "NOT i.inhdetachpending" if (server_major or 0) >= _DETACHES_CONCURRENTLY else "true"
-    changed = _differs(root, pending) if sees_now else _differs_before_12(root)
+    belongs = "NOT i.inhdetachpending" if (server_major or 0) >= _DETACHES_CONCURRENTLY else "true"
+    changed = _differs(root, belongs) if sees_now else _differs_before_12(root)
     return f"(SELECT CASE WHEN EXISTS ({changed}) THEN {cast(complaint(REPLACED), 'int8')} END)"
 
 
 def _of_snapshot(root: str, belongs: str) -> str:
-    """The table and its partitions with their files, by the snapshot. A table that is younger than it has no row."""
+    """The table, and the partitions that `belongs` lets in, with their files, by the snapshot. A younger table has no row."""
     is_root = infix("c.oid", "=", root)
     is_below = infix("i.inhparent", "=", "above.oid")
     is_child = infix("c.oid", "=", "i.inhrelid")

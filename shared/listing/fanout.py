@@ -139,12 +139,13 @@ def _exports(
         export = _export(refused.table, refused.table_id, request, None)
         records.record_reason(bucket, export, records.FAILED, _FUNCTION, refused.reason)
         _log(Outcome("dead", f"not mirrored: {refused.reason}", export.subject, "ERROR"))
-    for table, table_id in chosen.tables.items():
+    run_tables = len(chosen.tables) if run_tables is None else run_tables
+    wanted = {table: _export(table, table_id, request, run_tables) for table, table_id in chosen.tables.items()}
+    for table, export in wanted.items():
         if table.row_security:
             said = f"{table} has row-level security: its export holds only what its policies show to the user that Cloud SQL exports with"
-            _log(Outcome("listed", said, _export(table, table_id, request, None).subject, "WARNING"))
-    run_tables = len(chosen.tables) if run_tables is None else run_tables
-    return [_export(table, table_id, request, run_tables) for table, table_id in chosen.tables.items()]
+            _log(Outcome("listed", said, export.subject, "WARNING"))
+    return list(wanted.values())
 
 
 def _ignores_case(pipeline: Pipeline, datasets: Datasets) -> bool:

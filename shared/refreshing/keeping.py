@@ -8,11 +8,9 @@ from shared.errors import Permanent
 from shared.pipelines import Pipeline
 from shared.refreshing import report, views
 from shared.refreshing.moving import Moved, Stayed, Views
-from shared.refreshing.sweep import Failed, Results
+from shared.refreshing.sweep import AT_ONCE, Failed, Results
 from shared.refreshing.views import ListedShard
 from shared.tables import Shard
-
-_AT_ONCE = 10
 
 
 def expire_replaced(pipeline: Pipeline, results: Results, bigquery: Views, now: datetime) -> list[BaseException]:
@@ -62,7 +60,7 @@ def _named(results: Results) -> frozenset[Shard]:
 
 def _set(pipeline: Pipeline, expiries: Mapping[Shard, datetime | None], bigquery: Views) -> list[BaseException]:
     """Set expiries, and report each that BigQuery refuses."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         calls = {
             shard: pool.submit(bigquery.expire, pipeline.shards_dataset, shard, at) for shard, at in expiries.items()
         }

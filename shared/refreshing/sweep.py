@@ -11,12 +11,12 @@ from shared.refreshing.choosing import Aim
 from shared.refreshing.moving import Moved, Refused, Result, Stayed, Views
 from shared.tables import Shard
 
-_AT_ONCE = 10
+AT_ONCE = 10
 """
 Views that are moved at the same time. BigQuery allows a user 100 requests a second of one method: two a view, for the view and
 its shard, and a view takes 0.2 s and more.
 """
-_OUTAGE = _AT_ONCE
+_OUTAGE = AT_ONCE
 """Views that fail for reasons that pass, until it counts as BigQuery's failure: the rest is left to the next delivery."""
 
 
@@ -43,7 +43,7 @@ def move(pipeline: Pipeline, aims: Sequence[Aim], bigquery: Views, now: datetime
         report.of_view(pipeline, aim.table_id, result)
         return result
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         moves = {pool.submit(moved, aim): aim.table_id for aim in aims}
         failed: list[BaseException] = []
         for each in as_completed(moves):
