@@ -91,9 +91,14 @@ def newest_manifest_files(pipeline: str) -> str:
     return f"{pipeline}/manifest_"
 
 
+def run_folders(pipeline: str) -> str:
+    """What the names of the records of all runs begin with."""
+    return f"{pipeline}/_runs/"
+
+
 def run_folder(pipeline: str, run_id: str) -> str:
     """What the names of all records of a run begin with."""
-    return f"{pipeline}/_runs/{run_id}/"
+    return f"{run_folders(pipeline)}{run_id}/"
 
 
 def manifest_file(pipeline: str, run_id: str) -> str:

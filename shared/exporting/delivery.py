@@ -196,7 +196,7 @@ class _Delivery:
     def _end(self, step: steps.End, seen: Seen) -> Outcome:
         match step:
             case steps.Announce(seal):
-                return self.pair.announce(seal, seen.data)
+                return self.pair.announce(seal, seen.data, replace=self._may_replace(seal.exported_at))
             case steps.Skip(reason):
                 return self.pair.skip(reason)
             case steps.Leave():
@@ -237,6 +237,10 @@ class _Delivery:
         self.pair.delete_staged()
         self._services.requests.relist(self._asked, is_replay=self._is_replay)
         return self._leave(f"it has been altered, and is to be described again: {step.reason}", step.operation)
+
+    def _may_replace(self, exported_at: datetime) -> bool:
+        """Whether rows of that moment may replace a shard, however late they are announced."""
+        return replacing.judged(self._asked, exported_at, is_replay=self._is_replay).replace
 
     def _leave(self, reason: str, operation: str | None = None) -> Outcome:
         said = f"not exported by this message: {reason}"

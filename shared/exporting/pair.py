@@ -97,20 +97,24 @@ class Pair:
         seal = Seal(
             run_id=self._export.run_id,
             requested_at=self._export.requested_at,
+            exported_at=times.moment(data.marks["exported_at"]),
             data_uri=self._uri(self._data_file),
             data_generation=data.generation,
             format=self._format,
             columns=tuple(column.to_json() for column in self._columns),
             description=self._export.comment,
         )
-        content = schema_file.write(self._export, seal, times.moment(data.marks["exported_at"]))
-        self._bucket.write(self._schema_file, content, onto)
+        self._bucket.write(self._schema_file, schema_file.write(self._export, seal), onto)
         return seal
 
-    def announce(self, seal: Seal, sealed: File | None) -> Outcome:
-        """Tell loaders of the pair, and write it down. `sealed` is its data, where that is known from the sealing."""
+    def announce(self, seal: Seal, sealed: File | None, *, replace: bool) -> Outcome:
+        """
+        Tell loaders of the pair, and write it down. `sealed` is its data, where that is known from the sealing.
+
+        `replace`: its rows may replace those of a shard.
+        """
         export, schema_uri = self._export, self._uri(self._schema_file)
-        self._announcements.announce(export.exported(schema_uri, seal.data_uri, seal.format))
+        self._announcements.announce(export.exported(schema_uri, seal.data_uri, seal.format, replace=replace))
         data = sealed or self._bucket.stat(paths.object_name(export.pipeline.bucket, seal.data_uri))
         marks = data.marks if data else {}
         exported = {

@@ -76,8 +76,8 @@ class TableExport(TableOfRun):
             **({"replace_asked": True} if self.replace_asked else {}),
         }
 
-    def exported(self, schema_uri: str, data_uri: str, file_format: str) -> "TableExported":
-        """What loaders are told when its pair is sealed."""
+    def exported(self, schema_uri: str, data_uri: str, file_format: str, *, replace: bool) -> "TableExported":
+        """What loaders are told when its pair is sealed. `replace`: its rows may replace those of a shard."""
         return TableExported(
             run_id=self.run_id,
             requested_at=self.requested_at,
@@ -86,7 +86,7 @@ class TableExport(TableOfRun):
             table=self.table,
             table_id=self.table_id,
             shard_date=self.shard_date,
-            replace=self.replace,
+            replace=replace,
             schema_uri=schema_uri,
             data_uri=data_uri,
             format=file_format,

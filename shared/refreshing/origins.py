@@ -3,7 +3,7 @@
 from functools import cached_property
 from threading import Lock
 
-from shared.bucket import Storage, pipeline_folder
+from shared.bucket import Storage, pipeline_folder, run_folders
 from shared.pipelines import Pipeline
 from shared.runs import manifest
 
@@ -12,7 +12,7 @@ class Origins:
     """
     What the pipeline's runs have mirrored, by the records in its bucket. Nothing is looked up before it is asked for.
 
-    At most three calls, however many tables are asked about. `table_id`: only that one will be.
+    At most four calls, however many tables are asked about. `table_id`: only that one will be.
     """
 
     def __init__(self, pipeline: Pipeline, storage: Storage, table_id: str = "") -> None:
@@ -25,7 +25,7 @@ class Origins:
         """
         Whether a table is the pipeline's: a run has exported it, or the newest run over the whole database lists it.
 
-        Without such a run on record, and where the team's own job loads, all tables are.
+        Without a run on record, and where the team's own job loads, all tables are.
         """
         if self._pipeline.loader != "bigquery":
             return True
@@ -41,5 +41,8 @@ class Origins:
 
     @cached_property
     def _listed(self) -> frozenset[str] | None:
-        newest = manifest.newest(self._storage.bucket(self._pipeline.bucket), self._pipeline)
-        return newest.table_ids(self._pipeline) if newest else None
+        """The tables that the newest run over the whole database lists. None: no run at all is on record."""
+        bucket = self._storage.bucket(self._pipeline.bucket)
+        if newest := manifest.newest(bucket, self._pipeline):
+            return newest.table_ids(self._pipeline)
+        return frozenset() if bucket.folders(run_folders(self._pipeline.name)) else None

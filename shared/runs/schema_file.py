@@ -15,13 +15,14 @@ VERSION = 1
 @dataclass(frozen=True, slots=True)
 class Seal:
     """
-    Which run made a pair, when that run was asked for, and which generation of the data file it means.
+    Which run made a pair, when that run was asked for, when the export began, and which generation of the data file it means.
 
     `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more.
     """
 
     run_id: str
     requested_at: datetime
+    exported_at: datetime
     data_uri: str
     data_generation: int
     format: str
@@ -33,8 +34,8 @@ class Seal:
         return (self.requested_at, self.run_id) > (requested_at, run_id)
 
 
-def write(export: TableExport, seal: Seal, exported_at: datetime) -> bytes:
-    """The schema file that seals the pair of a table. `exported_at`: when its export began."""
+def write(export: TableExport, seal: Seal) -> bytes:
+    """The schema file that seals the pair of a table."""
     content = {
         "version": VERSION,
         "pipeline": export.pipeline.name,
@@ -44,7 +45,7 @@ def write(export: TableExport, seal: Seal, exported_at: datetime) -> bytes:
         "table_id": export.table_id,
         "run_id": seal.run_id,
         "requested_at": times.rfc3339(seal.requested_at),
-        "exported_at": times.rfc3339(exported_at),
+        "exported_at": times.rfc3339(seal.exported_at),
         "shard_date": export.shard_date.isoformat(),
         "format": seal.format,
         "description": seal.description,
@@ -62,6 +63,7 @@ def read(content: bytes) -> Seal | None:
         return Seal(
             run_id=fields["run_id"],
             requested_at=times.moment(fields["requested_at"]),
+            exported_at=times.moment(fields["exported_at"]),
             data_uri=fields["data_uri"],
             data_generation=int(fields["data_generation"]),
             format=fields["format"],

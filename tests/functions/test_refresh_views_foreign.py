@@ -99,6 +99,17 @@ def test_a_table_that_was_requested_by_name_dropped_or_excluded_since_gets_its_v
 
 
 @pytest.mark.parametrize("by", ["event", "reconcile"])
+def test_a_run_of_some_tables_is_a_run_on_record(stage: Stage, by: str) -> None:
+    records.begin(stage, "some", "20260116", ["orders"], whole=False)
+    refresh_views = stage.function("refresh_views")
+    event = load(stage, BACKUP)
+
+    _tell(refresh_views, by, event)
+
+    assert views(stage) == {}
+
+
+@pytest.mark.parametrize("by", ["event", "reconcile"])
 def test_a_pipeline_with_no_run_on_record_goes_by_the_shards_alone(stage: Stage, by: str) -> None:
     refresh_views = stage.function("refresh_views")
     event = load(stage, BACKUP)

@@ -1,10 +1,13 @@
 """What a message that comes late may still replace: its rows are those of now, and the day that it is for may be past."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 
+from local.pubsub.requests import Pb, Rejected
 from tests.functions.cuts import cut_off
 from tests.functions.delivery import REQUESTED, Function, table_export, topic
 from tests.functions.stage import Log, Stage
@@ -40,6 +43,10 @@ def standing(stage: Stage, export_table: Function) -> str:
     stage.published("table-exported")
     stage.run("UPDATE orders SET note = 'of now'")
     return stage.content(SCHEMA)
+
+
+def _refused(_name: str, _request: Pb, _procedure: Callable[[Pb], Pb]) -> Pb:
+    raise Rejected(grpc.StatusCode.PERMISSION_DENIED, "no publisher")
 
 
 def asked(stage: Stage) -> tuple[dict[str, Any], dict[str, str]]:
@@ -250,6 +257,23 @@ def test_a_pair_that_was_half_replaced_in_time_is_finished_when_it_is_late(
 
     sealed = stage.json(SCHEMA)
     assert (sealed["run_id"], sealed["data_generation"]) == ("9912", stage.bucket.get_blob(DATA).generation)
+
+
+@pytest.mark.usefixtures("standing")
+def test_an_announcement_that_was_lost_on_its_day_replaces_when_it_is_made_good(
+    stage: Stage, export_table: Function
+) -> None:
+    stage.pubsub.between = _refused
+    export_table.receive(table_export())
+    stage.pubsub.between = None
+    assert stage.json(SCHEMA)["run_id"] == "9912"
+    assert announced(stage) == []
+    stage.clock.put(NEXT_DAY)
+
+    export_table.receive(table_export(), message_id="10000", published=NEXT_DAY, attributes=ORIGIN)
+
+    assert stage.content(DATA) == "1,of now\n"
+    assert announced(stage) == [True]
 
 
 @pytest.mark.parametrize("function", ["list_tables", "refresh_views"])

@@ -195,9 +195,9 @@ class Mirror:
         schema = paths.schema_file(self.pipeline.name, export.table_id, DAY)
         generation = self._copy(statement.extraction(export, columns), uri + data)
         described = tuple(column.to_json() for column in columns)
-        seal = Seal(export.run_id, REQUESTED, uri + data, generation, file_format, described, export.comment)
-        self.services.storage.bucket(self.pipeline.bucket).write(schema, schema_file.write(export, seal, REQUESTED), 0)
-        return export.exported(uri + schema, uri + data, file_format)
+        seal = Seal(export.run_id, REQUESTED, REQUESTED, uri + data, generation, file_format, described, export.comment)
+        self.services.storage.bucket(self.pipeline.bucket).write(schema, schema_file.write(export, seal), 0)
+        return export.exported(uri + schema, uri + data, file_format, replace=True)
 
     def shown(self, exported: TableExported) -> None:
         """Load the pair into its shard, and have the view show it."""

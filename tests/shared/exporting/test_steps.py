@@ -51,7 +51,9 @@ URI = f"gs://p-mirror/{STAGED.name}"
 
 
 def seal(run_id: str, later: float = 0) -> Seal:
-    return Seal(run_id, EXPORT.requested_at + timedelta(seconds=later), "gs://p-mirror/data.csv", 7, "csv")
+    return Seal(
+        run_id, EXPORT.requested_at + timedelta(seconds=later), EXPORT.requested_at, "gs://p-mirror/data.csv", 7, "csv"
+    )
 
 
 def data(run_id: str) -> File:

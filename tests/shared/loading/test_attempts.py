@@ -28,7 +28,7 @@ EXPORTED = TableExported(
     data_uri="gs://p-mirror/d",
     format="csv",
 )
-SEAL = Seal("9912", PUBLISHED_AT, EXPORTED.data_uri, 1, "csv")
+SEAL = Seal("9912", PUBLISHED_AT, PUBLISHED_AT, EXPORTED.data_uri, 1, "csv")
 
 
 @dataclass

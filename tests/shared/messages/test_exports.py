@@ -108,7 +108,7 @@ def test_a_wish_for_an_export_comes_back_from_a_manifest(wish: TableExport) -> N
 def test_what_is_exported_is_what_was_wished_for(wish: TableExport, schema: str, data: str, file_format: str) -> None:
     shared_by_both = [field.name for field in fields(TableOfRun)]
 
-    announced = wish.exported(schema, data, file_format)
+    announced = wish.exported(schema, data, file_format, replace=wish.replace)
 
     assert [getattr(announced, name) for name in shared_by_both] == [getattr(wish, name) for name in shared_by_both]
     assert (announced.schema_uri, announced.data_uri, announced.format) == (schema, data, file_format)
