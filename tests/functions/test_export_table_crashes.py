@@ -1,7 +1,5 @@
 """Whatever step an export crashes at, and whoever works on it at the same time, the redelivery ends in the same state."""
 
-import gc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,15 +12,10 @@ from tests.functions.stage import Stage, wait_for
 
 HALF = Outcome(error="ERROR:  canceled", leaves=0.5)
 
-# The connections of a thread that has ended, which httplib2 leaves open, are closed when they are collected: here, not later.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 
 @pytest.fixture(autouse=True)
-def orders(stage: Stage) -> Iterator[None]:
+def orders(stage: Stage) -> None:
     stage.run(*ROWS)
-    yield
-    gc.collect()
 
 
 @pytest.mark.parametrize("step", range(6))

@@ -1,8 +1,7 @@
 """A run says that it is whole when the last of its tables has settled: once, whatever happens at that moment."""
 
-import gc
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -20,16 +19,11 @@ from tests.functions.stage import Log, Stage
 RUN = "billing/_runs/9912"
 TABLES = ("lines", "orders", "refunds")
 
-# The connections of a thread that has ended, which httplib2 leaves open, are closed when they are collected: here, not later.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 
 @pytest.fixture(autouse=True)
-def announcements(stage: Stage) -> Iterator[None]:
+def announcements(stage: Stage) -> None:
     """Where they go."""
     stage.environment.setenv("RUN_EXPORTED_TOPIC", topic("run-exported"))
-    yield
-    gc.collect()
 
 
 @pytest.fixture

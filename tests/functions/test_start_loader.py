@@ -1,6 +1,5 @@
 """The team's own Dataflow job for a run that is whole: launched once, through the real client and the API's own document."""
 
-import gc
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -27,9 +26,6 @@ RUN = {
 }
 NAME = "mirror-billing-20260115-9912"
 DATAFLOW = {"template": "gs://templates/load.json", "region": "europe-west1"}
-
-# The connections of a thread that has ended, which httplib2 leaves open, are closed when they are collected: here, not later.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 class Job:
@@ -64,7 +60,6 @@ def dataflow(stage: Stage, job: Job) -> Iterator[Dataflow]:
         stage.pipeline |= {"loader": "scio", "dataflow": DATAFLOW}
         stage.environment.setenv("DATAFLOW_ENDPOINT", server.url)
         yield server
-        gc.collect()
     assert server.faults == []
 
 
