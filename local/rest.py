@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from functools import cache
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -49,6 +50,10 @@ Handler = Callable[[Request], dict[str, Any] | None]
 """Answers one method. Gives a resource, or None if the method has no response. Raises ApiError or server.HangUp."""
 
 
+_document = cache(Document)
+"""Each is read once in a process."""
+
+
 class Api:
     """
     One REST API, served on loopback from construction until `stop`.
@@ -59,7 +64,7 @@ class Api:
     """
 
     def __init__(self, name: str, version: str, handlers: Mapping[str, Handler]) -> None:
-        self._document = Document(name, version)
+        self._document = _document(name, version)
         self._handlers = handlers
         if unknown := handlers.keys() - self._document.methods.keys():
             raise ValueError(f"{name} {version} has no {', '.join(sorted(unknown))}")

@@ -64,6 +64,11 @@ class PubSub:
         stopped.wait()
         self._threads.shutdown()
 
+    def create(self, topic: str, subscription: str) -> None:
+        """Make a topic and a subscription to pull from, which must not exist, as calls would. Their names are full ones."""
+        Publisher(self._resources).create_topic(types.Topic.pb()(name=topic))
+        Subscriber(self._resources).create_subscription(types.Subscription.pb()(name=subscription, topic=topic))
+
     def backlog(self, subscription: str) -> int:
         """How many messages of a subscription are not acknowledged. Raises KeyError if there is no such subscription."""
         return len(self._resources.subscriptions[subscription].backlog)

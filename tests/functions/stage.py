@@ -178,12 +178,15 @@ class Stage:
         """What has been published since the last look, in order."""
         subscription = f"projects/{PROJECT}/subscriptions/{topic}"
         messages: list[pubsub_v1.types.PubsubMessage] = []
-        with pubsub_v1.SubscriberClient() as subscriber:
-            while self.pubsub.backlog(subscription):
-                received = subscriber.pull(subscription=subscription, max_messages=1000).received_messages
-                subscriber.acknowledge(subscription=subscription, ack_ids=[each.ack_id for each in received])
-                messages += [each.message for each in received]
+        while self.pubsub.backlog(subscription):
+            received = self._subscriber.pull(subscription=subscription, max_messages=1000).received_messages
+            self._subscriber.acknowledge(subscription=subscription, ack_ids=[each.ack_id for each in received])
+            messages += [each.message for each in received]
         return messages
+
+    @cached_property
+    def _subscriber(self) -> pubsub_v1.SubscriberClient:
+        return self.undo.enter_context(pubsub_v1.SubscriberClient())
 
     def create_shard(self, name: str, description: str | None = None) -> None:
         """Make a shard without a load, so that no event tells of it."""
