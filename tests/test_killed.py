@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning"),
 ]
 
-SCHEDULES = int(os.environ.get("SCHEDULES") or "20")
+SCHEDULES = int(os.environ.get("SCHEDULES") or "5")
 SEED = int(os.environ.get("SEED") or Random().randrange(10**9))
 FUNCTIONS = ("list_tables", "export_table", "load_shard", "refresh_views")
 PIPELINE = "shop"
