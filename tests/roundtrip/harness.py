@@ -169,9 +169,8 @@ class Mirror:
         source, storage = shared.gcp.postgres.Postgres(), self.services.storage
         services = fanout.ListServices(source, storage, _Exports(heard), self.services.loads, None)
         with pytest.MonkeyPatch.context() as environment:
-            environment.setenv(
-                "SSL_CERT_FILE", os.devnull
-            )  # certificates take long to read, and nobody needs them here
+            # This machine's certificates take long to read, and nobody needs them here.
+            environment.setenv("SSL_CERT_FILE", os.devnull)
             fanout.list_tables(request, services)
         known = {self.pipeline.name: self.pipeline}
         return [exports.listed_export(export, known) for export in heard.exports]
