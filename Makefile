@@ -18,6 +18,7 @@ query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELEC
 	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'
 
 # Runs pytest in two processes at once, to use two cores: `$(call both,ARGUMENTS OF ONE,ARGUMENTS OF THE OTHER)`.
+HALF := tests/functions tests/lane tests/local/test_demo.py
 pytest = $(TOOLS)/python -m pytest -q $(if $(SEED),--hypothesis-seed=$(SEED))
 both = $(pytest) -p no:cacheprovider $(1) & one=$$!; $(pytest) $(2) & other=$$!; \
 	trap 'kill $$one $$other; wait' INT TERM; wait $$one; first=$$?; wait $$other && exit $$first
@@ -28,7 +29,7 @@ lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/mypy
 
 test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests
-	$(call both,-m 'not soak' tests/functions,-m 'not soak' --ignore tests/functions)
+	$(call both,-m 'not soak' $(HALF),-m 'not soak' $(HALF:%=--ignore %))
 
 soak: .venv/ready .venv-deployed/ready ## the long property runs (SCHEDULES=3000 for a longer one, SEED=… to have one again)
 	$(call both,-m soak tests/lane tests/test_killed.py,-m soak --ignore tests/lane --ignore tests/test_killed.py --ignore tests/beam)
