@@ -12,7 +12,7 @@ from tests.lane.invariants import INVARIANTS
 from tests.lane.play import play
 from tests.lane.schedules import RACES, SCHEDULES, Schedule
 
-MANY = int(os.environ.get("SCHEDULES") or 200)
+MANY = int(os.environ.get("SCHEDULES") or 100)
 SEED = int(os.environ.get("SEED") or secrets.randbelow(2**32))
 
 

@@ -25,7 +25,7 @@ from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
 from shared.redaction import REPLACED
 
-SCHEDULES = int(os.environ.get("SCHEDULES") or 50)
+SCHEDULES = int(os.environ.get("SCHEDULES") or 30)
 PARTS = (1, 2, 3)
 
 # What a table is made of, and in what ways a part of it can be given the version {v} in one transaction.
