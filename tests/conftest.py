@@ -1,6 +1,7 @@
 """What tests of several folders share."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,21 +11,26 @@ from local import postgres_11
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector leave alone what is there for all tests, which it would look through again and again."""
+    """What is there now stays to the end. The garbage collector need not look through it again and again."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_unconfigure() -> None:
-    """Have all collected at the end, of which DuckDB would otherwise report a leak."""
+    """At the end all is collected. Otherwise DuckDB reports a leak."""
     gc.unfreeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_proxy() -> Iterator[None]:
-    """Have no proxy of this machine stand before the local cloud, nor be looked for at each call."""
+def loopback() -> Iterator[None]:
+    """
+    All calls stay on this machine. No proxy stands between, and none is looked for at each call.
+
+    Nobody needs the machine's certificates, which take long to read.
+    """
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("no_proxy", "127.0.0.1")
+        environment.setenv("SSL_CERT_FILE", os.devnull)
         yield
 
 

@@ -65,7 +65,7 @@ class PubSub:
         self._threads.shutdown()
 
     def create(self, topic: str, subscription: str) -> None:
-        """Make a topic and a subscription to pull from, which must not exist, as calls would. Their names are full ones."""
+        """Make a topic, and a subscription to pull its messages from. Both names are full ones, and neither may exist yet."""
         Publisher(self._resources).create_topic(types.Topic.pb()(name=topic))
         Subscriber(self._resources).create_subscription(types.Subscription.pb()(name=subscription, topic=topic))
 
