@@ -63,6 +63,7 @@ def read(content: bytes) -> Seal | None:
         return Seal(
             run_id=fields["run_id"],
             requested_at=times.moment(fields["requested_at"]),
+            # A file that does not say when is taken to be as old as its run.
             exported_at=times.moment(fields.get("exported_at", fields["requested_at"])),
             data_uri=fields["data_uri"],
             data_generation=int(fields["data_generation"]),

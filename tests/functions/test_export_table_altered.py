@@ -1,4 +1,4 @@
-"""A table that has been altered since it was listed is described anew, once in its run, and exported as it is now."""
+"""A table that has been altered since it was listed is described again, once in its run, and exported as it is now."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ REQUEST = {
 
 @pytest.fixture(autouse=True)
 def orders(stage: Stage) -> None:
-    """The table, and the topic that it is described anew by."""
+    """The table, and the topic that it is described again by."""
     stage.run(
         "CREATE TABLE orders (id bigint NOT NULL, note text, due date, paid boolean)",
         "INSERT INTO orders VALUES (1, 'a,b', '2026-01-31', true)",

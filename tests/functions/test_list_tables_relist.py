@@ -1,4 +1,4 @@
-"""What comes of the request to describe tables of a run anew."""
+"""What comes of the request to describe tables of a run again."""
 
 import json
 from typing import Any

@@ -327,7 +327,7 @@ def test_an_old_event_of_dataflow_says_nothing_of_an_empty_shard_that_came_later
     assert views(stage) == {"orders": "orders_20260115"}
 
 
-@pytest.mark.parametrize("later", [timedelta(), 2 * HOUR], ids=["nothing is whole", "the newest is empty"])
+@pytest.mark.parametrize("later", [timedelta(), 2 * HOUR], ids=["no run is complete", "the newest is empty"])
 def test_a_view_is_let_go_even_where_there_is_nowhere_to_go(stage: Stage, scio: Function, later: timedelta) -> None:
     load(stage, "orders_20260114", rows=3)
     scio.receive(ORDERS | {"shard_date": "2026-01-15"})

@@ -1,4 +1,4 @@
-"""A run says that it is whole when the last of its tables has settled: once, whatever happens at that moment."""
+"""A run is announced as complete when the last of its tables has settled: once, whatever happens at that moment."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The team's own Dataflow job for a run that is whole: launched once, through the real client and the API's own document."""
+"""The team's own Dataflow job for a run that is complete: launched once, through the real client and the API's own document."""
 
 import json
 import random

@@ -128,7 +128,7 @@ class Cloud:
         self._pubsub.between = self._between_pubsub
 
     def begin(self, *, relisting: bool) -> tuple[storage.Bucket, str]:
-        """Have the functions begin anew, with no operations, an empty bucket and an empty dataset, which are given."""
+        """Have the functions begin again, with no operations, an empty bucket and an empty dataset, which are given."""
         bucket = f"mirror-{next(self._numbers)}"
         dataset = bucket.replace("-", "_")
         self._objects.create_bucket(bucket)

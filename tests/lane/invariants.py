@@ -32,7 +32,7 @@ def each_table_of_each_run_has_settled(played: Played) -> None:
 
 
 def only_what_cannot_be_exported_fails(played: Played) -> None:
-    """A table that never can be, whose exports fail again and again, or that was altered where nobody describes it anew."""
+    """A table that never can be, whose exports fail again and again, or that was altered where nobody describes it again."""
     for run, table in _tables_of_runs(played):
         if _is_recorded(played, run, "failed", table):
             file = f"gs://{played.bucket.name}/billing/_staging/{run}/{table}_{DAY}.csv"

@@ -50,7 +50,7 @@ class Schedule:
 
     Deliveries, by the functions that they are to, and exports beyond those that are listed go well. `backups` are of somebody
     else, each with its moment and duration. `altered`: when the table `orders` loses a column. `broken`: one of the tables
-    cannot be exported, ever. `relisting`: export_table knows where to have a table described anew.
+    cannot be exported, ever. `relisting`: export_table knows where to have a table described again.
     """
 
     deliveries: Mapping[str, tuple[Delivery, ...]]
@@ -126,7 +126,7 @@ RACES = {
     "an export starts late, when its duplicate has ended": Schedule(
         {"export_table": _late("write 0", Trouble.SLOW, again=1.0)}
     ),
-    "a table is described anew, while a duplicate waits for the export that failed": Schedule(
+    "a table is described again, while a duplicate waits for the export that failed": Schedule(
         {"export_table": (Delivery(late=4.0, again=0.3),), "load_shard": (Delivery(late=9.0), Delivery(late=9.0))},
         altered=1.0,
         later_runs=(6.0,),
@@ -169,7 +169,7 @@ RACES = {
         later_runs=(2.0,),
         altered=1.0,
     ),
-    "an altered table's first description fails once more, when it has been described anew": Schedule(
+    "an altered table's first description fails once more, when it has been described again": Schedule(
         {
             "list_tables": (Delivery(), Delivery(again=2.0), Delivery()),
             "export_table": (

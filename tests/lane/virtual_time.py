@@ -96,5 +96,5 @@ class VirtualOperations(Operations):
             self._clock.sleep(seconds)
 
     def forget(self) -> None:
-        """Begin anew, with none."""
+        """Begin again, with none."""
         self._all.clear()
