@@ -24,7 +24,7 @@ from enum import Enum
 from shared import remedies
 from shared.errors import Busy, Denied, HandBack, LostRace, Permanent
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND, REPLACED, one_line, without_values
+from shared.redaction import ALTERED, BEYOND, GUARDED, REPLACED, one_line, without_values
 
 BUSY = "operationInProgress"
 """Another operation has the instance's one slot. It came as 403 in earlier years and comes as 409 now, so the status is open."""
@@ -59,10 +59,11 @@ _PASSING_SQLSTATES = ("08", "40", "53", "55006", "55P03", "57", "58", "XX")
 
 _REPLAY = "then replay the message"
 _ALTERED = re.compile(
-    r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast|be matched)\b",
+    r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast|be matched)\b|"
+    rf"could not convert type|TABLESAMPLE clause can only be applied|{ALTERED}",
     re.DOTALL,
 )
-"""PostgreSQL's words for a SELECT that names what has been dropped, renamed or given another type."""
+"""PostgreSQL's words, and ours, for a SELECT that names what has been dropped, renamed, given another type or made a view."""
 _OUTAGE = re.compile(
     r"database system is (starting up|shutting down|in recovery)|not (yet )?accepting connections|administrator command|"
     r"[Cc]onnection (refused|reset by peer|timed out)|No route to host|connection has been closed unexpectedly|"
@@ -142,7 +143,7 @@ def of_dataflow(error: ApiError) -> Busy | Permanent:
 
 def of_operation(error: str) -> OperationFailure:
     """What the error of an operation that is done says of the next try."""
-    if BEYOND in error:
+    if BEYOND in error or GUARDED in error:
         return OperationFailure.HOPELESS
     if REPLACED in error:
         return OperationFailure.REPLACED

@@ -43,6 +43,7 @@ class Pipeline:
     max_shrink: float | None = None
     keep_days: int | None = None
     dataflow: Mapping[str, Any] | None = None
+    trust_database: bool = False
 
     @property
     def job_name(self) -> str:
@@ -108,6 +109,7 @@ def _is_dataflow(value: Any) -> bool:
 
 
 _ANY_TEXT = _Rule(_text, "a text that is not empty")
+_TRUE_OR_FALSE = _Rule(lambda value: isinstance(value, bool), "true or false")
 _DATASET = _matching(r"[A-Za-z0-9_]{1,1024}", "a dataset's id (letters, digits and _)")
 _RULES = {
     "instance": _matching(
@@ -126,7 +128,7 @@ _RULES = {
     "exclude": _texts(0, "a list of globs on schema.table"),
     "time_zone": _Rule(_is_time_zone, "a name of the time zone database, such as Europe/Berlin"),
     "format": _one_of("csv", "ndjson"),
-    "offload": _Rule(lambda value: isinstance(value, bool), "true or false"),
+    "offload": _TRUE_OR_FALSE,
     "loader": _one_of("bigquery", "scio"),
     "unrepresentable": _one_of("null", "fail", "string"),
     "release": _one_of("each", "together"),
@@ -139,6 +141,7 @@ _RULES = {
         _is_dataflow,
         'an object with "template" (gs://…) and "region", and perhaps "parameters" (texts), "service_account" and "network"',
     ),
+    "trust_database": _TRUE_OR_FALSE,
 }
 _REQUIRED = [field.name for field in fields(Pipeline) if field.default is MISSING and field.name != "name"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")

@@ -6,7 +6,11 @@ BEYOND = "holds a value that BigQuery cannot hold"
 """What the SELECT of an export complains of, behind `column` and the column's name."""
 REPLACED = "the table was replaced under its export"
 """What it complains of when the table it reads is not the one that it saw."""
-_OUR_COMPLAINT = re.compile(rf"column .* {BEYOND}|{REPLACED}", re.DOTALL)
+ALTERED = "the table is not as it was described"
+"""What it complains of when a column is of another kind of type now, or what is read is no table any more."""
+GUARDED = "the table has row-level security now"
+"""What it complains of when it would read the table through policies, which the listing has not seen."""
+_OUR_COMPLAINT = re.compile(rf"column .* {BEYOND}|{REPLACED}|{ALTERED}|{GUARDED}", re.DOTALL)
 
 _LONGEST = 1024
 """Bytes. Pub/Sub's limit for the value of an attribute (https://cloud.google.com/pubsub/quotas)."""

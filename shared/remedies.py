@@ -3,8 +3,9 @@
 import re
 
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND, REPLACED
+from shared.redaction import BEYOND, GUARDED, REPLACED
 
+TRUST = 'have the pipeline say "trust_database": true if whoever may create objects in the database may be trusted'
 _GRANT_BUCKET = "Grant the Cloud SQL instance's own service account roles/storage.objectAdmin on the pipeline's bucket, which must exist"
 _TO_THE_EXPORTER = "to cloudsqlsuperuser, the role that Cloud SQL exports with"
 _PRIVILEGES = (
@@ -27,6 +28,7 @@ _TIMEOUTS = {
 _TIMED_OUT = re.compile(rf"\bdue to ({'|'.join(_TIMEOUTS)}) timeout\b")
 _OF_OPERATION = {
     REPLACED: "Request the table at a time when nothing truncates it or makes it again",
+    GUARDED: f"Exclude the table, or {TRUST}",
     BEYOND: 'Correct the rows, or have the pipeline say "unrepresentable": "null" or "string"',
     "invalid byte sequence for encoding|has no equivalent in encoding": "Correct the rows: they hold bytes that are no characters",
     "due to conflict with recovery": "Name the primary instance: a standby ends what stands in the way of its recovery",

@@ -18,8 +18,9 @@ class Column:
     """
     A column of a table: `data_type` in PostgreSQL's own words, as `format_type()` writes them.
 
-    `base_type`: what a domain stands for, or `record[]` for an array of composites. A chain of domains is followed to its
-    end, in arrays too. None for all other types.
+    `base_type`: what a domain stands for. A chain of domains is followed to its end, in arrays too. For an array of a user's
+    type it is `text[]` if its elements are written as their text, and `record[]` if to_json has its own way: composites,
+    arrays, and some types of extensions. None for all other types.
     """
 
     name: str
@@ -27,6 +28,11 @@ class Column:
     nullable: bool
     comment: str | None = None
     base_type: str | None = None
+
+    @property
+    def is_written_whole(self) -> bool:
+        """Whether to_json writes it down to its last part, and calls the casts to json that it finds on the way."""
+        return self.base_type == "record[]"
 
     def to_json(self) -> dict[str, Any]:
         """The column as `table-exports` carries it."""
@@ -50,6 +56,7 @@ class Table:
     comment: str | None = None
     is_partitioned: bool = False
     row_security: bool = False
+    called: tuple[str, ...] = ()
     server_major: int | None = None
     fault: str | None = None
 

@@ -5,6 +5,11 @@ Each function, operator and type is pg_catalog's by name. A name alone is looked
 somebody else's may match better.
 """
 
+from collections.abc import Callable
+
+Sql = Callable[[str], str]
+"""Gives an SQL expression over another one."""
+
 
 def identifier(name: str) -> str:
     """A quoted name."""
@@ -30,6 +35,16 @@ def infix(left: str, operator: str, right: str) -> str:
 def cast(expression: str, to: str) -> str:
     """A cast to one of pg_catalog's types."""
     return f"({expression})::pg_catalog.{to}"
+
+
+def held_to(expression: str, kind: str) -> str:
+    """
+    The expression as it is, if its type is of the same category as one of pg_catalog's. Otherwise PostgreSQL refuses the SQL.
+
+    What it gives is of a built-in type. A cast would round, and could be somebody's own: an enum, a composite and a range can
+    have casts to anything, and none of them is of the category of a built-in type that we name.
+    """
+    return f"coalesce({expression}, {cast('NULL', kind)})"
 
 
 def complaint(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shared.exporting import typemap, unchanged
-from shared.exporting.sql import call, cast, identifier, literal
+from shared.exporting.sql import Sql, call, cast, held_to, identifier, literal
 from shared.exporting.typemap import MappedColumn
 from shared.messages.exports import TableExport
 
@@ -14,11 +14,11 @@ _SETTINGS = {
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
+    "array_nulls": "on",
 }
-"""PostgreSQL renders values by these, and a server, a database or a role may have set them otherwise."""
+"""PostgreSQL renders values, and reads arrays, by these, and a server, a database or a role may have set them otherwise."""
 _SHORTEST_FLOATS = 12
 """The first version that writes the shortest digits that tell a float from its neighbours, if it is asked for more than usual."""
-_WIDER = {"real": "float8", "real[]": "float8[]"}
 
 _COLUMNS_PER_CONCAT = 40
 """PostgreSQL's functions take at most 100 arguments, and each column is two of them."""
@@ -82,8 +82,21 @@ def _plain_type(column: MappedColumn) -> str:
 
 def _reference(column: MappedColumn, digits: str) -> str:
     reference = f"t.{identifier(column.source.name)}"
-    wider = _WIDER.get(_plain_type(column)) if digits == "2" else None
-    return cast(reference, wider) if wider else reference
+    wider = _WIDER.get(_plain_type(column)) if digits == "2" and not _has_own_elements(column) else None
+    return wider(reference) if wider else reference
+
+
+def _has_own_elements(column: MappedColumn) -> bool:
+    """Whether it is an array of a domain, say."""
+    return column.source.base_type is not None and column.source.data_type.endswith("[]")
+
+
+def _wider_array(c: str) -> str:
+    """A real[] as a float8[]. A comparison with another real[] comes first, because it refuses all other types."""
+    return cast(call("array_larger", c, cast("'{}'", "float4[]")), "float8[]")
+
+
+_WIDER: dict[str, Sql] = {"real": lambda c: held_to(c, "float8"), "real[]": _wider_array}
 
 
 def _select(export: TableExport, values: Sequence[str], digits: str) -> str:
@@ -92,8 +105,10 @@ def _select(export: TableExport, values: Sequence[str], digits: str) -> str:
     settings = ", ".join(call("set_config", literal(name), literal(value), "true") for name, value in given.items())
     only = "ONLY " if export.only else ""
     table = f"{only}{identifier(export.schema)}.{identifier(export.table)}"
-    limit = unchanged.limit(export.schema, export.table, export.server_major)
-    return f"SELECT {', '.join(values)} FROM (SELECT {settings}) AS settings, {table} AS t LIMIT {limit}"
+    limit = unchanged.limit(export)
+    # All of the table. Its method is one that PostgreSQL refuses for a view, whose functions would be called.
+    rows = f"{table} AS t TABLESAMPLE {call('system', '100')}"
+    return f"SELECT {', '.join(values)} FROM (SELECT {settings}) AS settings, {rows} LIMIT {limit}"
 
 
 def _json_object(columns: Sequence[MappedColumn], values: Sequence[str]) -> str:

@@ -6,22 +6,19 @@ settings `statement` has fixed, so that PostgreSQL's own output of a value is th
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import names
 from shared.exporting import json_limits
-from shared.exporting.sql import call, cast, complaint, infix
+from shared.exporting.arrays import as_built_in, element, from_text
+from shared.exporting.sql import Sql, call, cast, complaint, held_to, infix
 from shared.redaction import BEYOND
 from shared.tables import Column
 
 _LONGEST_DESCRIPTION = 1024
 """Characters. BigQuery's limit for the description of a column."""
-
-
-Sql = Callable[[str], str]
-"""Gives an SQL expression over the column that it is told how to refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +28,14 @@ class Kind:
 
     `csv` and `ndjson` render a column as a field of a CSV file, and as the text of a JSON value. `holds`, where PostgreSQL has
     values of the type that BigQuery cannot hold, is the condition for those that it can; `or_text`: the pipeline may ask for
-    the text of all of them instead.
+    the text of all of them instead. All three are told the column as `read` gives it, with an error if it has been given a
+    type of another kind since: nothing of a user's type comes to where PostgreSQL looks for a cast.
     """
 
     bigquery_type: str
     csv: Sql
     ndjson: Sql
+    read: Sql
     holds: Sql | None = None
     or_text: bool = True
 
@@ -77,13 +76,8 @@ def _text(c: str) -> str:
     return cast(c, "text")
 
 
-def _as(data_type: str, rendered: Sql = _itself) -> Sql:
-    """
-    The rendered value, as it is. An error if the column has been given a type of another kind since, such as text.
-
-    A cast would not do, because it rounds.
-    """
-    return lambda c: rendered(f"coalesce({c}, {cast('NULL', data_type)})")
+def _as(data_type: str) -> Sql:
+    return lambda c: held_to(c, data_type)
 
 
 def _own_text(c: str) -> str:
@@ -153,39 +147,42 @@ _is_day = _from("0001-01-01", "date", "<=", "9999-12-31")
 _is_datetime = _from("0001-01-01 00:00:00", "timestamp", "<", "10000-01-01 00:00:00")
 _is_instant = _from("0001-01-01 00:00:00+00", "timestamptz", "<", "10000-01-01 00:00:00+00")
 
-_TEXT = Kind("STRING", _itself, _own_text)
-_INTEGER = Kind("INT64", _as("int8"), _quoted(_as("int8", _text)))
-_FLOAT = Kind("FLOAT64", _as("float8"), _as("float8", _number))
-_JSON = Kind("JSON", _text, _blanked, holds=_is_held_json(_text))
-_ARRAY = Kind("JSON", _jsonb, _jsonb)
-_WIDE_ARRAY = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
-_ARRAYS = {
-    "real[]": Kind("JSON", _json, _json),
-    "double precision[]": Kind("JSON", _json, _json),
-    "json[]": Kind("JSON", _json, _json, holds=_is_held_json(_json), or_text=False),
-    "record[]": Kind("JSON", _json, _json, holds=_is_held_json(_json), or_text=False),
-    "jsonb[]": _WIDE_ARRAY,
-    "numeric[]": _WIDE_ARRAY,
-}
-"""Arrays with numbers that need care; all others are as `to_jsonb` writes them."""
-_NUMERIC = Kind("NUMERIC", _as("numeric"), _quoted(_as("numeric", _text)), holds=_is_finite)
+_TEXT = Kind("STRING", _itself, _own_text, _itself)
+_INTEGER = Kind("INT64", _itself, _quoted(_text), _as("int8"))
+_FLOAT = Kind("FLOAT64", _itself, _number, _as("float8"))
+_JSON = Kind("JSON", _text, _blanked, _as("json"), holds=_is_held_json(_text))
+_NUMERIC = Kind("NUMERIC", _itself, _quoted(_text), _as("numeric"), holds=_is_finite)
 _BY_NAME = {
     "smallint": _INTEGER,
     "integer": _INTEGER,
     "bigint": _INTEGER,
     "oid": _INTEGER,
-    "real": replace(_FLOAT, csv=_as("float4"), ndjson=_as("float4", _number)),
+    "real": replace(_FLOAT, read=_as("float4")),
     "double precision": _FLOAT,
-    "boolean": Kind("BOOL", _as("bool", _text), _as("bool", _text)),
-    "money": Kind("NUMERIC", _amount, _quoted(_amount)),
-    "date": Kind("DATE", _itself, _quoted(_text), holds=_is_day),
-    "time without time zone": Kind("TIME", _time, _quoted(_time), holds=_is_time),
-    "timestamp without time zone": Kind("DATETIME", _datetime, _quoted(_datetime), holds=_is_datetime),
-    "timestamp with time zone": Kind("TIMESTAMP", _instant, _quoted(_instant), holds=_is_instant),
-    "bytea": Kind("BYTES", _base64, _quoted(_base64)),
+    "boolean": Kind("BOOL", _text, _text, _as("bool")),
+    "money": Kind("NUMERIC", _amount, _quoted(_amount), _as("money")),
+    "date": Kind("DATE", _itself, _quoted(_text), _as("date"), holds=_is_day),
+    "time without time zone": Kind("TIME", _time, _quoted(_time), _as("time"), holds=_is_time),
+    "timestamp without time zone": Kind(
+        "DATETIME", _datetime, _quoted(_datetime), _as("timestamp"), holds=_is_datetime
+    ),
+    "timestamp with time zone": Kind("TIMESTAMP", _instant, _quoted(_instant), _as("timestamptz"), holds=_is_instant),
+    "bytea": Kind("BYTES", _base64, _quoted(_base64), _as("bytea")),
     "json": _JSON,
-    "jsonb": _JSON,
+    "jsonb": replace(_JSON, read=_as("jsonb")),
 }
+_ARRAY = Kind("JSON", _jsonb, _jsonb, as_built_in)
+_WIDE_ARRAY = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
+_JSON_ARRAY = Kind("JSON", _json, _json, as_built_in, holds=_is_held_json(_json), or_text=False)
+_ARRAYS = {
+    "real[]": replace(_ARRAY, csv=_json, ndjson=_json),
+    "double precision[]": replace(_ARRAY, csv=_json, ndjson=_json),
+    "json[]": _JSON_ARRAY,
+    "record[]": replace(_JSON_ARRAY, read=_itself),
+    "jsonb[]": _WIDE_ARRAY,
+    "numeric[]": _WIDE_ARRAY,
+}
+"""Arrays with numbers that need care, or of what only to_json can write. All others are as `to_jsonb` writes them."""
 _MODIFIERS = re.compile(r"\((-?\d+)(?:,(-?\d+))?\)", re.ASCII)
 
 
@@ -202,16 +199,16 @@ def mapped(columns: Sequence[Column], unrepresentable: str) -> tuple[MappedColum
 
 def csv_value(column: MappedColumn, reference: str, unrepresentable: str) -> str:
     """The SQL of a column's value in a CSV file; `reference` is how the SELECT names the column."""
-    return _guarded(column, column.kind.csv(reference), reference, unrepresentable)
+    return _guarded(column, column.kind.csv, reference, unrepresentable)
 
 
 def ndjson_value(column: MappedColumn, reference: str, unrepresentable: str) -> str:
     """The SQL of a column's value as the text of a JSON value, NULL where the value is."""
-    return _guarded(column, column.kind.ndjson(reference), reference, unrepresentable)
+    return _guarded(column, column.kind.ndjson, reference, unrepresentable)
 
 
 def _mapped(column: Column, name: str, unrepresentable: str) -> MappedColumn:
-    kind, note = _kind(column.base_type or column.data_type), None
+    kind, note = _kind(column), None
     if kind.holds and kind.or_text and unrepresentable == "string":
         kind, note = _TEXT, f"{column.data_type} as text, because BigQuery cannot hold all of its values."
     loses_values = kind.holds is not None and unrepresentable != "fail"
@@ -221,12 +218,15 @@ def _mapped(column: Column, name: str, unrepresentable: str) -> MappedColumn:
     return MappedColumn(column, name, kind, mode, _description(column.comment, note))
 
 
-def _kind(data_type: str) -> Kind:
+def _kind(column: Column) -> Kind:
     """The kind of a type by PostgreSQL's words for it; what is not known here travels as PostgreSQL's own text."""
+    data_type = column.base_type or column.data_type
     modifiers = _MODIFIERS.search(data_type)
     plain = _MODIFIERS.sub("", data_type, count=1)
     if plain.endswith("[]"):
-        return _ARRAYS.get(plain, _ARRAY)
+        kind = _ARRAYS.get(plain, _ARRAY)
+        is_own = column.base_type is not None and kind.read is as_built_in
+        return replace(kind, read=from_text(element(plain))) if is_own else kind
     if plain == "numeric" and modifiers:
         return _numeric(int(modifiers[1]), int(modifiers[2] or 0))
     return _BY_NAME.get(plain, _TEXT)
@@ -241,14 +241,16 @@ def _numeric(precision: int, scale: int) -> Kind:
     return _TEXT
 
 
-def _guarded(column: MappedColumn, value: str, reference: str, unrepresentable: str) -> str:
+def _guarded(column: MappedColumn, rendered: Sql, reference: str, unrepresentable: str) -> str:
+    read = column.kind.read(reference)
+    value = rendered(read)
     if not column.kind.holds:
         return value
-    holds = column.kind.holds(reference)
+    holds = column.kind.holds(read)
     if unrepresentable != "fail":
         return f"CASE WHEN {holds} THEN {value} END"
     too_much = complaint(f"column {column.source.name} {BEYOND}")
-    return f"CASE WHEN {reference} IS NULL OR {holds} THEN {_text(value)} ELSE {too_much} END"
+    return f"CASE WHEN {read} IS NULL OR {holds} THEN {_text(value)} ELSE {too_much} END"
 
 
 def _description(comment: str | None, note: str | None) -> str | None:

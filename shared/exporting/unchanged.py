@@ -7,8 +7,12 @@ has the locks it compares two sets of the table and its partitions, each with th
 pg_class and pg_inherits have it, and the one of now, as the server itself sees it. Seen on PostgreSQL 11 and 18.
 """
 
+from collections.abc import Iterator
+
+from shared.exporting import casts
 from shared.exporting.sql import call, cast, complaint, identifier, infix, literal
-from shared.redaction import REPLACED
+from shared.messages.exports import TableExport
+from shared.redaction import ALTERED, GUARDED, REPLACED
 
 _HAS_PARTITION_TREE = 12
 """The first version with pg_partition_tree."""
@@ -16,20 +20,42 @@ _DETACHES_CONCURRENTLY = 14
 """The first version in which pg_inherits tells of partitions that are being detached."""
 _NO_FILE = cast("0", "oid")
 _PARTITIONED = cast("'p'", '"char"')
+_TABLES = cast("ARRAY['r', 'p']", '"char"[]')
+_NO_TABLE = infix("tree.kind", "<>", f"ALL ({_TABLES})")
+"""A foreign table as a partition, which may call what it likes, or a materialized view in the table's place."""
+_COMPLAINT = f"CASE WHEN {_NO_TABLE} THEN {complaint(ALTERED)} ELSE {complaint(REPLACED)} END"
 
 
-def limit(schema: str, table: str, server_major: int | None) -> str:
+def limit(export: TableExport) -> str:
     """
-    The expression for the LIMIT: NULL, which is no limit, or an error that says REPLACED.
+    The expression for the LIMIT: NULL, which is no limit, or an error that says what has changed.
 
     It is a SELECT of its own, so that it is evaluated when the locks are held. An expression would be evaluated by the planner.
     """
-    root = cast(literal(f"{identifier(schema)}.{identifier(table)}"), "regclass")
-    sees_now = server_major is None or server_major >= _HAS_PARTITION_TREE
+    major, trusts = export.server_major, export.pipeline.trust_database
+    root = cast(literal(f"{identifier(export.schema)}.{identifier(export.table)}"), "regclass")
     # A partition that is being detached belongs to nobody's set, however long that takes.
-    belongs = "NOT i.inhdetachpending" if (server_major or 0) >= _DETACHES_CONCURRENTLY else "true"
+    belongs = "NOT i.inhdetachpending" if (major or 0) >= _DETACHES_CONCURRENTLY else "true"
+    sees_now = major is None or major >= _HAS_PARTITION_TREE
     changed = _differs(root, belongs) if sees_now else _differs_before_12(root)
-    return f"(SELECT CASE WHEN EXISTS ({changed}) THEN {cast(complaint(REPLACED), 'int8')} END)"
+    cases = [] if trusts else [(_reads_policies(root), GUARDED), *_calls_casts(export, root)]
+    tests = " ".join(f"WHEN {test} THEN {complaint(words)}" for test, words in cases)
+    return f"(SELECT {cast(f'CASE {tests} ELSE ({changed}) END' if tests else f'({changed})', 'int8')})"
+
+
+def _reads_policies(root: str) -> str:
+    return call("row_security_active", cast(root, "oid"))
+
+
+def _calls_casts(export: TableExport, root: str) -> Iterator[tuple[str, str]]:
+    """Whether to_json would call somebody's cast, if there are columns that it writes whole. The listing has found none."""
+    if whole := [literal(column.name) for column in export.columns if column.is_written_whole]:
+        names = cast(f"ARRAY[{', '.join(whole)}]", "name[]")
+        of_column = infix("a.attname", "=", f"ANY ({names})")
+        of_table = infix("a.attrelid", "=", root)
+        calls = f"{infix('a.atttypid', '=', 'telling.type')} AND {of_table} AND {of_column}"
+        found = f"SELECT FROM telling JOIN pg_catalog.pg_attribute AS a ON {calls}"
+        yield f"EXISTS (WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING} {found})", ALTERED
 
 
 def _of_snapshot(root: str, belongs: str) -> str:
@@ -40,8 +66,8 @@ def _of_snapshot(root: str, belongs: str) -> str:
     # Before PostgreSQL 12 a partitioned table bears a number of a file that is not there.
     file = f"CASE WHEN {infix('c.relkind', '=', _PARTITIONED)} THEN {_NO_FILE} ELSE c.relfilenode END"
     return (
-        f"WITH RECURSIVE tree (oid, file) AS (SELECT c.oid, {file} FROM pg_catalog.pg_class AS c WHERE {is_root} "
-        f"UNION ALL SELECT c.oid, {file} FROM tree AS above JOIN pg_catalog.pg_inherits AS i ON {is_below} AND {belongs} "
+        f"WITH RECURSIVE tree (oid, kind, file) AS (SELECT c.oid, c.relkind, {file} FROM pg_catalog.pg_class AS c WHERE {is_root} "
+        f"UNION ALL SELECT c.oid, c.relkind, {file} FROM tree AS above JOIN pg_catalog.pg_inherits AS i ON {is_below} AND {belongs} "
         f"JOIN pg_catalog.pg_class AS c ON {is_child} AND c.relispartition)"
     )
 
@@ -52,12 +78,12 @@ def _file_now(oid: str) -> str:
 
 
 def _differs(root: str, belongs: str) -> str:
-    """A row for each table that is in one set only, or whose file is another."""
+    """A complaint for each table that is in one set only, whose file is another, or that is no table."""
     partition = cast("part.relid", "oid")
     now = f"SELECT {cast(root, 'oid')} AS oid UNION SELECT {partition} FROM {call('pg_partition_tree', root)} AS part"
     return (
-        f"{_of_snapshot(root, belongs)} SELECT FROM tree FULL JOIN ({now}) AS now ON {infix('tree.oid', '=', 'now.oid')} "
-        f"WHERE tree.oid IS NULL OR now.oid IS NULL OR {infix('tree.file', '<>', _file_now('now.oid'))}"
+        f"{_of_snapshot(root, belongs)} SELECT {_COMPLAINT} FROM tree FULL JOIN ({now}) AS now ON {infix('tree.oid', '=', 'now.oid')} "
+        f"WHERE tree.oid IS NULL OR now.oid IS NULL OR {infix('tree.file', '<>', _file_now('now.oid'))} OR {_NO_TABLE}"
     )
 
 
@@ -73,6 +99,6 @@ def _differs_before_12(root: str) -> str:
     is_default = f"SELECT FROM pg_catalog.pg_class AS c WHERE {infix('c.oid', '=', 'tree.oid')} AND {infix(bound, '=', literal('DEFAULT'))}"
     detached = f"{call('pg_get_partition_constraintdef', 'tree.oid')} IS NULL AND NOT EXISTS ({is_default})"
     return (
-        f"{_of_snapshot(root, 'true')} SELECT FROM (SELECT {cast(root, 'oid')} AS oid) AS now LEFT JOIN tree ON true "
-        f"WHERE tree.oid IS NULL OR {infix('tree.file', '<>', _file_now('tree.oid'))} OR (NOT {is_root} AND {detached})"
+        f"{_of_snapshot(root, 'true')} SELECT {_COMPLAINT} FROM (SELECT {cast(root, 'oid')} AS oid) AS now LEFT JOIN tree ON true "
+        f"WHERE tree.oid IS NULL OR {infix('tree.file', '<>', _file_now('tree.oid'))} OR (NOT {is_root} AND {detached}) OR {_NO_TABLE}"
     )

@@ -9,6 +9,7 @@ from shared import log
 from shared.bucket import Bucket, Storage
 from shared.errors import Denied, Permanent
 from shared.listing import selection
+from shared.listing.selection import RefusedTable
 from shared.listing.wanted import meant_of_run, shown
 from shared.messages import exports
 from shared.messages.exports import TableExport
@@ -80,8 +81,11 @@ def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> S
     pipeline = request.pipeline
     run = manifest.find(bucket, pipeline, request.run_id)
     if not run:
-        entries = [export.to_json() for export in _exports(request, bucket, services)]
-        run = manifest.write(bucket, pipeline, manifest.of_request(request, entries))
+        wanted, refused = _exports(request, bucket, services)
+        entries = [export.to_json() for export in wanted]
+        run = manifest.write(
+            bucket, pipeline, manifest.of_request(request, entries, [each.to_json() for each in refused])
+        )
     if request.tables is None:
         manifest.show_newest(bucket, pipeline, run)
     return run.tables
@@ -103,7 +107,7 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
         tables=tuple((each.schema, each.table) for each in listed),
     )
     try:
-        found = _exports(as_first, bucket, services, run_tables=len(run.tables))
+        found, _ = _exports(as_first, bucket, services, run_tables=len(run.tables))
     except (Permanent, Denied) as failure:
         if isinstance(failure, Permanent) or request.last_try:
             for each in listed:
@@ -126,7 +130,7 @@ def _as_listed(request: MirrorRequest, run: Manifest) -> list[TableExport]:
 
 def _exports(
     request: MirrorRequest, bucket: Bucket, services: ListServices, run_tables: int | None = None
-) -> list[TableExport]:
+) -> tuple[list[TableExport], Sequence[RefusedTable]]:
     """
     The exports of the tables that the request means and that can be mirrored. The others are reported.
 
@@ -137,7 +141,8 @@ def _exports(
     chosen = selection.select(found, request.pipeline, request.tables, ignores_case)
     for refused in chosen.refused:
         export = _export(refused.table, refused.table_id, request, None)
-        records.record_reason(bucket, export, records.FAILED, _FUNCTION, refused.reason)
+        if refused.keeps_id or run_tables is not None:  # a table of a run has its id there, whoever has it now
+            records.record_reason(bucket, export, records.FAILED, _FUNCTION, refused.reason)
         _log(Outcome("dead", f"not mirrored: {refused.reason}", export.subject, "ERROR"))
     run_tables = len(chosen.tables) if run_tables is None else run_tables
     wanted = {table: _export(table, table_id, request, run_tables) for table, table_id in chosen.tables.items()}
@@ -145,7 +150,7 @@ def _exports(
         if table.row_security:
             said = f"{table} has row-level security: its export holds only what its policies show to the user that Cloud SQL exports with"
             _log(Outcome("listed", said, export.subject, "WARNING"))
-    return list(wanted.values())
+    return list(wanted.values()), chosen.refused
 
 
 def _ignores_case(pipeline: Pipeline, datasets: Datasets) -> bool:

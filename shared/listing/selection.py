@@ -1,22 +1,31 @@
 """Which tables of the catalog a request means, and which of them cannot be mirrored."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shared import bucket, names
+from shared import bucket, names, remedies
 from shared.errors import Permanent
 from shared.listing.wanted import meant, shown
 from shared.pipelines import Pipeline
 from shared.tables import Table, TableName
 
+_LARGEST_MESSAGE = 9_800_000
+"""Bytes. Pub/Sub takes 10,000,000 in all, the attributes of a dead letter included (https://cloud.google.com/pubsub/quotas)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedTable:
-    """A table that cannot be mirrored, and why."""
+    """A table that cannot be mirrored, and why. `keeps_id`: no other table is mirrored under its table_id."""
 
     table: Table
     table_id: str
     reason: str
+    keeps_id: bool = True
+
+    def to_json(self) -> dict[str, str]:
+        """It as a run's manifest has it."""
+        return {"schema": self.table.schema, "table": self.table.name, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +58,16 @@ def select(
     ids = {table: names.table_id(table.schema, table.name, pipeline.schemas[0]) for table in mirrored}
     wanted = mirrored if requested is None else _named(mirrored, requested, pipeline)
     in_bigquery = _without_case(ids) if _differ_by_case(ids) and ignores_case() else ids
-    shared_ids = names.shared_table_ids(in_bigquery.values())
-    reasons = {table: _reason_to_refuse(table, ids, in_bigquery, shared_ids) for table in wanted}
+    meeting = _meeting(ids, in_bigquery)
+    reasons = {table: _reason_to_refuse(table, ids, in_bigquery, meeting, pipeline) for table in wanted}
+    kept = {ids[table] for table in mirrored if table not in meeting}
     return Selection(
         tables={table: ids[table] for table in wanted if reasons[table] is None},
-        refused=tuple(RefusedTable(table, ids[table], reason) for table, reason in reasons.items() if reason),
+        refused=tuple(
+            RefusedTable(table, ids[table], reason, table not in meeting or ids[table] not in kept)
+            for table, reason in reasons.items()
+            if reason
+        ),
     )
 
 
@@ -77,23 +91,59 @@ def _differ_by_case(ids: Mapping[Table, str]) -> bool:
     return len(set(_without_case(ids).values())) < len(set(ids.values()))
 
 
+def _meeting(ids: Mapping[Table, str], in_bigquery: Mapping[Table, str]) -> Mapping[Table, Sequence[Table]]:
+    """
+    The tables that meet others in one id, each with those others. `in_bigquery` are the ids as BigQuery tells them apart.
+
+    A table whose name needs no change is not among them: it keeps the id, unless another's differs by case.
+    """
+    shared_ids = names.shared_table_ids(in_bigquery.values())
+    groups: dict[str, list[Table]] = {}
+    for table, table_id in in_bigquery.items():
+        if table_id in shared_ids:
+            groups.setdefault(table_id, []).append(table)
+    return {
+        table: [other for other in group if other is not table]
+        for group in groups.values()
+        for table in group
+        if table.name != ids[table] or len({ids[other] for other in group}) > 1
+    }
+
+
 def _reason_to_refuse(
-    table: Table, ids: Mapping[Table, str], in_bigquery: Mapping[Table, str], shared_ids: Collection[str]
+    table: Table,
+    ids: Mapping[Table, str],
+    in_bigquery: Mapping[Table, str],
+    meeting: Mapping[Table, Sequence[Table]],
+    pipeline: Pipeline,
 ) -> str | None:
-    """`in_bigquery` are the ids as BigQuery tells them apart."""
     table_id = ids[table]
-    if in_bigquery[table] in shared_ids:
-        others = [
-            str(other) for other, its_id in in_bigquery.items() if its_id == in_bigquery[table] and other != table
-        ]
+    if others := meeting.get(table):
         where = "in BigQuery" if in_bigquery is ids else "in a dataset of BigQuery's that ignores case"
-        return (
-            f"{table} would be called {table_id} {where}, as {', '.join(others)} would: exclude all but one, or rename"
-        )
+        meets = ", ".join(map(str, others))
+        return f"{table} would be called {table_id} {where}, as {meets} would: exclude all but one, or rename"
     if table_id in bucket.RESERVED:
         return f"{table} would be called {table_id}, which the mirror keeps for itself: exclude or rename it"
     if table.fault:
         return f"{table} cannot be read: {table.fault}"
     if not table.columns:
         return f"{table} has no columns, and BigQuery has no such tables: exclude it"
+    if (size := _message_size(table)) > _LARGEST_MESSAGE:
+        return (
+            f"{table} takes {size} bytes to describe, more than a message carries: shorten its comments, or exclude it"
+        )
+    return None if pipeline.trust_database else _reason_to_distrust(table)
+
+
+def _message_size(table: Table) -> int:
+    """Bytes of its columns in a message."""
+    return len(json.dumps([column.to_json() for column in table.columns], ensure_ascii=False).encode())
+
+
+def _reason_to_distrust(table: Table) -> str | None:
+    """What reading it would run, with the rights of the role that Cloud SQL exports with, of what others have written."""
+    if table.row_security:
+        return f"{table} has row-level security, whose policies hide rows and may run code: exclude it, or {remedies.TRUST}"
+    if table.called:
+        return f"reading {table} may call {', '.join(table.called)}: exclude it, or {remedies.TRUST}"
     return None

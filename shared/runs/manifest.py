@@ -32,8 +32,10 @@ class Manifest:
         return frozenset(names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in self.tables)
 
 
-def of_request(request: MirrorRequest, tables: Sequence[dict[str, Any]]) -> Manifest:
-    """The manifest of a run that begins. `tables` are its `table-exports` messages."""
+def of_request(
+    request: MirrorRequest, tables: Sequence[dict[str, Any]], refused: Sequence[dict[str, str]] = ()
+) -> Manifest:
+    """The manifest of a run that begins. `tables` are its `table-exports` messages, `refused` those that cannot be mirrored."""
     content = {
         "version": VERSION,
         "run_id": request.run_id,
@@ -42,6 +44,7 @@ def of_request(request: MirrorRequest, tables: Sequence[dict[str, Any]]) -> Mani
         "shard_date": request.shard_date.isoformat(),
         "requested_at": times.rfc3339(request.requested_at),
         "tables": tables,
+        "refused": refused,
     }
     written = json.dumps(content, ensure_ascii=False).encode()
     return Manifest(request.run_id, request.requested_at, request.shard_date, tuple(tables), written)

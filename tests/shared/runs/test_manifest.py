@@ -52,6 +52,7 @@ def test_a_manifest_is_what_the_contract_says() -> None:
         "shard_date": "2026-11-22",
         "requested_at": "2026-11-22T02:00:00Z",
         "tables": [export("orders").to_json()],
+        "refused": [],
     }
 
 

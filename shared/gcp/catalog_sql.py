@@ -1,0 +1,151 @@
+"""The queries of the catalog. Each has one parameter, and names the schema of all that it calls."""
+
+from shared.exporting import casts
+
+_LONGEST_COMMENT = 1024
+_COMMENT = f"pg_catalog.left(d.description, {_LONGEST_COMMENT})"
+
+# Ordinary tables and partitioned parents, without partitions, temporary tables and what extensions own.
+_MIRRORED = """
+    t.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog."char"[])
+    AND NOT t.relispartition AND t.relpersistence OPERATOR(pg_catalog.<>) 't'
+    AND n.nspname OPERATOR(pg_catalog.=) ANY (CAST(%s AS pg_catalog.text[]))
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_depend AS e
+        WHERE e.objid OPERATOR(pg_catalog.=) t.oid AND e.deptype OPERATOR(pg_catalog.=) 'e'
+          AND e.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass)
+"""
+
+# What is called when a table is read, other than by our SQL. The planner works out constants in the expressions of indexes, of
+# statistics and of partition keys, and a foreign table is its server's. What holds for a partition holds for its table.
+_CALLED = """
+called (relation, said) AS (
+    SELECT coalesce(i.indrelid, s.stxrelid, d.objid), pg_catalog.concat('the function ', own.oid::pg_catalog.regproc)
+    FROM pg_catalog.pg_depend AS d
+    LEFT JOIN pg_catalog.pg_operator AS o ON o.oid OPERATOR(pg_catalog.=) d.refobjid
+        AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass
+    JOIN own ON own.oid OPERATOR(pg_catalog.=) coalesce(o.oprcode::pg_catalog.oid, d.refobjid)
+    LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid OPERATOR(pg_catalog.=) d.objid
+        AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+    LEFT JOIN pg_catalog.pg_statistic_ext AS s ON s.oid OPERATOR(pg_catalog.=) d.objid
+        AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+    WHERE d.refclassid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_proc', 'pg_catalog.pg_operator']::pg_catalog.regclass[])
+      AND d.classid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_class', 'pg_catalog.pg_statistic_ext']::pg_catalog.regclass[])
+  UNION
+    SELECT c.oid, pg_catalog.concat('the foreign table ', c.oid::pg_catalog.regclass)
+    FROM pg_catalog.pg_class AS c WHERE c.relispartition AND c.relkind OPERATOR(pg_catalog.=) 'f'
+  UNION
+    SELECT i.inhparent, called.said FROM called
+    JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) called.relation AND c.relispartition
+    JOIN pg_catalog.pg_inherits AS i ON i.inhrelid OPERATOR(pg_catalog.=) c.oid
+)"""
+
+# A NOT NULL counts when it holds for all rows: PostgreSQL 18 can add one that is not validated. A domain's own NOT NULL does
+# not count, because rows that are older than it may break it. A chain of domains and arrays is followed to the type at its
+# end, which has the modifier of the domain next to it. An array is `text[]` where to_json would write the elements of a
+# user's type as their text, and `record[]` where it would not: composites, arrays, and types of extensions with a cast to
+# json or another delimiter than the comma.
+_QUERY = f"""
+WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, chains (start, type, modifier, arrays) AS (
+    SELECT type.oid, type.typbasetype, type.typtypmod, 0
+    FROM pg_catalog.pg_type AS type WHERE type.typtype OPERATOR(pg_catalog.=) 'd'
+  UNION ALL
+    SELECT chains.start, coalesce(element.oid, type.typbasetype),
+        CASE WHEN element.oid IS NULL THEN type.typtypmod ELSE chains.modifier END,
+        CASE WHEN element.oid IS NULL THEN chains.arrays ELSE chains.arrays OPERATOR(pg_catalog.+) 1 END
+    FROM chains
+    JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) chains.type
+    LEFT JOIN pg_catalog.pg_type AS element
+        ON element.oid OPERATOR(pg_catalog.=) type.typelem AND element.typarray OPERATOR(pg_catalog.=) type.oid
+    WHERE element.oid IS NOT NULL OR type.typtype OPERATOR(pg_catalog.=) 'd'
+), ends AS (
+    SELECT chains.start, chains.arrays, type.oid AS type, pg_catalog.format_type(type.oid, chains.modifier) AS name
+    FROM chains
+    JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) chains.type
+    LEFT JOIN pg_catalog.pg_type AS element
+        ON element.oid OPERATOR(pg_catalog.=) type.typelem AND element.typarray OPERATOR(pg_catalog.=) type.oid
+    WHERE type.typtype OPERATOR(pg_catalog.<>) 'd' AND element.oid IS NULL
+), columns AS (
+    SELECT a.attrelid, pg_catalog.json_agg(pg_catalog.json_build_array(
+        a.attname,
+        pg_catalog.format_type(a.atttypid, a.atttypmod),
+        NOT a.attnotnull OR EXISTS (
+            SELECT FROM pg_catalog.pg_constraint AS c
+            WHERE c.conrelid OPERATOR(pg_catalog.=) a.attrelid AND c.contype OPERATOR(pg_catalog.=) 'n'
+              AND NOT c.convalidated AND c.conkey OPERATOR(pg_catalog.=) ARRAY[a.attnum]),
+        {{comment}},
+        CASE
+            WHEN element.oid IS NULL AND coalesce(ends.arrays, 0) OPERATOR(pg_catalog.=) 0 THEN ends.name
+            WHEN leaf.typtype OPERATOR(pg_catalog.=) 'c' OR ends.arrays OPERATOR(pg_catalog.>) 1
+                OR (element.oid IS NOT NULL AND ends.arrays OPERATOR(pg_catalog.>) 0) THEN 'record[]'
+            WHEN leaf.oid OPERATOR(pg_catalog.<) {casts.FIRST_NOT_BUILT_IN}
+                THEN CASE WHEN ends.name IS NOT NULL THEN pg_catalog.concat(ends.name, '[]') END
+            WHEN leaf.typdelim OPERATOR(pg_catalog.<>) ',' OR leaf.typtype OPERATOR(pg_catalog.=) 'b' AND EXISTS (
+                SELECT FROM pg_catalog.pg_cast AS c
+                WHERE c.castsource OPERATOR(pg_catalog.=) leaf.oid AND c.castfunc OPERATOR(pg_catalog.<>) 0
+                  AND c.casttarget OPERATOR(pg_catalog.=) 'pg_catalog.json'::pg_catalog.regtype) THEN 'record[]'
+            ELSE 'text[]' END,
+        (SELECT pg_catalog.concat('the function ', pg_catalog.min(telling.function)::pg_catalog.regproc)
+            FROM telling WHERE telling.type OPERATOR(pg_catalog.=) a.atttypid HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0)
+    ) ORDER BY a.attnum) AS described
+    FROM pg_catalog.pg_attribute AS a
+    JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) a.atttypid
+    LEFT JOIN pg_catalog.pg_type AS element
+        ON element.oid OPERATOR(pg_catalog.=) type.typelem AND element.typarray OPERATOR(pg_catalog.=) type.oid
+    LEFT JOIN ends ON ends.start OPERATOR(pg_catalog.=) coalesce(element.oid, type.oid)
+    JOIN pg_catalog.pg_type AS leaf ON leaf.oid OPERATOR(pg_catalog.=) coalesce(ends.type, element.oid, type.oid)
+    LEFT JOIN pg_catalog.pg_description AS d
+        ON d.objoid OPERATOR(pg_catalog.=) a.attrelid AND d.objsubid OPERATOR(pg_catalog.=) a.attnum
+        AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+    WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+    GROUP BY a.attrelid
+)
+SELECT n.nspname, t.relname, {{comment}}, columns.described::pg_catalog.text,
+    t.relkind OPERATOR(pg_catalog.=) 'p', t.relrowsecurity,
+    (SELECT pg_catalog.json_agg(called.said ORDER BY called.said)::pg_catalog.text
+        FROM called WHERE called.relation OPERATOR(pg_catalog.=) t.oid)
+FROM pg_catalog.pg_class AS t
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
+LEFT JOIN columns ON columns.attrelid OPERATOR(pg_catalog.=) t.oid
+LEFT JOIN pg_catalog.pg_description AS d
+    ON d.objoid OPERATOR(pg_catalog.=) t.oid AND d.objsubid OPERATOR(pg_catalog.=) 0
+    AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+WHERE {{which}}
+ORDER BY n.nspname, t.relname
+"""
+TABLES = _QUERY.format(comment=_COMMENT, which=_MIRRORED)
+"""The tables of some schemas, which are its parameter, with their columns."""
+OIDS = f"""
+SELECT t.oid FROM pg_catalog.pg_class AS t
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
+WHERE {_MIRRORED}
+"""
+"""The oids of the same tables. The queries below are of some of them, or of one."""
+
+_OF_SOME = "t.oid OPERATOR(pg_catalog.=) ANY (CAST(%s AS pg_catalog.oid[]))"
+SOME = _QUERY.format(comment=_COMMENT, which=_OF_SOME)
+SOME_WITHOUT_COMMENTS = _QUERY.format(comment="NULL::pg_catalog.text", which=_OF_SOME)
+RAW_NAMES = """
+SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, 'SQL_ASCII'), 'escape'),
+    pg_catalog.encode(pg_catalog.convert_to(t.relname::pg_catalog.text, 'SQL_ASCII'), 'escape')
+FROM pg_catalog.pg_class AS t
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
+WHERE t.oid OPERATOR(pg_catalog.=) CAST(%s AS pg_catalog.oid)
+"""
+COLUMN_NUMBERS = """
+SELECT a.attnum FROM pg_catalog.pg_attribute AS a
+WHERE a.attrelid OPERATOR(pg_catalog.=) CAST(%s AS pg_catalog.oid) AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+"""
+_OF_TABLE = """
+FROM pg_catalog.pg_description AS d
+WHERE d.objoid OPERATOR(pg_catalog.=) CAST(%s AS pg_catalog.oid)
+  AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+"""
+COMMENTED = f"SELECT d.objsubid {_OF_TABLE}"
+"""The numbers of the columns that have a comment; 0 is the table itself."""
+
+
+def one_comment(number: int) -> str:
+    """The comment on the column of that number."""
+    return f"SELECT {_COMMENT} {_OF_TABLE} AND d.objsubid OPERATOR(pg_catalog.=) {number:d}"
