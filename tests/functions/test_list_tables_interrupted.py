@@ -78,7 +78,7 @@ def test_what_a_crash_left_unpublished_is_published_by_the_redelivery(
 
 @pytest.mark.parametrize("step", range(4))
 def test_a_crash_between_any_two_steps_loses_no_table(stage: Stage, step: int) -> None:
-    stage.run("CREATE TABLE orders (id int)", 'CREATE TABLE "a b" (id int)', "CREATE TABLE a_b (id int)")
+    stage.run("CREATE TABLE orders (id int)", 'CREATE TABLE "a b" (id int)', 'CREATE TABLE "a-b" (id int)')
     list_tables = stage.function("list_tables")
 
     with cut_off(stage, after=step) as calls:

@@ -39,6 +39,7 @@ def test_the_manifest_holds_the_run_and_its_messages(stage: Stage) -> None:
         "shard_date": "2026-01-15",
         "requested_at": REQUESTED,
         "tables": exports(stage),
+        "refused": [],
     }
 
 
@@ -115,7 +116,7 @@ def test_a_redelivery_makes_the_copy_that_a_crash_prevented(stage: Stage) -> Non
 
 
 def test_tables_that_would_share_a_table_id_are_refused_by_name_and_the_rest_go_on(stage: Stage, log: Log) -> None:
-    stage.run(ORDERS, 'CREATE TABLE "Refund Log" (id int)', 'CREATE TABLE "Refund_Log" (id int)')
+    stage.run(ORDERS, 'CREATE TABLE "Refund Log" (id int)', 'CREATE TABLE "Refund-Log" (id int)')
     list_tables = stage.function("list_tables")
 
     status = list_tables.receive(REQUEST)
@@ -125,10 +126,46 @@ def test_tables_that_would_share_a_table_id_are_refused_by_name_and_the_rest_go_
     assert status == 200
     assert tables(stage) == ["public.orders"]
     assert [table["table"] for table in stage.json(MANIFEST)["tables"]] == ["orders"]
-    assert {line["table"] for line in errors} == {"public.Refund Log", "public.Refund_Log"}
+    assert [table["table"] for table in stage.json(MANIFEST)["refused"]] == ["Refund Log", "Refund-Log"]
+    assert {line["table"] for line in errors} == {"public.Refund Log", "public.Refund-Log"}
     assert record["function"] == "list_tables"
     assert "Refund Log" in record["error"]
-    assert "Refund_Log" in record["error"]
+    assert "Refund-Log" in record["error"]
+
+
+def test_a_table_that_would_take_anothers_id_is_refused_and_the_other_is_none_the_worse(stage: Stage, log: Log) -> None:
+    stage.run(ORDERS, "CREATE SCHEMA public2", "CREATE TABLE public2__refunds (id int)")
+    stage.run("CREATE TABLE public2.refunds (id int)")
+    stage.pipeline["schemas"] = ["public", "public2"]
+    list_tables = stage.function("list_tables")
+
+    list_tables.receive(REQUEST)
+
+    [error] = [line for line in log() if line["severity"] == "ERROR"]
+    [refused] = stage.json(MANIFEST)["refused"]
+    assert tables(stage) == ["public.orders", "public.public2__refunds"]
+    assert error["table"] == "public2.refunds"
+    assert (refused["schema"], refused["table"]) == ("public2", "refunds")
+    assert "as public.public2__refunds would" in refused["reason"]
+    assert not [name for name in stage.files() if "/failed/" in name]
+
+
+def test_a_table_that_no_message_can_carry_is_refused_alone(stage: Stage) -> None:
+    names = [f"{'c' * 59}{number:04d}" for number in range(1_600)]
+    stage.run(ORDERS, f"CREATE TABLE wide ({', '.join(f'{name} int' for name in names)})")
+    stage.run(
+        "DO $$ DECLARE c name; BEGIN FOR c IN SELECT attname FROM pg_attribute"
+        " WHERE attrelid = 'wide'::regclass AND attnum > 0 LOOP"
+        " EXECUTE format('COMMENT ON COLUMN wide.%I IS %L', c, repeat(chr(1), 1024)); END LOOP; END $$"
+    )
+    list_tables = stage.function("list_tables")
+
+    status = list_tables.receive(REQUEST)
+
+    record = stage.json("billing/_runs/9912/failed/wide.json")
+    assert status == 200
+    assert tables(stage) == ["public.orders"]
+    assert "shorten its comments, or exclude it" in record["error"]
 
 
 @pytest.mark.parametrize("name", ["_staging", "_runs"])
@@ -143,8 +180,22 @@ def test_a_table_that_would_be_called_as_a_folder_of_the_mirror_is_refused(stage
     assert stage.json(f"billing/_runs/9912/failed/{name}.json")["function"] == "list_tables"
 
 
-def test_a_table_with_row_level_security_is_exported_and_reported(stage: Stage, log: Log) -> None:
+def test_a_table_with_row_level_security_is_refused_with_the_remedy(stage: Stage, log: Log) -> None:
     stage.run(ORDERS, REFUNDS, "ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+    list_tables = stage.function("list_tables")
+
+    list_tables.receive(REQUEST)
+
+    [error] = [line for line in log() if line["severity"] == "ERROR"]
+    assert error["table"] == "public.orders"
+    assert "row-level security" in error["message"]
+    assert '"trust_database": true' in stage.json("billing/_runs/9912/failed/orders.json")["error"]
+    assert tables(stage) == ["public.refunds"]
+
+
+def test_where_the_database_is_trusted_it_is_exported_and_reported(stage: Stage, log: Log) -> None:
+    stage.run(ORDERS, REFUNDS, "ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+    stage.pipeline["trust_database"] = True
     list_tables = stage.function("list_tables")
 
     list_tables.receive(REQUEST)

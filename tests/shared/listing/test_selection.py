@@ -75,10 +75,73 @@ def test_tables_that_would_meet_are_refused_by_name_and_the_rest_go_on() -> None
     assert all("public.a b" in refused.reason and "public.a-b" in refused.reason for refused in chosen.refused)
 
 
-def test_a_table_meets_one_of_another_schema() -> None:
-    chosen = selection.select([REFUNDS, table("sales__refunds"), ORDERS], BILLING, None)
+def test_of_tables_that_meet_the_one_whose_name_needs_no_change_keeps_it() -> None:
+    unchanged = table("a_b")
 
-    assert tuple(chosen.tables) == (ORDERS,)
+    chosen = selection.select([table("a b"), unchanged, ORDERS, table("a-b")], BILLING, None)
+
+    assert tuple(chosen.tables) == (unchanged, ORDERS)
+    assert [(refused.table.name, refused.keeps_id) for refused in chosen.refused] == [("a b", False), ("a-b", False)]
+
+
+def test_a_prefix_is_a_change() -> None:
+    unchanged = table("sales__refunds")
+
+    chosen = selection.select([REFUNDS, unchanged, ORDERS], BILLING, None)
+
+    assert tuple(chosen.tables) == (unchanged, ORDERS)
+    assert [(refused.table, refused.keeps_id) for refused in chosen.refused] == [(REFUNDS, False)]
+
+
+def test_if_no_name_is_unchanged_all_are_refused_by_their_own_id() -> None:
+    chosen = selection.select([REFUNDS, table("sales--refunds")], BILLING, None)
+
+    assert not chosen.tables
+    assert [refused.keeps_id for refused in chosen.refused] == [True, True]
+
+
+def test_a_name_is_kept_too_where_the_request_does_not_name_its_table() -> None:
+    chosen = selection.select([table("a b"), table("a_b")], BILLING, ["a b"])
+
+    assert not chosen.tables
+    assert [refused.keeps_id for refused in chosen.refused] == [False]
+
+
+def test_in_a_dataset_without_case_no_name_is_kept_among_ids_that_differ_by_case() -> None:
+    catalog = [table("a b"), table("a_b"), table("A_B")]
+
+    chosen = selection.select(catalog, BILLING, None, lambda: True)
+
+    assert not chosen.tables
+    assert [refused.keeps_id for refused in chosen.refused] == [True, True, True]
+
+
+def test_in_a_dataset_without_case_a_name_is_kept_from_one_that_needs_a_change() -> None:
+    catalog = [table("a b"), table("a_b"), table("x"), table("X")]
+
+    chosen = selection.select(catalog, BILLING, None, lambda: True)
+
+    assert tuple(chosen.tables) == (catalog[1],)
+
+
+@pytest.mark.parametrize(
+    ("distrusted", "said"),
+    [
+        (replace(ORDERS, row_security=True), "public.orders has row-level security"),
+        (replace(ORDERS, called=("the function public.f",)), "reading public.orders may call the function public.f"),
+    ],
+)
+def test_a_table_that_runs_what_others_wrote_is_refused_unless_the_database_is_trusted(
+    distrusted: Table, said: str
+) -> None:
+    chosen = selection.select([distrusted, REFUNDS], BILLING, None)
+    trusting = selection.select([distrusted, REFUNDS], replace(BILLING, trust_database=True), None)
+
+    [refused] = chosen.refused
+    assert tuple(chosen.tables) == (REFUNDS,)
+    assert refused.reason.startswith(said)
+    assert '"trust_database": true' in refused.reason
+    assert trusting.refused == ()
 
 
 def test_tables_that_differ_in_case_do_not_meet() -> None:
