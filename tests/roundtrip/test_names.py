@@ -110,7 +110,9 @@ def test_tables_that_would_meet_are_refused_by_name_and_the_others_go_on(
     assert "public.a-b would be called a_b in BigQuery, as public.a b would" in said
 
 
-def test_tables_that_meet_across_schemas_are_refused(services: Services, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_tables_that_meet_across_schemas_the_one_without_a_prefix_arrives(
+    services: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Mirror(services, schemas=("public", "s")) as mirror:
         mirror.run(
             "CREATE SCHEMA s", "CREATE TABLE s.x (id int)", "CREATE TABLE s__x (id int)", "CREATE TABLE y (id int)"
@@ -118,7 +120,7 @@ def test_tables_that_meet_across_schemas_are_refused(services: Services, capsys:
 
         exports = mirror.listed()
 
-    assert [export.table for export in exports] == ["y"]
+    assert [export.table for export in exports] == ["s__x", "y"]
     assert "s.x would be called s__x" in capsys.readouterr().out
 
 

@@ -78,7 +78,6 @@ def test_what_is_no_table_of_its_own_is_not_listed(mirror: Mirror) -> None:
         "CREATE TYPE c AS (id int)",
         "CREATE TABLE p (id int) PARTITION BY LIST (id)",
         "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)",
-        "CREATE FOREIGN TABLE p2 PARTITION OF p FOR VALUES IN (2) SERVER s",
     )
 
     assert [export.table for export in mirror.listed()] == ["p", "t"]
