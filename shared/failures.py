@@ -18,13 +18,13 @@ A failure passes where the same message may succeed later with nobody's help.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from shared import remedies
+from shared import redaction, remedies
 from shared.errors import Busy, Denied, HandBack, LostRace, Permanent
 from shared.pipelines import Pipeline
-from shared.redaction import ALTERED, BEYOND, GUARDED, REPLACED, one_line, without_values
+from shared.redaction import one_line, told
 
 BUSY = "operationInProgress"
 """Another operation has the instance's one slot. It came as 403 in earlier years and comes as 409 now, so the status is open."""
@@ -58,9 +58,10 @@ _PASSING_SQLSTATES = ("08", "40", "53", "55006", "55P03", "57", "58", "XX")
 """How those begin that pass (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
 
 _REPLAY = "then replay the message"
+_AUDIT_LOG = "the project's audit log"
 _ALTERED = re.compile(
-    r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast|be cast|be matched)\b|"
-    rf"could not convert type|TABLESAMPLE clause can only be applied|{ALTERED}",
+    r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast type|be cast|be matched)\b|"
+    r"could not convert type|TABLESAMPLE clause can only be applied",
     re.DOTALL,
 )
 """PostgreSQL's words, and ours, for a SELECT that names what has been dropped, renamed, given another type or made a view."""
@@ -78,19 +79,19 @@ class ApiError:
     """
     An error that a REST API has answered with: what was asked for, the status, Google's words for the reasons, the message.
 
-    `by_id`: one operation was asked for, which may be unknown for a moment after its start.
+    `by_id`: one operation was asked for, which may be unknown for a moment after its start. Of the message only `said` is told.
     """
 
     what: str
     status: int
     reasons: Collection[str]
-    message: str
+    message: str = field(repr=False)
     by_id: bool = False
 
     @property
     def said(self) -> str:
-        """It, in words, without a full stop."""
-        return f"{self.what}: {self.status} {without_values(self.message).rstrip('.')}"
+        """What may be told of it, without a full stop."""
+        return f"{self.what}: {self.status} {told(self.message, _AUDIT_LOG, self.reasons).rstrip('.')}"
 
     @property
     def depends_on_state(self) -> bool:
@@ -120,6 +121,14 @@ class OperationFailure(Enum):
     HOPELESS = "it will go as badly"
 
 
+_COMPLAINTS = {
+    redaction.COMPLAINT_BEYOND: OperationFailure.HOPELESS,
+    redaction.COMPLAINT_REPLACED: OperationFailure.REPLACED,
+    redaction.COMPLAINT_ALTERED: OperationFailure.ALTERED,
+    redaction.COMPLAINT_GUARDED: OperationFailure.HOPELESS,
+}
+
+
 def of_admin_api(error: ApiError, state: str = "", activation_policy: str = "") -> Busy | HandBack | Permanent:
     """What to raise. `state` and `activation_policy` are the instance's, needed where the error depends on them."""
     if error.passes or state in _PASSING_STATES:
@@ -135,33 +144,33 @@ def of_admin_api(error: ApiError, state: str = "", activation_policy: str = "") 
 
 
 def of_dataflow(error: ApiError) -> Busy | Permanent:
-    """What to raise for a refused call of Dataflow."""
+    """What to raise for a refused call of Dataflow, which knows of no rows."""
+    said = f"{error.what}: {error.status} {one_line(error.message)[:400].rstrip('.')}"
     if error.passes:
-        return Busy(error.said)
-    return Permanent(f"{error.said}. {remedies.of_dataflow(error.status, _told(error))}, {_REPLAY}")
+        return Busy(said)
+    return Permanent(f"{said}. {remedies.of_dataflow(error.status, _told(error))}, {_REPLAY}")
 
 
 def of_operation(error: str) -> OperationFailure:
-    """What the error of an operation that is done says of the next try."""
-    if BEYOND in error or GUARDED in error:
-        return OperationFailure.HOPELESS
-    if REPLACED in error:
-        return OperationFailure.REPLACED
-    if _ALTERED.search(error):
+    """What the error of an operation that is done says of the next try, by all of its words."""
+    shape = redaction.shape(error)
+    if shape in _COMPLAINTS:
+        return _COMPLAINTS[shape]
+    if _ALTERED.search(shape):
         return OperationFailure.ALTERED
-    return OperationFailure.PASSING if _OUTAGE.search(error) else OperationFailure.UNKNOWN
+    return OperationFailure.PASSING if _OUTAGE.search(shape) else OperationFailure.UNKNOWN
 
 
 def remedy_of_operation(error: str) -> str:
     """What to do about an operation that fails again and again."""
     if of_operation(error) is OperationFailure.ALTERED:
         return "The table has been altered: publish a new request for it"
-    return f"{remedies.of_operation(error)}, {_REPLAY}"
+    return f"{remedies.of_operation(redaction.shape(error))}, {_REPLAY}"
 
 
 def of_storage(error: ApiError, *, raced: bool = True) -> Busy | LostRace | Permanent | None:
     """
-    What to raise for a refused call of Cloud Storage. None for a status that nobody expects.
+    What to raise for a refused call of Cloud Storage, which says nothing of what is in a file. None for a status that nobody expects.
 
     `raced`: whether something has changed that the call had set as its condition. A policy of the organization is told in the
     same way as a lost race, and only another look tells them apart.
@@ -178,7 +187,7 @@ def of_storage(error: ApiError, *, raced: bool = True) -> Busy | LostRace | Perm
 
 def of_bigquery(what: str, reason: str, message: str) -> HandBack | Permanent:
     """What to raise for a refused call. A spent quota comes as a refusal, too, and passes."""
-    said = f"BigQuery refuses {what}: {without_values(message)}"
+    said = f"BigQuery refuses {what}: {told(message, _AUDIT_LOG, [reason])}"
     if passes(reason):
         return HandBack(said)
     remedy = remedies.of_project(f"{reason} {message}")
@@ -207,10 +216,11 @@ def of_postgres(pipeline: Pipeline, code: str | None, message: str) -> Busy | De
     """What to raise for an error of the source database: its SQLSTATE and its words."""
     if code == _NO_SUCH_DATABASE:
         return Permanent(f"{pipeline.instance} has no database {pipeline.database}: correct the pipeline's database")
-    said = f"the database {pipeline.database} of {pipeline.instance} says: {without_values(message)}"
+    words = told(message, "the log of the instance", [code or ""])
+    said = f"the database {pipeline.database} of {pipeline.instance} says: {words}"
     if code is None or code.startswith(_PASSING_SQLSTATES):
         return Busy(said)
-    return Denied(f"{said}. {remedies.of_postgres(pipeline, code, message)}, {_REPLAY}")
+    return Denied(f"{said}. {remedies.of_postgres(pipeline, code, redaction.shape(message))}, {_REPLAY}")
 
 
 def of_old_postgres(pipeline: Pipeline, version: str) -> Permanent:

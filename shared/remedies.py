@@ -1,9 +1,13 @@
-"""What to do about a failure that does not pass by itself, by its status and its words."""
+"""
+What to do about a failure that does not pass by itself, by its status and its words.
+
+A database's words are taken by their shape: see shared/redaction.py.
+"""
 
 import re
 
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND, GUARDED, REPLACED
+from shared.redaction import COMPLAINT_BEYOND, COMPLAINT_GUARDED, COMPLAINT_REPLACED
 
 TRUST = 'have the pipeline say "trust_database": true if whoever may create objects in the database may be trusted'
 _GRANT_BUCKET = "Grant the Cloud SQL instance's own service account roles/storage.objectAdmin on the pipeline's bucket, which must exist"
@@ -26,14 +30,25 @@ _TIMEOUTS = {
     "idle-session": "idle_session_timeout",
 }
 _TIMED_OUT = re.compile(rf"\bdue to ({'|'.join(_TIMEOUTS)}) timeout\b")
+_OF_COMPLAINT = {
+    COMPLAINT_GUARDED: f"Exclude the table, or {TRUST}",
+    COMPLAINT_REPLACED: "Request the table at a time when nothing truncates it or makes it again",
+    COMPLAINT_BEYOND: 'Correct the rows, or have the pipeline say "unrepresentable": "null" or "string"',
+}
 _OF_OPERATION = {
-    REPLACED: "Request the table at a time when nothing truncates it or makes it again",
-    GUARDED: f"Exclude the table, or {TRUST}",
-    BEYOND: 'Correct the rows, or have the pipeline say "unrepresentable": "null" or "string"',
     "invalid byte sequence for encoding|has no equivalent in encoding": "Correct the rows: they hold bytes that are no characters",
+    "^invalid (input|Unicode|XML|regular|hexadecimal)|out of range|overflow|^division|^malformed|^unsupported Unicode|^Unicode |"
+    "^(value|domain|time zone|cannot convert|cannot cast jsonb|key value)": "Find the rows by a SELECT of what it names, and correct them",
+    "out of (shared )?memory|memory alloc|memory segment|No space left|Disk quota|temp_file_limit|could not (extend|fork)": (
+        "Give the instance more memory or disk, or raise the flag that limits it"
+    ),
+    "^could not (read block|access status)|^invalid page|^page verification|chunk number|data is corrupt": (
+        "Have the table restored from a backup: its pages are damaged"
+    ),
+    "deadlock detected|could not serialize|could not obtain lock": "Request the table at a quieter time",
     "due to conflict with recovery": "Name the primary instance: a standby ends what stands in the way of its recovery",
     "due to (user request|administrator command)": "See that nobody, and no job that ends long statements, cancels it",
-    r'(?<!["\w.])bucket(?![\w"])|storage\.objects|Access denied for': _GRANT_BUCKET,
+    r'(?<!["\w.])bucket(?![\w"])|storage\.objects|Cloud Storage|Access denied for': _GRANT_BUCKET,
     "read replica": "Name the primary instance: a read replica cannot export CSV files",
     "permission denied": f"Grant what it names {_TO_THE_EXPORTER}",
 }
@@ -109,7 +124,9 @@ def of_project(told: str) -> str | None:
 
 
 def of_operation(error: str) -> str:
-    """For an operation of Cloud SQL that has ended with this error."""
+    """For an operation of Cloud SQL that has ended with an error of this shape."""
+    if error in _OF_COMPLAINT:
+        return _OF_COMPLAINT[error]
     if grant := _missing_grant(error):
         return f"{grant} {_TO_THE_EXPORTER}"
     if ended := _TIMED_OUT.search(error):
@@ -119,7 +136,7 @@ def of_operation(error: str) -> str:
 
 
 def of_postgres(pipeline: Pipeline, code: str, message: str) -> str:
-    """For an error of the source database: its SQLSTATE and its words."""
+    """For an error of the source database: its SQLSTATE and its shape."""
     if grant := _missing_grant(message):
         return f"{grant} to {pipeline.user}"
     if code == "55000":

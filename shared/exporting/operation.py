@@ -1,7 +1,9 @@
 """An operation of Cloud SQL, as the Admin API tells of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from shared.redaction import told
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,7 +11,8 @@ class Operation:
     """
     An operation of a Cloud SQL instance. It succeeded when it is done and has not failed.
 
-    `error`: the words of its error that may be kept, which may be none at all. None: it has no error.
+    `error`: the words of its error, which may be none at all. Judge it by them; only its `complaint` may be told. None: it has
+    no error.
     """
 
     name: str
@@ -17,7 +20,7 @@ class Operation:
     uri: str | None = None
     done: bool = False
     ended_at: datetime | None = None
-    error: str | None = None
+    error: str | None = field(default=None, repr=False)
 
     @property
     def failed(self) -> bool:
@@ -26,10 +29,10 @@ class Operation:
 
     @property
     def complaint(self) -> str:
-        """Why it did not bring a file, in words."""
-        if not self.failed:
+        """Why it did not bring a file, in words that may be told."""
+        if self.error is None:
             return "its file has disappeared"
-        return self.error or f"an error that nothing may be told of: look at the operation {self.name}"
+        return told(self.error, f"the operation {self.name}")
 
     @property
     def seconds(self) -> float | None:

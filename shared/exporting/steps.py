@@ -191,8 +191,8 @@ def _after_failures(
     """What comes before the next try, or in its place, after this message's failed operations, newest first."""
     newest = failed[0]
     reason = f"its export failed {len(failed)} times, at last with: {newest.complaint}"
-    remedy = failures.remedy_of_operation(newest.complaint)
-    kind = failures.of_operation(newest.complaint)
+    remedy = failures.remedy_of_operation(newest.error or "")
+    kind = failures.of_operation(newest.error or "")
     # Once described again, it may still fail by an operation that a late delivery of the first description has begun.
     if kind is OperationFailure.ALTERED and description is Description.FIRST:
         return Relist(reason, remedy, newest.name)

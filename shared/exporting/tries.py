@@ -57,4 +57,4 @@ def _passes(failed: Operation) -> bool:
 
 
 def _kind(failed: Operation) -> OperationFailure:
-    return failures.of_operation(failed.complaint)
+    return failures.of_operation(failed.error or "")

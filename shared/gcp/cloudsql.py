@@ -11,7 +11,6 @@ from shared.exporting.statement import Extraction
 from shared.failures import ApiError
 from shared.gcp import rest
 from shared.gcp.rest import Answer, Refused
-from shared.redaction import without_values
 
 _OPERATION = "name,status,insertTime,endTime,error,operationType,exportContext/uri"
 """What is asked of an operation: not the query, which may be long."""
@@ -110,12 +109,12 @@ def _operation(fields: Answer) -> Operation:
 
 def _error(error: Answer | None) -> str | None:
     """
-    The words of an operation's error, without values: there may be none. None if it has no error.
+    The words of an operation's error, which may be none. None if it has no error.
 
     The field is there only if something went wrong (https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1/operations),
     so that even an empty one is an error. Half a file would be a shard, and to export again costs little.
     """
     if error is None:
         return None
-    found = (without_values(each.get("message", "")) or each.get("code", "") for each in error.get("errors") or [])
-    return "; ".join(words for words in found if words)
+    found = (each.get("message") or each.get("code") for each in error.get("errors") or [])
+    return next((str(words) for words in found if words), "")

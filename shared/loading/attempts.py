@@ -20,7 +20,7 @@ can tell by its own attempts what earlier deliveries have done to the shard.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from typing import Protocol
@@ -37,8 +37,8 @@ class LoadJob:
     """
     A load job that has ended.
 
-    `reason`: BigQuery's word for why it failed, which may be empty. None: it succeeded. `error`: its message. `pair`: the pair that
-    it loaded, as `pair_of` names it. `existed`: an earlier delivery had begun it.
+    `reason`: BigQuery's word for why it failed, which may be empty. None: it succeeded. `error`: its message, which may hold a
+    row's value. `pair`: the pair that it loaded, as `pair_of` names it. `existed`: an earlier delivery had begun it.
     """
 
     job_id: str
@@ -47,7 +47,7 @@ class LoadJob:
     existed: bool
     rows: int = 0
     reason: str | None = None
-    error: str = ""
+    error: str = field(default="", repr=False)
 
     @property
     def failed(self) -> bool:

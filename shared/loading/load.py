@@ -12,7 +12,7 @@ from shared.loading import attempts
 from shared.loading.attempts import LoadJob, LoadJobs
 from shared.messages.exports import TableExported
 from shared.messages.outcome import Outcome
-from shared.redaction import without_values
+from shared.redaction import told
 from shared.runs import records, schema_file
 from shared.runs.schema_file import Seal
 
@@ -71,7 +71,7 @@ def _refused(job: LoadJob, newest: Seal, exported: TableExported, bucket: Bucket
     if newest.run_id != exported.run_id:
         return _give_way(newest, exported, bucket, jobs)
     _check_data(newest, exported, bucket)
-    said = without_values(job.error) or f"nothing may be told of why, look at the job {job.job_id}"
+    said = told(job.error, f"the job {job.job_id}", [job.reason or ""])
     raise Permanent(
         f"BigQuery refuses {exported.data_uri}: {said}. Mend what it says at the source, and request the table again",
         job.job_id,

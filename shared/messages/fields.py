@@ -24,8 +24,8 @@ class Fields:
         try:
             content = message.content
         except ValueError as error:
-            shown = _shortened(message.data.decode(errors="replace")) or "it has no data"
-            raise Permanent(f"the {what} is not JSON: {error}: {shown}") from error
+            why = str(error) if message.data else "it has no data"
+            raise Permanent(f"the {what} is not JSON: {why}") from error
         if not isinstance(content, dict):
             raise Permanent(f"the {what} is not a JSON object but {_shown(content)}")
         unknown = [key for key in content if known is not None and key not in known]

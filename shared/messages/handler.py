@@ -12,12 +12,12 @@ from cloudevents.http import CloudEvent
 from werkzeug.exceptions import ServiceUnavailable
 
 from shared import log
-from shared.errors import Denied, HandBack, Permanent
+from shared.errors import Denied, HandBack, HandedBack, Permanent
 from shared.messages import events
 from shared.messages.events import Event
 from shared.messages.message import Message
 from shared.messages.outcome import Outcome, subject_of
-from shared.redaction import one_line, without_values
+from shared.redaction import of_error, one_line
 from shared.times import SystemClock
 
 _LAST_TRY = 5
@@ -61,11 +61,11 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]],
             except (HandBack, Denied) as reason:
                 severity = "WARNING" if isinstance(reason, Denied) else "INFO"
                 report(Outcome("waiting", str(reason), subject_of(reason), severity, reason.operation))
-                raise ServiceUnavailable(str(reason)) from reason
-            except Exception as error:
-                said = f"handed back: {type(error).__name__}: {without_values(str(error))}"
-                report(Outcome("waiting", said, subject_of(error), "WARNING"))
-                raise
+                raise ServiceUnavailable(one_line(str(reason))) from None
+            except Exception as error:  # noqa: BLE001 - it is raised again, without its words
+                report(Outcome("waiting", f"handed back: {of_error(error)}", subject_of(error), "WARNING"))
+                # Whoever prints this prints where it went wrong, and not what a driver said of it.
+                raise HandedBack(of_error(error)).with_traceback(error.__traceback__) from None
 
         return handle
 

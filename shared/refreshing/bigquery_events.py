@@ -8,7 +8,7 @@ https://cloud.google.com/bigquery/docs/reference/auditlogs/rest/Shared.Types/Big
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared import failures
@@ -33,14 +33,15 @@ class TableWritten:
     """
     A load or copy job into a table has ended.
 
-    `error`: it failed, and wrote nothing; these are BigQuery's words, which may be none. None: it succeeded. `is_tried_again`: it
-    is load_shard's own, and failed for a reason that passes: if that is wrong, load_shard says so itself.
+    `error`: it failed, and wrote nothing; these are BigQuery's words, which may be none, or hold a row's value. None: it succeeded.
+    `is_tried_again`: it is load_shard's own, and failed for a reason that passes: if that is wrong, load_shard says so itself.
     """
 
     project: str
     dataset: str
     name: str
-    error: str | None = None
+    job_id: str
+    error: str | None = field(default=None, repr=False)
     is_tried_again: bool = False
 
     @property
@@ -75,7 +76,7 @@ def table_written(job: str, destination: str, error: str | None = None, *, passe
     if not table or job_id.startswith(_BEFORE_THE_DATA):
         return None
     is_tried_again = passes and bool(_OURS.fullmatch(job_id))
-    return TableWritten(table["project"], table["dataset"], table["name"], error, is_tried_again)
+    return TableWritten(table["project"], table["dataset"], table["name"], job_id, error, is_tried_again)
 
 
 def _read(entry: Mapping[str, Any]) -> TableWritten | Truncated | None:

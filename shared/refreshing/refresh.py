@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from shared.messages.outcome import Concerning, Outcome
 from shared.messages.requests import ViewRefresh
 from shared.pipelines import Pipeline
-from shared.redaction import without_values
+from shared.redaction import told
 from shared.refreshing import keeping, moving, reconcile, report, sweep
 from shared.refreshing.bigquery_events import TableWritten, Truncated
 from shared.refreshing.choosing import Aim
@@ -58,7 +58,7 @@ def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services
     if written.failed and not origins.has(shard.table_id):
         return report.foreign(pipeline, shard)
     if written.failed:
-        said = f"the load of {shard.name} failed: {without_values(written.error or '') or 'BigQuery does not say why'}"
+        said = f"the load of {shard.name} failed: {told(written.error or '', f'the job {written.job_id}')}"
         if written.is_tried_again:
             return Outcome("waiting", f"{said}; load_shard tries again", report.about(pipeline, shard), "WARNING")
         return Outcome("dead", said, report.about(pipeline, shard), "ERROR")

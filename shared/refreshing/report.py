@@ -7,7 +7,7 @@ from shared import log
 from shared.errors import HandBack, Permanent
 from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
-from shared.redaction import without_values
+from shared.redaction import of_error
 from shared.refreshing.moving import Moved, Refused, Result, Stayed
 from shared.runs.progress import Progress
 from shared.tables import Shard
@@ -76,7 +76,7 @@ def without_view(pipeline: Pipeline, table_ids: Collection[str]) -> None:
 
 def failed(pipeline: Pipeline, table_id: str, error: BaseException) -> None:
     """Log that a view could not be seen to, for a reason that passes."""
-    reason = str(error) if isinstance(error, HandBack) else f"{type(error).__name__}: {without_values(str(error))}"
+    reason = str(error) if isinstance(error, HandBack) else of_error(error)
     said = f"the view {table_id} is left to the next delivery: {reason}"
     write(Outcome("waiting", said, about_view(pipeline, table_id), "WARNING"))
 

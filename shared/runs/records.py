@@ -7,6 +7,7 @@ from shared import bucket as paths
 from shared.bucket import Bucket
 from shared.errors import LostRace
 from shared.messages.exports import TableExport, TableOfRun
+from shared.redaction import one_line
 
 EXPORTED, FAILED, SKIPPED = "exported", "failed", "skipped"
 SETTLED = (EXPORTED, FAILED, SKIPPED)
@@ -20,7 +21,7 @@ def record(bucket: Bucket, table: TableOfRun, settled: str, content: dict[str, A
 
 def record_reason(bucket: Bucket, table: TableOfRun, settled: str, function: str, reason: str) -> None:
     """Write down, as `record` does, that a table failed or was skipped: which function says so, and why."""
-    record(bucket, table, settled, {"function": function, "error": reason})
+    record(bucket, table, settled, {"function": function, "error": one_line(reason)})
 
 
 def clear_failure(bucket: Bucket, table: TableOfRun) -> None:

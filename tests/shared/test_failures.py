@@ -6,7 +6,7 @@ from shared import failures
 from shared.errors import Busy, HandBack, Permanent
 from shared.failures import ApiError, OperationFailure
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND
+from shared.redaction import BEYOND, REPLACED
 
 BUSY = "operationInProgress"
 NOT_RUNNING = "Invalid request: Invalid request since instance is not running."
@@ -124,11 +124,28 @@ def test_a_value_that_bigquery_cannot_hold_is_hopeless_whatever_its_column_is_ca
 @pytest.mark.parametrize(
     "error",
     [
+        f'ERROR:  relation "column x {BEYOND}" does not exist',
+        f'ERROR:  permission denied for table "{REPLACED}"',
+        f"ERROR:  column x {BEYOND}",
+        f'ERROR:  invalid input syntax for type json: "unrecognized configuration parameter "{REPLACED}""',
+        f'ERROR:  something of which nobody knows: unrecognized configuration parameter "{REPLACED}"',
+        f'ERROR:  unrecognized configuration parameter "column x {BEYOND} at all"',
+    ],
+)
+def test_only_our_own_complaint_is_one(error: str) -> None:
+    assert failures.of_operation(error) not in {OperationFailure.HOPELESS, OperationFailure.REPLACED}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
         "ERROR:  canceling statement due to user request",
         "ERROR:  could not write to file: No space left on device",
         'FATAL:  database "billing" does not exist',
         'FATAL:  role "cloudsqladmin" does not exist',
         "ERROR:  permission denied for table orders",
+        'ERROR:  permission denied for table "column x does not exist"',
+        'ERROR:  invalid input syntax for type json: "the database system is starting up"',
         "The specified bucket does not exist.",
         "",
     ],
@@ -140,7 +157,7 @@ def test_any_other_failed_operation_may_go_well_the_next_time(error: str) -> Non
 @pytest.mark.parametrize(
     ("error", "remedy"),
     [
-        (f"column due {BEYOND}", '"unrepresentable"'),
+        (f'ERROR:  unrecognized configuration parameter "column due {BEYOND}"', '"unrepresentable"'),
         ("ERROR:  permission denied for table orders", "Grant SELECT"),
         ("The specified bucket does not exist.", "roles/storage.objectAdmin"),
         ("Access denied for p1@example.com, permissions missing are: [storage.objects.delete]", "storage.objectAdmin"),
@@ -193,7 +210,7 @@ def test_a_call_of_bigquery_that_does_not_pass_is_permanent_and_told_without_val
     judged = failures.of_bigquery("the load", reason, "Could not parse 'secret' as INT64")
 
     assert type(judged) is Permanent
-    assert str(judged) == "BigQuery refuses the load: Could not parse  as INT64"
+    assert str(judged) == "BigQuery refuses the load: Could not parse '…' as INT64"
 
 
 def test_a_job_that_did_not_fail_has_nothing_to_pass() -> None:

@@ -1,60 +1,200 @@
-"""What may be said of a failure in a log or an attribute."""
+"""What may be told of a failure in a log or an attribute, and what is to be done about it by what is told."""
+
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import redaction
+from shared import failures, redaction, words_of_google, words_of_postgres
+from shared.errors import Busy
+from shared.redaction import BEYOND, REPLACED, told
 
-_VALUES = st.text(max_size=8).map(lambda text: f"secret{text}secret")
+WHERE = "the operation 7"
+POINTER = f"what it says may hold a row's value, look at {WHERE}"
+_KEPT = {
+    "name": "orders",
+    "path": "t.note",
+    "signature": "integer, text",
+    "resource": "p:d.orders_20260115",
+    "n": "4711",
+    "code": "some_code",
+    "email": "p1@p.iam",
+    "uri": "gs://b/o_20260115.csv",
+    "cause": "lock timeout",
+    "state": "starting up",
+    "tls": "no encryption",
+    "sql": "CASE",
+    "kind": "table",
+    "builtin": "integer",
+    "system": "No space left on device",
+    "api": "BigQuery",
+    "thing": "Table",
+    "object": "table",
+    "format": "CSV",
+    "bigquery_type": "INT64",
+}
+_ALTERED = "publish a new request"
+_ROWS = "correct them"
+_ROOM = "more memory or disk"
+_DAMAGED = "restored from a backup"
+_BUCKET = "roles/storage.objectAdmin"
+_REMEDIES = {
+    "does not exist": _ALTERED,
+    "cannot cast type": _ALTERED,
+    "cannot be cast": _ALTERED,
+    "cannot be matched": _ALTERED,
+    "permission denied for {kind}": "Grant SELECT",
+    'permission denied for column "': "Grant SELECT",
+    "permission denied": "Grant what it names",
+    "{cause}": "Raise lock_timeout",
+    "serialize": "at a quieter time",
+    "deadlock": "at a quieter time",
+    "lock on relation": "at a quieter time",
+    "memory": _ROOM,
+    "{system}": _ROOM,
+    "could not extend": _ROOM,
+    "temp_file_limit": _ROOM,
+    "could not read block": _DAMAGED,
+    "invalid page": _DAMAGED,
+    "page verification": _DAMAGED,
+    "status of transaction": _DAMAGED,
+    "chunk number": _DAMAGED,
+    "data is corrupt": _DAMAGED,
+    "byte sequence": "bytes that are no characters",
+    "invalid input": _ROWS,
+    "out of range": _ROWS,
+    "overflow": _ROWS,
+    "division by zero": _ROWS,
+    "malformed": _ROWS,
+    "Unicode": _ROWS,
+    "cannot convert": _ROWS,
+    "jsonb": _ROWS,
+    "violates check": _ROWS,
+    "null values": _ROWS,
+    "value too long": _ROWS,
+    "key value": _ROWS,
+    "regular expression": _ROWS,
+    "hexadecimal": _ROWS,
+    "XML": _ROWS,
+    "time zone": _ROWS,
+    "read replica": "Name the primary instance",
+    "bucket": _BUCKET,
+    "Access denied": _BUCKET,
+    "Google Cloud Storage": _BUCKET,
+}
+"""The remedy of each of PostgreSQL's templates, by the first of these that is in it; all else is to be mended as it says."""
+_OTHERS = {
+    'database "{name}" does not exist': "Mend what it says",
+    'role "{name}" does not exist': "Mend what it says",
+    "The specified bucket does not exist.": _BUCKET,
+    "The Cloud SQL instance does not exist.": "Mend what it says",
+    "The Cloud SQL operation does not exist.": "Mend what it says",
+}
 
 
-def test_a_message_is_kept_up_to_its_first_line() -> None:
-    assert redaction.without_values("\nthe table is gone\nCONTEXT: COPY\n") == "the table is gone"
+def filled(template: str, value: str) -> str:
+    """The message of a template, with a value where one is left out."""
+    return re.sub(r"\{(\w+)\}", lambda found: _KEPT[found[1]], template).replace("…", value)
 
 
-def test_a_message_that_is_empty_stays_so() -> None:
-    assert redaction.without_values("\n") == ""
+@pytest.mark.parametrize("template", words_of_postgres.TEMPLATES)
+def test_what_is_known_of_postgresql_is_told_with_its_names_and_has_its_remedy(template: str) -> None:
+    message = f"ERROR:  {filled(template, 'S3CRET')}\nCONTEXT:  S3CRET"
+
+    said = told(message, WHERE)
+
+    found = (remedy for words, remedy in _REMEDIES.items() if words in template)
+    assert said.rstrip(".…") == f"ERROR: {filled(template, '…')}".rstrip(".…")
+    assert _OTHERS.get(template) or next(found, "Mend what it says") in failures.remedy_of_operation(message)
 
 
-def test_a_word_with_an_apostrophe_stays() -> None:
-    assert redaction.without_values("it doesn't exist, and it can't") == "it doesn't exist, and it can't"
+@pytest.mark.parametrize("template", words_of_google.TEMPLATES)
+def test_what_is_known_of_bigquery_is_told_with_its_names(template: str) -> None:
+    message = f"Error while reading data, error message: {filled(template, 'S3CRET')}"
+
+    said = told(message, WHERE)
+
+    assert said.rstrip(".…") == f"Error while reading data, error message: {filled(template, '…')}".rstrip(".…")
 
 
-@pytest.mark.parametrize("column", ["price", 'what "was" sent', "a': b"])
+@settings(deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_what_is_not_known_is_only_pointed_at(before: str, behind: str) -> None:
+    assert told(f"X{before} S3CRET {behind}", WHERE) == POINTER
+
+
+_IMITATED = st.sampled_from([*words_of_postgres.TEMPLATES, *words_of_google.TEMPLATES]).map(
+    lambda template: filled(re.sub(r"\{(?:name|path|signature|resource)\}", "S3CRET", template), "S3CRET")
+)
+_VALUES = st.lists(
+    st.text(max_size=8) | st.sampled_from(["'", '"', ": ", "; ", "\n", " as "]) | _IMITATED, max_size=4
+).map(lambda parts: f"S3CRET{''.join(parts)}S3CRET")
+
+
+@settings(deadline=None)
+@given(st.sampled_from([each for each in words_of_postgres.TEMPLATES if "…" in each]), _VALUES)
+def test_no_value_in_a_message_of_postgresql_is_told(template: str, value: str) -> None:
+    message = f"ERROR:  {filled(template, value)}\nDETAIL:  {value}\nCONTEXT:  JSON data, line 1: {value}"
+
+    assert "S3CRET" not in told(message, WHERE)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([each for each in words_of_google.TEMPLATES if "…" in each]), _VALUES)
+def test_no_value_in_a_message_of_bigquery_is_told(template: str, value: str) -> None:
+    place = 'line_number: 3 byte_offset_to_start_of_line: 17 column_index: 1 column_name: "price" column_type: INT64'
+    message = f'Error while reading data, error message: {filled(template, value)}; {place} value: "{value}"'
+
+    assert "S3CRET" not in told(message, WHERE)
+
+
+def test_the_place_in_the_file_is_told() -> None:
+    place = '; line_number: 3 byte_offset_to_start_of_line: 17 column_index: 1 column_name: "price" column_type: INT64'
+
+    said = told(f'Error while reading data, error message: Unable to parse{place} value: "12,50" File: gs://b/o', WHERE)
+
+    assert said == f"Error while reading data, error message: Unable to parse{place}"
+
+
+@pytest.mark.parametrize("column", ["price", 'what "was" sent', "a': b", "x\ny", "🙂" * 15, f"column x {BEYOND}"[:63]])
 def test_a_column_whose_values_are_beyond_bigquery_is_named_whatever_it_is_called(column: str) -> None:
-    message = f'unrecognized configuration parameter "column {column} {redaction.BEYOND}"'
+    said = told(f'ERROR:  unrecognized configuration parameter "column {column} {BEYOND}"', WHERE)
 
-    assert redaction.without_values(message) == f"column {column} {redaction.BEYOND}"
-
-
-@pytest.mark.parametrize("value", ["12,50", "O'Brien", 'say "12"', "two\nlines", ""])
-def test_the_value_in_a_message_of_postgresql_is_left_out(value: str) -> None:
-    said = redaction.without_values(f'invalid input syntax for type integer: "{value}"')
-
-    assert said == "invalid input syntax for type integer"
+    assert f"column {' '.join(column.split())} {BEYOND}" in said
 
 
-@given(_VALUES)
-def test_no_value_that_postgresql_quotes_is_said(value: str) -> None:
-    said = redaction.without_values(
-        f'invalid input syntax for type integer: "{value}"\nCONTEXT: JSON data, line 1: {value}'
+def test_a_value_that_holds_our_complaint_is_not_taken_for_it() -> None:
+    said = told(f'invalid input syntax for type json: "column S3CRET {BEYOND}, {REPLACED}"', WHERE)
+
+    assert said == "invalid input syntax for type json: …"
+
+
+@pytest.mark.parametrize("name", ['a" is "b', "x" * 131, "two\nlines"])
+def test_a_name_that_could_be_more_than_a_name_is_left_out(name: str) -> None:
+    assert told(f'relation "{name}" does not exist', WHERE) == 'relation "…" does not exist'
+    assert failures.of_operation(f'relation "{name}" does not exist') is failures.OperationFailure.ALTERED
+
+
+def test_googles_word_for_the_reason_is_told_with_what_is_not_known() -> None:
+    assert told("S3CRET", WHERE, ["invalid"]) == f"invalid: {POINTER}"
+    assert told("S3CRET", WHERE, ["a S3CRET", ""]) == POINTER
+
+
+def test_of_an_error_that_nobody_expected_its_kind_is_told() -> None:
+    assert redaction.of_error(ValueError("S3CRET")) == (
+        "ValueError: what it says may hold a row's value, look at its traceback"
     )
-
-    assert "secret" not in said
-
-
-@given(_VALUES)
-def test_no_value_that_bigquery_quotes_is_said(value: str) -> None:
-    said = redaction.without_values(f"Error while reading data, error message: Could not parse '{value}' as INT64")
-
-    assert "secret" not in said
+    assert redaction.of_error(ConnectionError("Connection refused")) == "ConnectionError: Connection refused"
 
 
-def test_what_bigquery_says_beside_the_value_stays() -> None:
-    said = redaction.without_values("Could not parse '12,50' as INT64 for field price (position 3)")
+def test_an_error_of_ours_is_told_as_a_whole() -> None:
+    assert redaction.of_error(Busy("the bucket is busy")) == "Busy: the bucket is busy"
 
-    assert said == "Could not parse  as INT64 for field price (position 3)"
+
+def test_a_long_message_takes_no_long_time() -> None:
+    assert told(f'relation "{"x" * 10**6}', WHERE) == POINTER
+    assert told(f"invalid input syntax for type json: {'x' * 10**6}", WHERE) == "invalid input syntax for type json: …"
 
 
 def test_one_line_is_made_of_many() -> None:
