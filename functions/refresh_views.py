@@ -26,7 +26,7 @@ services = RefreshServices(
 
 
 @functions_framework.cloud_event
-@handler(topics)
+@handler(topics, settings.job_events_topic)
 def refresh_views(event: Event) -> Outcome:
     signal = signals.read(event, settings.pipelines)
     return refresh.refresh_views(signal, settings.pipelines, services)

@@ -6,6 +6,7 @@ import functions_framework
 
 from shared.gcp.dataflow import Dataflow
 from shared.gcp.pubsub import PubSub
+from shared.gcp.storage import Storage
 from shared.loading import launch
 from shared.messages import exports
 from shared.messages.events import Event
@@ -15,7 +16,9 @@ from shared.settings import Settings
 
 settings = Settings.from_env(os.environ)
 services = launch.LaunchServices(
-    dataflow=Dataflow(settings.project, settings.dataflow_endpoint), project=settings.project
+    dataflow=Dataflow(settings.project, settings.dataflow_endpoint),
+    storage=Storage(settings.project),
+    project=settings.project,
 )
 
 

@@ -106,6 +106,11 @@ def manifest_file(pipeline: str, run_id: str) -> str:
     return f"{run_folder(pipeline, run_id)}manifest.json"
 
 
+def digests_file(pipeline: str, run_id: str) -> str:
+    """The object that holds what a run's messages have to say to be believed."""
+    return f"{run_folder(pipeline, run_id)}digests.json"
+
+
 def record_file(pipeline: str, run_id: str, settled: str, table_id: str) -> str:
     """The object that says that a table of a run was `exported`, has `failed`, or was `skipped`."""
     return f"{run_folder(pipeline, run_id)}{settled}/{table_id}.json"

@@ -15,6 +15,7 @@ _TOPIC_VARIABLES = frozenset(
         "TABLE_EXPORTED_TOPIC",
         "RUN_EXPORTED_TOPIC",
         "DEAD_LETTERS_TOPIC",
+        "JOB_EVENTS_TOPIC",
     }
 )
 _LONGEST_WAIT = 540
@@ -27,7 +28,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The environment of a function, as the README lists it. A topic that the function does not publish to is empty."""
+    """The environment of a function, as the README lists it. A topic that the function has no use for is empty."""
 
     project: str
     pipelines: Mapping[str, Pipeline]
@@ -36,6 +37,7 @@ class Settings:
     table_exports_topic: str = ""
     table_exported_topic: str = ""
     run_exported_topic: str = ""
+    job_events_topic: str = ""
     cloudsql_admin_endpoint: str | None = None
     dataflow_endpoint: str | None = None
     pubsub_endpoint: str | None = None
@@ -70,6 +72,7 @@ class Settings:
             table_exports_topic=environ.get("TABLE_EXPORTS_TOPIC", ""),
             table_exported_topic=environ.get("TABLE_EXPORTED_TOPIC", ""),
             run_exported_topic=environ.get("RUN_EXPORTED_TOPIC", ""),
+            job_events_topic=environ.get("JOB_EVENTS_TOPIC", ""),
             cloudsql_admin_endpoint=environ.get("CLOUDSQL_ADMIN_ENDPOINT") or None,
             dataflow_endpoint=environ.get("DATAFLOW_ENDPOINT") or None,
             pubsub_endpoint=environ.get("PUBSUB_ENDPOINT") or None,

@@ -1,4 +1,4 @@
-# The rights of start_loader: it looks for jobs, and launches the pipelines' templates as the pipelines' service accounts.
+# The rights of start_loader: it looks up how a run was announced, looks for jobs, and launches the pipelines' templates as the pipelines' service accounts.
 
 resource "google_project_iam_custom_role" "launcher" {
   count = length(local.launched) > 0 ? 1 : 0
@@ -24,6 +24,15 @@ resource "google_service_account_iam_member" "runs_jobs_as" {
   service_account_id = "projects/-/serviceAccounts/${each.value}"
   role               = "roles/iam.serviceAccountUser"
   member             = google_service_account.function["start_loader"].member
+}
+
+# Without the right to list, what is missing would count as forbidden, so no condition narrows this to the records of runs.
+resource "google_storage_bucket_iam_member" "records" {
+  for_each = toset([for name in keys(local.launched) : var.pipelines[name].bucket])
+
+  bucket = google_storage_bucket.files[each.value].name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.function["start_loader"].member
 }
 
 resource "google_storage_bucket_iam_member" "template" {

@@ -50,7 +50,7 @@ locals {
       wanted      = true
       hears       = concat(["view-refreshes"], var.job_events == "log_sink" ? ["job-events"] : [])
       publishes   = { RUN_EXPORTED_TOPIC = "run-exported" }
-      environment = {}
+      environment = var.job_events == "log_sink" ? { JOB_EVENTS_TOPIC = local.topics["job-events"] } : {}
       memory      = "512Mi"
       cpu         = "1"
       timeout     = 540 # the most that a function with an event trigger may have

@@ -1,7 +1,7 @@
 """One delivery of an export message: take the steps of its table to the end, whatever an earlier delivery left behind."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -17,8 +17,9 @@ from shared.exporting.steps import Description, Seen
 from shared.messages import exports, replacing
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
-from shared.runs import records
+from shared.runs import belief, records
 from shared.runs.announcing import RunAnnouncements
+from shared.runs.digests import KnownRuns
 from shared.tables import Shard
 from shared.times import Clock
 
@@ -58,6 +59,7 @@ class ExportServices:
     shards: Shards
     clock: Clock
     wait_budget: timedelta
+    runs: KnownRuns = field(default_factory=KnownRuns)
 
 
 def export_table(
@@ -67,9 +69,11 @@ def export_table(
     See a table's pair of files made, sealed and announced. A redelivery takes up the work where it stands.
 
     `published_at` is when the message was published. `is_replay`: it has failed before. Raises HandBack when the wait budget
-    is spent while the export goes on. Raises Permanent when it cannot succeed, once that is written down and cleared up.
+    is spent while the export goes on. Raises Permanent when it cannot succeed, once that is written down and cleared up; and
+    with nothing done when the run's record does not ask for it.
     """
     delivery = _Delivery(export, published_at, services, is_replay=is_replay)
+    delivery.check()
     try:
         outcome, seen = delivery.settle()
     except Permanent as failure:
@@ -111,6 +115,10 @@ class _Delivery:
             services.run_announcements,
         )
         self._staging = Staging(pipeline, self.pair.staged_uri, services.cloudsql, self._patience)
+
+    def check(self) -> None:
+        """Raise Permanent unless the run's record asks for this export."""
+        self._patience.retried(partial(belief.check_export, self._asked, self._bucket, self._services.runs))
 
     def settle(self) -> tuple[Outcome, Seen]:
         """

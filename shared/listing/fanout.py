@@ -16,7 +16,7 @@ from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
-from shared.runs import announcing, manifest, records
+from shared.runs import announcing, digests, manifest, records
 from shared.runs.announcing import RunAnnouncements
 from shared.runs.manifest import Manifest
 from shared.tables import Table
@@ -86,7 +86,10 @@ def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> S
         run = manifest.write(
             bucket, pipeline, manifest.of_request(request, entries, [each.to_json() for each in refused])
         )
-    if request.tables is None:
+    digests.write(bucket, pipeline, run)
+    # The run's own word counts: a request that is published again may bear the id of another one.
+    is_whole = request.tables is None if run.is_whole is None else run.is_whole
+    if is_whole:
         manifest.show_newest(bucket, pipeline, run)
     return run.tables
 
@@ -97,6 +100,10 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
     if not run or not run.tables:
         raise Permanent(
             f"the pipeline {request.pipeline.name} has no run {request.run_id} to describe tables of again: leave out run_id and relist"
+        )
+    if request.shard_date != run.day:
+        raise Permanent(
+            f"the run {run.run_id} is of {run.day}, not of {request.shard_date}: leave out run_id and relist"
         )
     listed, first = _as_listed(request, run), run.tables[0]
     as_first = replace(

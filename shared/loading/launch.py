@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from shared.bucket import uri
+from shared.bucket import Storage, uri
 from shared.errors import Permanent
 from shared.messages.exports import RunExported
 from shared.messages.message import Message
 from shared.messages.outcome import Outcome
 from shared.pipelines import JOB_LABEL
+from shared.runs import belief
 from shared.times import stamp
 
 _LOST = frozenset({"JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_STOPPED"})
@@ -48,6 +49,7 @@ class LaunchServices:
     """What launching works with. `project` is that of the datasets."""
 
     dataflow: Dataflow
+    storage: Storage
     project: str
 
 
@@ -56,11 +58,12 @@ def start_loader(run: RunExported, message: Message, services: LaunchServices) -
     See the job of a run launched.
 
     A job of the run's name is taken for its own, in whatever state. One that is lost is Permanent, and launched again only by
-    a person, who replays the dead letter.
+    a person, who replays the dead letter. Raises Permanent, with nothing done, unless this is how the run was announced.
     """
     settings = run.pipeline.dataflow
     if settings is None:
         return Outcome("ignored", f"the pipeline {run.pipeline.name} has no dataflow setting", run.subject)
+    belief.check_run(run, services.storage.bucket(run.pipeline.bucket))
     if not run.tables:
         return Outcome("skipped", "nothing to load: no table of the run was exported", run.subject, "WARNING")
     name = job_name(run)

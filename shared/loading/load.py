@@ -1,7 +1,7 @@
 """Load one exported pair into its shard, whatever an earlier delivery began."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from shared import bucket as paths
@@ -13,7 +13,8 @@ from shared.loading.attempts import LoadJob, LoadJobs
 from shared.messages.exports import TableExported
 from shared.messages.outcome import Outcome
 from shared.redaction import told
-from shared.runs import records, schema_file
+from shared.runs import belief, records, schema_file
+from shared.runs.digests import KnownRuns
 from shared.runs.schema_file import Seal
 
 _FUNCTION = "load_shard"
@@ -25,6 +26,7 @@ class LoadServices:
 
     storage: Storage
     jobs: LoadJobs
+    runs: KnownRuns = field(default_factory=KnownRuns)
 
 
 def load_shard(exported: TableExported, published_at: datetime, services: LoadServices) -> Outcome:
@@ -33,21 +35,21 @@ def load_shard(exported: TableExported, published_at: datetime, services: LoadSe
 
     `published_at` is when the message was published. A pair that another run has sealed since is left to that run. Where a
     job of this message has replaced that run's rows, they are put back. Raises Permanent if BigQuery refuses the data, once
-    that is written down.
+    that is written down; and with nothing done if the run's record and the pair do not say what is announced.
     """
     if exported.pipeline.loader != "bigquery":
         return Outcome("ignored", f"the pipeline {exported.pipeline.name} has another loader", exported.subject)
     bucket = services.storage.bucket(exported.pipeline.bucket)
+    seal = belief.check_exported(exported, bucket, services.runs)
     try:
-        return _load(exported, published_at, bucket, services.jobs)
+        return _load(exported, seal, published_at, bucket, services.jobs)
     except Permanent as failure:
         with suppress(Permanent):  # such as no access to the bucket: the first reason counts
             records.record_reason(bucket, exported, records.FAILED, _FUNCTION, str(failure))
         raise
 
 
-def _load(exported: TableExported, published_at: datetime, bucket: Bucket, jobs: LoadJobs) -> Outcome:
-    seal = _seal(exported, bucket)
+def _load(exported: TableExported, seal: Seal, published_at: datetime, bucket: Bucket, jobs: LoadJobs) -> Outcome:
     if seal.run_id != exported.run_id:
         return _give_way(seal, exported, bucket, jobs)
     _check_data(seal, exported, bucket)

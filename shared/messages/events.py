@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Event:
     """
     An event: a Pub/Sub message, or one of another type with its data.
 
-    `log_entry`: an entry of the audit log, whether Eventarc brought it or a log sink published it as a message.
+    `log_entry`: an entry of the audit log, whether Eventarc brought it or a log sink published it on its topic.
     """
 
     type: str
@@ -42,12 +43,17 @@ class Event:
         return self.message if self.log_entry is None else None
 
 
-def read(event: CloudEvent) -> Event:
-    """What is in a CloudEvent. Raises ValueError if a message has an impossible publish time."""
+def read(event: CloudEvent, log_topic: str = "") -> Event:
+    """
+    What is in a CloudEvent. Raises ValueError if a message has an impossible publish time.
+
+    `log_topic`: whatever is published there is taken for an entry of the audit log, and nothing elsewhere is.
+    """
     message = _message(event)
     if message is None:
         return Event(event["type"], event.data, log_entry=event.data if event["type"] == LOG_ENTRY_WRITTEN else None)
-    return Event(event["type"], event.data, message, _published_log_entry(message))
+    entry = _published_log_entry(message) if log_topic and message.topic == log_topic else None
+    return Event(event["type"], event.data, message, entry)
 
 
 def _message(event: CloudEvent) -> Message | None:
@@ -67,14 +73,10 @@ def _message(event: CloudEvent) -> Message | None:
 
 
 def _published_log_entry(message: Message) -> Any:
-    """The entry of the audit log that a log sink has published. None if the message is another."""
-    if b'"protoPayload"' not in message.data:
-        return None
-    try:
-        content = message.content
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) and "protoPayload" in content else None
+    """The entry of the audit log that a log sink has published. What is none is taken for an empty one, which says nothing."""
+    with suppress(ValueError):
+        return message.content or {}
+    return {}
 
 
 def _decoded(data: str) -> bytes:

@@ -172,9 +172,17 @@ def table_exported(message: Message, pipelines: Pipelines) -> TableExported:
 
 def run_exported(message: Message, pipelines: Pipelines) -> RunExported:
     """What a message on `run-exported` announces."""
-    fields = Fields.of(message, "announcement of a run")
+    return _run_exported(Fields.of(message, "announcement of a run"), pipelines)
+
+
+def announced_run(content: Mapping[str, Any], pipelines: Pipelines) -> RunExported:
+    """What the mark of a complete run says that was announced."""
+    return _run_exported(Fields(content, "announcement of a run on record"), pipelines)
+
+
+def _run_exported(fields: Fields, pipelines: Pipelines) -> RunExported:
     return RunExported(
-        run_id=fields.text("run_id"),
+        run_id=fields.run_id(),
         pipeline=fields.pipeline(pipelines),
         shard_date=fields.day("shard_date"),
         manifest_uri=fields.text("manifest_uri"),
@@ -199,7 +207,7 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
 
 def _table_of_run(fields: Fields, pipelines: Pipelines) -> dict[str, Any]:
     return {
-        "run_id": fields.text("run_id"),
+        "run_id": fields.run_id(),
         "requested_at": fields.moment("requested_at"),
         "pipeline": fields.pipeline(pipelines),
         "schema": fields.text("schema"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared import times
 from shared.errors import Permanent
-from shared.messages.message import Message
+from shared.messages.message import RUN_ID, Message
 from shared.pipelines import Pipeline
 
 
@@ -47,6 +47,13 @@ class Fields:
 
     def text_or_none(self, name: str) -> str | None:
         return self.text(name) if self.has(name) else None
+
+    def run_id(self) -> str:
+        """The id of a run, which becomes part of the names of objects."""
+        run_id = self.text("run_id")
+        if not RUN_ID.fullmatch(run_id):
+            raise Permanent(f"run_id of the {self._what} is {_shown(run_id)}, which is no run's")
+        return run_id
 
     def flag(self, name: str, *, default: bool) -> bool:
         value = self.get(name) if self.has(name) else default

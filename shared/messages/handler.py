@@ -34,12 +34,15 @@ class DeadLetters(Protocol):
         """Publish the untouched message with the reason, and return when it is confirmed."""
 
 
-def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]], Callable[[CloudEvent], None]]:
+def handler(
+    dead_letters: DeadLetters, log_topic: str = ""
+) -> Callable[[Callable[[Event], Outcome]], Callable[[CloudEvent], None]]:
     """
     Make a function of CloudEvents out of one that returns the outcome of an event: one log line for each.
 
     Permanent: reported, dead-lettered where it came as a message, and acknowledged. HandBack: answered with a 503. Denied:
-    the one at the last try, the other before. Anything else propagates, which hands it back too.
+    the one at the last try, the other before. Anything else propagates, which hands it back too. `log_topic`: where a log sink
+    publishes the audit log, whose entries nobody can mend.
     """
     if flask.has_app_context():  # functions-framework imports a function's module within that of its app
         flask.current_app.before_request(_complete_push)
@@ -55,7 +58,7 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]],
                 log.write(function.__name__, about | outcome.to_json() | seconds)
 
             try:
-                event = _heard(cloud_event)
+                event = _heard(cloud_event, log_topic)
                 about.update(_about(event))
                 report(_outcome(function, event, dead_letters))
             except (HandBack, Denied) as reason:
@@ -72,9 +75,9 @@ def handler(dead_letters: DeadLetters) -> Callable[[Callable[[Event], Outcome]],
     return decorate
 
 
-def _heard(cloud_event: CloudEvent) -> Event:
+def _heard(cloud_event: CloudEvent, log_topic: str) -> Event:
     """What is in a CloudEvent. Of a message, too, which delivery it is, and whether that is the last try."""
-    event = events.read(cloud_event)
+    event = events.read(cloud_event, log_topic)
     if event.message is None:
         return event
     attempt = event.message.delivery_attempt or _pushed_attempt()

@@ -15,8 +15,11 @@ _GIVEN_UP_AT = "CloudPubSubDeadLetterSourceTopicPublishTime"
 REPLAY = {"replay": "true"}
 """The attribute of a message that is published because of a replay, which comes as late as the replay itself."""
 _OF_REPLAYS = frozenset({"message_id", "publish_time", "source_topic", _GIVEN_UP_AT, *REPLAY})
-RUN_ID = re.compile(r"[!-.0-~]{1,128}")
-"""A message's id, which is a run's: printable ASCII, without the slash that would part the names of objects."""
+RUN_ID = re.compile(r"(?!\.{1,2}\Z)[!-.0-~]{1,128}")
+"""
+A message's id, which is a run's: printable ASCII, without the slash that would part the names of objects, and none of the
+names `.` and `..`, which lead elsewhere.
+"""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from shared import times
 from shared.errors import Permanent
 from shared.messages.fields import Fields
-from shared.messages.message import RUN_ID, Message
+from shared.messages.message import Message
 from shared.messages.outcome import Subject
 from shared.pipelines import Pipeline
 from shared.tables import TableName
@@ -73,7 +73,7 @@ def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> Mirro
             f"shard_date {day} is later than {today}, the day of the request in {pipeline.time_zone}: it would hold the view until then"
         )
     return MirrorRequest(
-        run_id=_run_id(fields) if relist else message.origin_id,
+        run_id=fields.run_id() if relist else message.origin_id,
         requested_at=message.origin_time,
         pipeline=pipeline,
         tables=_tables(fields),
@@ -104,13 +104,6 @@ def _tables(fields: Fields) -> tuple[str | TableName, ...] | None:
     if wanted is None:
         return None
     return tuple(each if isinstance(each, str) else (each.text("schema"), each.text("table")) for each in wanted)
-
-
-def _run_id(fields: Fields) -> str:
-    run_id = fields.text("run_id")
-    if not RUN_ID.fullmatch(run_id):
-        raise Permanent(f"run_id is {run_id!r}, which is no run's")
-    return run_id
 
 
 def _today(message: Message, pipeline: Pipeline) -> date:

@@ -3,11 +3,12 @@
 import json
 from contextlib import suppress
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared import bucket as paths
 from shared.bucket import Bucket
 from shared.errors import LostRace
+from shared.messages import exports
 from shared.messages.exports import RunExported
 from shared.pipelines import Pipeline
 from shared.runs import manifest, progress
@@ -34,9 +35,9 @@ def announce_if_complete(
     """
     Announce a run, if it is complete and has not been announced. Without `announcements`, do nothing.
 
-    `run_tables`: how many tables it has. While fewer have settled, its manifest is not read. An object in the bucket decides
-    who announces: it names the `claimant`. A claimant that crashes before it has published does so when its own message comes
-    again.
+    `run_tables`: how many tables it has. While fewer have settled, its manifest is not read. A mark in the bucket decides who
+    announces, and what: it names the `claimant`. A claimant that crashes before it has published does so when its own message
+    comes again.
     """
     if announcements is None:
         return
@@ -46,9 +47,25 @@ def announce_if_complete(
     found = manifest.find(bucket, pipeline, run_id)
     run = progress.of_exports(found, pipeline, settled) if found else None
     marker = paths.run_exported_file(pipeline.name, run_id)
-    if run and run.is_complete and (generation := _claim(bucket, marker, claimant)):
-        announcements.announce_run(_announcement(run, pipeline))
-        bucket.write(marker, _mark(claimant, announced=True), onto=generation)
+    if run and run.is_complete and (claim := _claim(bucket, marker, claimant, _announcement(run, pipeline))):
+        said, generation = claim
+        announcements.announce_run(said)
+        bucket.write(marker, _mark(claimant, said, announced=True), onto=generation)
+
+
+def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported | None:
+    """How a run is announced. None if it is not complete, or not on record any more."""
+    found = bucket.read(paths.run_exported_file(pipeline.name, run_id))
+    if not found:
+        return None
+    if said := _said(json.loads(found[0]), pipeline):
+        return said
+    run = manifest.find(bucket, pipeline, run_id)  # as for a mark of the version before, which does not say
+    return (
+        _announcement(progress.of_exports(run, pipeline, progress.settled(bucket, pipeline, run_id)), pipeline)
+        if run
+        else None
+    )
 
 
 def end_silent_runs(bucket: Bucket, pipeline: Pipeline, now: datetime, announcements: RunAnnouncements) -> None:
@@ -71,20 +88,29 @@ def _announcement(run: Progress, pipeline: Pipeline) -> RunExported:
     )
 
 
-def _claim(bucket: Bucket, marker: str, claimant: str) -> int | None:
+def _claim(bucket: Bucket, marker: str, claimant: str, run: RunExported) -> tuple[RunExported, int] | None:
     """
-    The generation of the marker, if it is the claimant's to announce the run.
+    What is to be announced, and the generation of the marker, if it is the claimant's to announce the run.
 
-    The reconcile comes a day later, when a claimant that has said nothing never will.
+    What was written first is announced, whatever has become of the tables since: whoever hears of it finds the same in the
+    mark. The reconcile comes a day later, when a claimant that has said nothing never will.
     """
     with suppress(LostRace):  # another one's claim stands, or our own, whose answer was lost
-        bucket.write(marker, _mark(claimant, announced=False), onto=0)
+        bucket.write(marker, _mark(claimant, run, announced=False), onto=0)
     found = bucket.read(marker)
     if not found:
         return None
     mark = json.loads(found[0])
-    return found[1] if not mark["announced"] and claimant in {mark["claimant"], _RECONCILE} else None
+    is_ours = not mark["announced"] and claimant in {mark["claimant"], _RECONCILE}
+    return (_said(mark, run.pipeline) or run, found[1]) if is_ours else None
 
 
-def _mark(claimant: str, *, announced: bool) -> bytes:
-    return json.dumps({"announced": announced, "claimant": claimant}).encode()
+def _mark(claimant: str, run: RunExported, *, announced: bool) -> bytes:
+    mark = {"announced": announced, "claimant": claimant, "announcement": run.to_json()}
+    return json.dumps(mark, ensure_ascii=False).encode()
+
+
+def _said(mark: dict[str, Any], pipeline: Pipeline) -> RunExported | None:
+    """What a mark has to announce. None for one of the version before, which does not say."""
+    said = mark.get("announcement")
+    return exports.announced_run(said, {pipeline.name: pipeline}) if said else None

@@ -19,13 +19,18 @@ _REQUESTED_AT = "requested_at"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a run exports. `tables` are its `table-exports` messages; `content` is the file as it was written."""
+    """
+    What a run exports. `tables` are its `table-exports` messages; `content` is the file as it was written.
+
+    `is_whole`: it is over the whole database. None if it does not say, as before 0.2.
+    """
 
     run_id: str
     requested_at: datetime
     day: date
     tables: tuple[dict[str, Any], ...]
     content: bytes
+    is_whole: bool | None = None
 
     def table_ids(self, pipeline: Pipeline) -> frozenset[str]:
         """The ids of its tables."""
@@ -43,11 +48,14 @@ def of_request(
         "database": request.pipeline.database,
         "shard_date": request.shard_date.isoformat(),
         "requested_at": times.rfc3339(request.requested_at),
+        "is_whole": request.tables is None,
         "tables": tables,
         "refused": refused,
     }
     written = json.dumps(content, ensure_ascii=False).encode()
-    return Manifest(request.run_id, request.requested_at, request.shard_date, tuple(tables), written)
+    return Manifest(
+        request.run_id, request.requested_at, request.shard_date, tuple(tables), written, request.tables is None
+    )
 
 
 def write(bucket: Bucket, pipeline: Pipeline, manifest: Manifest) -> Manifest:
@@ -107,4 +115,5 @@ def _read(content: bytes) -> Manifest:
         day=times.day(fields["shard_date"]),
         tables=tuple(fields["tables"]),
         content=content,
+        is_whole=fields.get("is_whole"),
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from shared import times
 from shared.messages.exports import TableExport
 
 VERSION = 1
+_WHOSE = ("pipeline", "schema", "table", "table_id", "shard_date")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Seal:
     """
     Which run made a pair, when that run was asked for, when the export began, and which generation of the data file it means.
 
-    `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more.
+    `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more. `whose`: of one that was read,
+    which table of which pipeline and day it describes, by the same words as in messages.
     """
 
     run_id: str
@@ -28,6 +30,7 @@ class Seal:
     format: str
     columns: tuple[Mapping[str, Any], ...] = ()
     description: str | None = None
+    whose: Mapping[str, str] = field(default_factory=dict)
 
     def outranks(self, run_id: str, requested_at: datetime) -> bool:
         """Whether the pair belongs to a request that came after this one, so that this one may not replace it."""
@@ -70,6 +73,7 @@ def read(content: bytes) -> Seal | None:
             format=fields["format"],
             columns=tuple(fields["columns"]),
             description=fields["description"],
+            whose={key: fields[key] for key in _WHOSE},
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

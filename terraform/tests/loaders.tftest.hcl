@@ -134,6 +134,10 @@ run "a_job_that_the_mirror_launches" {
     error_message = "start_loader may read ${google_storage_bucket_iam_member.template["my-project-templates/mirror.json"].condition[0].expression}."
   }
   assert {
+    condition     = { for bucket, member in google_storage_bucket_iam_member.records : bucket => member.role } == { my-project-mirror = "roles/storage.objectViewer" }
+    error_message = "start_loader cannot look up how a run was announced, or may do more than that."
+  }
+  assert {
     condition     = jsondecode(google_cloudfunctions2_function.function["start_loader"].service_config[0].environment_variables["PIPELINES"]).billing.dataflow == { template = "gs://my-project-templates/mirror.json", region = "europe-west4", service_account = "worker@my-project.iam.gserviceaccount.com" }
     error_message = "start_loader is told of a setting that nobody made."
   }
@@ -183,6 +187,13 @@ run "a_log_sink_takes_the_place_of_the_event_trigger" {
   assert {
     condition     = google_pubsub_subscription.push["job-events"].dead_letter_policy[0].dead_letter_topic == "projects/my-project/topics/dead-letters"
     error_message = "What the sink finds is not delivered."
+  }
+  assert {
+    condition = { for name, function in google_cloudfunctions2_function.function :
+      name => function.service_config[0].environment_variables["JOB_EVENTS_TOPIC"]
+      if can(function.service_config[0].environment_variables["JOB_EVENTS_TOPIC"])
+    } == { refresh_views = "projects/my-project/topics/job-events" }
+    error_message = "refresh_views does not believe what the sink publishes."
   }
   assert {
     condition     = google_logging_project_sink.jobs[0].destination == "pubsub.googleapis.com/projects/my-project/topics/job-events"

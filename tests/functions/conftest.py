@@ -98,6 +98,7 @@ def stage(
         "TABLE_EXPORTS_TOPIC": topic("table-exports"),
         "TABLE_EXPORTED_TOPIC": topic("table-exported"),
         "DEAD_LETTERS_TOPIC": topic("dead-letters"),
+        "JOB_EVENTS_TOPIC": topic("job-events"),
         "BIGQUERY_EMULATOR_HOST": tables.url,
         "STORAGE_EMULATOR_HOST": objects.url,
     }

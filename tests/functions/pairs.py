@@ -29,6 +29,7 @@ NOTE = {
 
 def announce(stage: Stage, **changes: Any) -> dict[str, Any]:
     """A message on `table-exported`."""
+    file_format = changes.get("format", "csv")
     message = {
         "run_id": stage.run_id,
         "requested_at": REQUESTED,
@@ -39,15 +40,16 @@ def announce(stage: Stage, **changes: Any) -> dict[str, Any]:
         "replace": True,
         "table_id": "orders",
         "schema_uri": f"gs://{stage.bucket.name}/{SCHEMA}",
-        "data_uri": f"gs://{stage.bucket.name}/{DATA}",
-        "format": "csv",
+        "data_uri": f"gs://{stage.bucket.name}/{DATA.replace('csv', file_format)}",
+        "format": file_format,
     }
     return message | changes
 
 
 def put_pair(stage: Stage, data: str = "1,x\n", **changes: Any) -> None:
     """Make the two files, as an export does."""
-    stage.put(DATA, data)
+    file = DATA.replace("csv", changes.get("format", "csv"))
+    stage.put(file, data)
     schema = {
         "version": 1,
         "pipeline": "billing",
@@ -61,8 +63,8 @@ def put_pair(stage: Stage, data: str = "1,x\n", **changes: Any) -> None:
         "shard_date": "2026-01-15",
         "format": "csv",
         "description": "All orders.",
-        "data_uri": f"gs://{stage.bucket.name}/{DATA}",
-        "data_generation": stage.bucket.get_blob(DATA).generation,
+        "data_uri": f"gs://{stage.bucket.name}/{file}",
+        "data_generation": stage.bucket.get_blob(file).generation,
         "columns": [ID, NOTE],
     }
     stage.put(SCHEMA, schema | changes)

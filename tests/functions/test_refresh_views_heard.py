@@ -54,7 +54,7 @@ def test_a_log_sink_tells_of_a_job_too(
 ) -> None:
     event = entries.legacy(kind) if older else kind
 
-    status = refresh_views.receive(entries.sunk(event), push=push)
+    status = refresh_views.receive(entries.sunk(event), push=push, on="job-events")
 
     assert status == 200
     assert stage.shown() == select(stage, "orders_20260116")
@@ -63,7 +63,7 @@ def test_a_log_sink_tells_of_a_job_too(
 def test_a_log_sink_tells_of_a_truncated_entry_too(stage: Stage, refresh_views: Function) -> None:
     event = load(stage, "orders_20260116")
 
-    refresh_views.receive(entries.sunk(entries.truncated(event)))
+    refresh_views.receive(entries.sunk(entries.truncated(event)), on="job-events")
 
     assert called(stage)[0] == "jobs.get"
     assert stage.shown() == select(stage, "orders_20260116")
@@ -77,7 +77,7 @@ def test_a_job_that_failed_is_an_error_line_with_table_date_and_reason_however_i
     event = stage.load(stage.shard("orders_20260116"), rows="12,50\n")[-1]
     event = entries.legacy(event) if older else event
 
-    status = refresh_views.receive(entries.sunk(event)) if sunk else refresh_views.hear(*event)
+    status = refresh_views.receive(entries.sunk(event), on="job-events") if sunk else refresh_views.hear(*event)
 
     [line] = log()
     assert status == 200
@@ -141,7 +141,11 @@ def test_a_malformed_entry_is_an_error_line_and_no_dead_letter_however_it_comes(
     headers, entry = load(stage, "orders_20260116")
     entry["protoPayload"] = payload
 
-    status = refresh_views.receive(json.dumps(entry).encode()) if sunk else refresh_views.hear(headers, entry)
+    status = (
+        refresh_views.receive(json.dumps(entry).encode(), on="job-events")
+        if sunk
+        else refresh_views.hear(headers, entry)
+    )
 
     [line] = log()
     assert status == 200
@@ -156,7 +160,7 @@ def test_a_view_that_is_not_the_mirrors_makes_no_dead_letter_of_a_sinks_message(
     stage.create_view("orders", "SELECT 1 AS id")
     event = load(stage, "orders_20260116")
 
-    status = refresh_views.receive(entries.sunk(event))
+    status = refresh_views.receive(entries.sunk(event), on="job-events")
 
     [line] = said(log, "ERROR")
     assert status == 200
@@ -189,7 +193,7 @@ def test_a_sinks_other_entries_cost_no_call(stage: Stage, refresh_views: Functio
     event = load(stage, "orders_20260116")
     change(event[1]["protoPayload"])
 
-    status = refresh_views.receive(entries.sunk(event))
+    status = refresh_views.receive(entries.sunk(event), on="job-events")
 
     assert status == 200
     assert called(stage) == []

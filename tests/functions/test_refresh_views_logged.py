@@ -37,7 +37,7 @@ def test_a_view_that_is_refused_after_a_job_is_found_by_pipeline_and_table(
     forms = {"older log": entries.legacy, "truncated": entries.truncated}
 
     if told == "sink":
-        refresh_views.receive(entries.sunk(event))
+        refresh_views.receive(entries.sunk(event), on="job-events")
     else:
         refresh_views.hear(*(forms[told](event) if told in forms else event))
 

@@ -31,10 +31,10 @@ def export_table(stage: Stage) -> Function:
     return stage.function("export_table")
 
 
-def begin(stage: Stage, *tables: str, published: str = REQUESTED) -> list[bytes]:
-    """Have tables made and a run of them listed, and give the messages that ask for their exports."""
+def begin(stage: Stage, *tables: str, published: str = REQUESTED, **request: str) -> list[bytes]:
+    """Have tables made and a run of them listed, as the request says, and give the messages that ask for their exports."""
     stage.run(*(f"CREATE TABLE {table} (id int, note text)" for table in tables))
-    assert stage.function("list_tables").receive({"pipeline": "billing"}, published=published) == 200
+    assert stage.function("list_tables").receive({"pipeline": "billing", **request}, published=published) == 200
     return [message.data for message in stage.published("table-exports")]
 
 
@@ -122,15 +122,15 @@ def test_a_table_that_is_refused_at_the_listing_is_named_under_failed(stage: Sta
 
 
 def test_a_table_that_is_skipped_holds_nothing_up_and_is_not_named(stage: Stage, export_table: Function) -> None:
-    exports = begin(stage, *TABLES)
-    earlier = {"run_id": "earlier", "requested_at": "2026-01-15T01:00:00Z"}
-    export_table.receive(changed(exports[0], **earlier))
+    exports = begin(stage, *TABLES, shard_date="2026-01-14")
+    earlier = changed(exports[0], run_id="earlier", requested_at="2026-01-15T01:00:00Z")
+    export_table.receive(json.loads(earlier))
 
-    for data in [changed(exports[0], replace=False), *exports[1:]]:
+    for data in exports:
         export_table.receive(data)
 
     assert f"{RUN}/skipped/{TABLES[0]}.json" in stage.files()
-    assert announced(stage) == [announcement(stage, TABLES[1:])]
+    assert announced(stage) == [announcement(stage, TABLES[1:]) | {"shard_date": "2026-01-14"}]
 
 
 def test_redelivered_messages_announce_nothing_again(stage: Stage, export_table: Function) -> None:

@@ -13,7 +13,7 @@ import pytest
 from local.dataflow import CANCELLED, DONE, FAILED, Dataflow, Launch
 from local.server import Answer, Answering, Call, HangUp
 from shared import times
-from tests.functions.delivery import PROJECT, Function, topic
+from tests.functions.delivery import PROJECT, Function, table_export, topic
 from tests.functions.stage import Log, Stage, wait_for
 
 RUN = {
@@ -164,13 +164,13 @@ def test_a_job_of_the_runs_name_is_taken_for_its_own(
 
 
 def test_each_run_has_a_job_of_its_own(start_loader: Function, dataflow: Dataflow) -> None:
-    for changes in ({}, {"run_id": "9913"}, {"shard_date": "2026-01-16"}):
+    for changes in ({}, {"run_id": "9913"}, {"run_id": "9914", "shard_date": "2026-01-16"}):
         start_loader.receive(RUN | changes)
 
     assert [launch.name for launch in dataflow.launches] == [
         NAME,
         "mirror-billing-20260115-9913",
-        "mirror-billing-20260116-9912",
+        "mirror-billing-20260116-9914",
     ]
 
 
@@ -318,6 +318,50 @@ def test_a_message_that_is_no_announcement_is_dead_lettered(
 
     assert (status, len(letters(stage))) == (200, 1)
     assert dataflow.launches == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tables": ["orders"]},
+        {"tables": ["orders", "refunds", "secrets"]},
+        {"failed": ["orders"]},
+        {"shard_date": "2099-01-01"},
+        {"manifest_uri": "gs://elsewhere/billing/_runs/9912/manifest.json"},
+        {"run_id": "9000"},
+        {"run_id": ".."},
+    ],
+)
+def test_a_run_that_was_announced_otherwise_or_not_at_all_has_no_job_launched(
+    stage: Stage, start_loader: Function, dataflow: Dataflow, changes: dict[str, Any]
+) -> None:
+    """A run that is not complete has not been announced, and neither has one whose record has expired."""
+    start_loader.receive(RUN)
+    files, launched = stage.files(), len(dataflow.launches)
+
+    status = start_loader.receive(RUN | changes, on_record=False)
+
+    assert (status, len(letters(stage))) == (200, 1)
+    assert (stage.files(), len(dataflow.launches)) == (files, launched)
+
+
+def test_a_mark_that_does_not_say_what_was_announced_is_held_against_the_records(
+    stage: Stage, start_loader: Function, dataflow: Dataflow
+) -> None:
+    """As the version before has written it."""
+    folder = "billing/_runs/9912"
+    stage.begin_run(table_export("orders"), table_export("refunds"))
+    stage.put(f"{folder}/run_exported.json", {"announced": True, "claimant": "orders"})
+    stage.put(f"{folder}/exported/orders.json", {})
+    stage.put(f"{folder}/failed/refunds.json", {})
+    uri = f"gs://{stage.bucket.name}/{folder}/manifest.json"
+    said = RUN | {"manifest_uri": uri, "tables": ["orders"], "failed": ["refunds"]}
+
+    for message in (said | {"failed": []}, said):
+        start_loader.receive(message, on_record=False)
+
+    assert len(letters(stage)) == 1
+    assert len(dataflow.launches) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -21,6 +21,7 @@ ENVIRON = {
 }
 EXPORTS = "projects/my-project/topics/table-exports"
 EXPORTED = "projects/my-project/topics/table-exported"
+JOB_EVENTS = "projects/my-project/topics/job-events"
 
 
 def faults(environ: dict[str, str], *needs: str) -> str:
@@ -55,6 +56,7 @@ def test_what_is_optional_is_read() -> None:
         | {
             "TABLE_EXPORTS_TOPIC": EXPORTS,
             "TABLE_EXPORTED_TOPIC": EXPORTED,
+            "JOB_EVENTS_TOPIC": JOB_EVENTS,
             "CLOUDSQL_ADMIN_ENDPOINT": "http://127.0.0.1:1",
             "PUBSUB_ENDPOINT": "europe-west1-pubsub.googleapis.com:443",
             "WAIT_BUDGET_SECONDS": "2.5",
@@ -63,6 +65,7 @@ def test_what_is_optional_is_read() -> None:
 
     assert settings.table_exports_topic == EXPORTS
     assert settings.table_exported_topic == EXPORTED
+    assert settings.job_events_topic == JOB_EVENTS
     assert settings.cloudsql_admin_endpoint == "http://127.0.0.1:1"
     assert settings.pubsub_endpoint == "europe-west1-pubsub.googleapis.com:443"
     assert settings.wait_budget_seconds == 2.5
@@ -83,6 +86,7 @@ def test_all_that_is_wrong_is_named_with_what_is_missing() -> None:
         "DEAD_LETTERS_TOPIC": "dead-letters",
         "TABLE_EXPORTS_TOPIC": "table-exports",
         "TABLE_EXPORTED_TOPIC": "table-exported",
+        "JOB_EVENTS_TOPIC": "job-events",
         "WAIT_BUDGET_SECONDS": "soon",
     }
 
@@ -94,6 +98,7 @@ def test_all_that_is_wrong_is_named_with_what_is_missing() -> None:
         "DEAD_LETTERS_TOPIC must be a full topic name, projects/PROJECT/topics/TOPIC, not 'dead-letters'",
         "TABLE_EXPORTS_TOPIC must be a full topic name",
         "TABLE_EXPORTED_TOPIC must be a full topic name",
+        "JOB_EVENTS_TOPIC must be a full topic name",
         "WAIT_BUDGET_SECONDS must be",
     )
     assert [each for each in expected if each not in said] == []

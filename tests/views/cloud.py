@@ -154,6 +154,7 @@ def serving(folder: Path) -> Iterator[Cloud]:
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "PIPELINES": json.dumps({"billing": pipeline}),
             "DEAD_LETTERS_TOPIC": topic("dead-letters"),
+            "JOB_EVENTS_TOPIC": topic("job-events"),
             "BIGQUERY_EMULATOR_HOST": tables.url,
             "STORAGE_EMULATOR_HOST": objects.url,
             "PUBSUB_EMULATOR_HOST": pubsub.host,

@@ -80,7 +80,7 @@ def _told(played: Played, event: Event, form: Form) -> int:
         case Form.OLDER_LOG:
             return function.hear(*entries.legacy(event))
         case Form.SINK:
-            return function.receive(entries.sunk(event))
+            return function.receive(entries.sunk(event), on="job-events")
         case Form.TRUNCATED:
             return function.hear(*entries.truncated(event))
         case Form.AUDIT_LOG:

@@ -1,6 +1,7 @@
 """What functions-framework hands over: an event, and the message in it."""
 
 import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,26 +79,29 @@ def test_an_event_of_another_kind_is_no_message() -> None:
     assert events.read(event).message is None
 
 
-@pytest.mark.parametrize(
-    ("data", "entry"),
-    [
-        (b'{"protoPayload": {"methodName": "m"}}', {"protoPayload": {"methodName": "m"}}),
-        (b'{"protoPayload": null}', {"protoPayload": None}),
-        (b'{"pipeline": "billing"}', None),
-        (b'{"pipeline": "protoPayload"}', None),
-        (b'{"pipeline": {"protoPayload": {}}}', None),
-        (b'["protoPayload"]', None),
-        (b'{"protoPayload": ', None),
-        (b"", None),
-    ],
-)
-def test_an_entry_of_a_log_sink_is_told_from_other_messages(data: bytes, entry: dict[str, Any] | None) -> None:
-    event = events.read(published(data=base64.b64encode(data).decode()))
+ENTRY = {"protoPayload": {"methodName": "m"}}
 
-    assert event.message
-    assert event.message.data == data
-    assert event.log_entry == entry
-    assert event.letter == (None if entry else event.message)
+
+def test_an_entry_of_a_log_sink_is_believed_on_its_topic_alone() -> None:
+    data = base64.b64encode(json.dumps(ENTRY).encode()).decode()
+
+    sunk = events.read(published(data=data), log_topic="projects/p/topics/mirror-requests")
+    forged = [
+        events.read(published(data=data)),
+        events.read(published(data=data), log_topic="projects/p/topics/others"),
+    ]
+
+    assert (sunk.log_entry, sunk.letter) == (ENTRY, None)
+    assert sunk.message
+    assert [(each.log_entry, each.letter) for each in forged] == [(None, sunk.message)] * 2
+
+
+@pytest.mark.parametrize("data", [b'{"pipeline": "billing"}', b'["protoPayload"]', b'{"protoPayload": ', b"null", b""])
+def test_what_else_is_on_the_topic_of_a_log_sink_is_nobodys_letter(data: bytes) -> None:
+    event = events.read(published(data=base64.b64encode(data).decode()), log_topic="projects/p/topics/mirror-requests")
+
+    assert event.log_entry is not None
+    assert event.letter is None
 
 
 def test_an_entry_of_the_log_that_eventarc_brings_is_no_message() -> None:

@@ -196,6 +196,8 @@ def test_an_announcement_names_its_shard() -> None:
     [
         ({"pipeline": "gone"}, "'gone'"),
         ({"requested_at": "then"}, "then"),
+        ({"run_id": ".."}, "no run's"),
+        ({"run_id": "9912/x"}, "no run's"),
         ({"columns": []}, "columns"),
         ({"columns": [{"name": "id"}]}, "data_type"),
     ],

@@ -262,7 +262,9 @@ def test_an_entry_of_the_audit_log_that_came_as_a_message_is_reported_and_not_de
 ) -> None:
     entry = message(data=b'{"protoPayload": 7}')
 
-    handler(letters.topics)(raising(Permanent("a malformed audit log entry")))(entry)
+    handler(letters.topics, entry["source"].removeprefix("//pubsub.googleapis.com/"))(
+        raising(Permanent("a malformed audit log entry"))
+    )(entry)
 
     assert (line(capsys)["outcome"], letters.arrived()) == ("dead", [])
 

@@ -51,6 +51,7 @@ def test_a_manifest_is_what_the_contract_says() -> None:
         "database": "billing_db",
         "shard_date": "2026-11-22",
         "requested_at": "2026-11-22T02:00:00Z",
+        "is_whole": True,
         "tables": [export("orders").to_json()],
         "refused": [],
     }

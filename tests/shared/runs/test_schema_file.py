@@ -33,6 +33,13 @@ EXPORT = TableExport(
     ),
     comment="What we gave back",
 )
+WHOSE = {
+    "pipeline": "billing",
+    "schema": "sales",
+    "table": "Refund Log",
+    "table_id": "sales__Refund_Log",
+    "shard_date": "2026-11-22",
+}
 SEAL = Seal(
     run_id="9912",
     requested_at=REQUESTED_AT,
@@ -55,6 +62,7 @@ _SEALS = st.builds(
     format=st.sampled_from(["csv", "ndjson"]),
     columns=st.sampled_from([(), SEAL.columns]),
     description=st.none() | st.text(),
+    whose=st.just(WHOSE),
 )
 
 

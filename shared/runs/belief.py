@@ -1,0 +1,118 @@
+"""
+Whom to believe: a message on a topic of the mirror's own counts only if the run's record says the same.
+
+    a message on      is held against
+    table-exports     the entry of the run's manifest, or the table's new description in `relisted/`
+    table-exported    the run's moment, day and `replace`; the names that follow from these; the seal of the pair
+    run-exported      the announcement in the run's `run_exported.json`
+
+What differs is Permanent, and so is what has no record any more: files and records expire together. Each check comes before
+anything is done, so that a message that is not believed leaves no trace but its dead letter.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from shared import bucket as paths
+from shared import names, times
+from shared.bucket import Bucket
+from shared.errors import Permanent
+from shared.messages import exports
+from shared.messages.exports import RunExported, TableExport, TableExported, TableOfRun
+from shared.runs import announcing, digests, records, schema_file
+from shared.runs.digests import Digests, KnownRuns
+from shared.runs.schema_file import Seal
+
+
+def check_export(export: TableExport, bucket: Bucket, runs: KnownRuns) -> None:
+    """Raise Permanent unless the run's record asks for this export. An honest first description costs no call of its own."""
+    run = _run(export, bucket, runs)
+    listed = run.tables.get(export.table_id)
+    if listed is None:
+        raise Permanent(f"{_differs(export)}: the run has no such table")
+    if listed != digests.of_export(export) and _described_again(export, bucket) != export:
+        raise Permanent(f"{_differs(export)}: it describes the table, or the run, otherwise")
+
+
+def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> Seal:
+    """The seal of the pair that is announced: the run's own, or that of a later run. Raises Permanent if it is another."""
+    run = _run(exported, bucket, runs)
+    pipeline, day = exported.pipeline, run.day
+    table_id = names.table_id(exported.schema, exported.table, pipeline.schemas[0])
+    if table_id not in run.tables:
+        raise Permanent(f"{_differs(exported)}: the run has no such table")
+    schema_name = paths.schema_file(pipeline.name, table_id, day)
+    data_name = paths.data_file(pipeline.name, table_id, day, exported.format)
+    derived = replace(
+        exported,
+        table_id=table_id,
+        shard_date=day,
+        requested_at=run.requested_at,
+        replace=exported.replace and run.replace,
+        schema_uri=paths.uri(pipeline.bucket, schema_name),
+        data_uri=paths.uri(pipeline.bucket, data_name),
+    )
+    _check_same(derived.to_json(), exported.to_json(), _differs(exported))
+    found = bucket.read(schema_name)
+    seal = schema_file.read(found[0]) if found else None
+    if seal is None:
+        raise Permanent(f"{exported.schema_uri} is gone, or no schema file. {_remedy(exported)}")
+    _check_seal(exported, seal)
+    return seal
+
+
+def check_run(run: RunExported, bucket: Bucket) -> None:
+    """Raise Permanent unless the run is complete, and this is how it was announced."""
+    said = announcing.announcement(bucket, run.pipeline, run.run_id)
+    request = json.dumps({"pipeline": run.pipeline.name, "shard_date": run.shard_date.isoformat()})
+    if said is None:
+        raise Permanent(
+            f"no run {run.run_id} of {run.pipeline.name} is on record as complete. If it has expired, publish {request} "
+            "on mirror-requests"
+        )
+    _check_same(said.to_json(), run.to_json(), f"the run {run.run_id} was announced otherwise")
+
+
+def _run(table: TableOfRun, bucket: Bucket, runs: KnownRuns) -> Digests:
+    run = runs.find(bucket, table.pipeline, table.run_id)
+    if run is None:
+        raise Permanent(f"no run {table.run_id} of {table.pipeline.name} is on record. {_remedy(table)}")
+    return run
+
+
+def _described_again(export: TableExport, bucket: Bucket) -> TableExport | None:
+    found = records.read_described_again(bucket, export)
+    with suppress(Permanent):  # what cannot be read any more describes nothing
+        return exports.listed_export(found, {export.pipeline.name: export.pipeline}) if found else None
+    return None
+
+
+def _check_seal(exported: TableExported, seal: Seal) -> None:
+    """Raise Permanent unless the seal is of this pair, and no earlier run's."""
+    sealed: dict[str, str] = dict(seal.whose)
+    if seal.run_id == exported.run_id:
+        sealed |= {"requested_at": times.rfc3339(seal.requested_at), "format": seal.format, "data_uri": seal.data_uri}
+    elif not seal.outranks(exported.run_id, exported.requested_at):
+        raise Permanent(f"{_differs(exported)}: {exported.schema_uri} is sealed by the earlier run {seal.run_id}")
+    _check_same(sealed, exported.to_json(), f"{_differs(exported)}: {exported.schema_uri} says otherwise")
+
+
+def _check_same(recorded: Mapping[str, Any], said: Mapping[str, Any], reason: str) -> None:
+    if keys := [key for key in recorded if recorded[key] != said[key]]:
+        raise Permanent(f"{reason}, by {', '.join(keys)}: it is not the mirror's own message, and nothing is done")
+
+
+def _differs(table: TableOfRun) -> str:
+    return f"what is said of {table.schema}.{table.table} is not what the record of the run {table.run_id} says"
+
+
+def _remedy(table: TableOfRun) -> str:
+    request = {
+        "pipeline": table.pipeline.name,
+        "tables": [{"schema": table.schema, "table": table.table}],
+        "shard_date": table.shard_date.isoformat(),
+    }
+    return f"If the run has expired, publish {json.dumps(request, ensure_ascii=False)} on mirror-requests"

@@ -1,0 +1,105 @@
+"""
+A run in small: what its messages have to say to be believed, without the columns of all its tables.
+
+    {"version": 1, "replace": true, "requested_at": "…", "shard_date": "…", "tables": {"orders": "<SHA-256>"}}
+
+It is written once, beside the manifest and after it. Where it is missing, the manifest itself is read.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from threading import Lock
+from typing import Any
+
+from shared import bucket as paths
+from shared import times
+from shared.bucket import Bucket
+from shared.errors import Permanent
+from shared.messages import exports
+from shared.messages.exports import TableExport
+from shared.pipelines import Pipeline
+from shared.runs import manifest, records
+from shared.runs.manifest import Manifest
+
+VERSION = 1
+"""Of how a table is digested. It goes up whenever the same message gets another digest."""
+_MOST_RUNS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """A run. `tables`: the digest of each table's first `table-exports` message, by its table_id."""
+
+    requested_at: datetime
+    day: date
+    replace: bool
+    tables: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "replace": self.replace,
+            "requested_at": times.rfc3339(self.requested_at),
+            "shard_date": self.day.isoformat(),
+            "tables": self.tables,
+        }
+
+
+class KnownRuns:
+    """The runs that this instance has read lately. A run's record never changes, so that it is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], Digests] = {}
+        self._lock = Lock()
+
+    def find(self, bucket: Bucket, pipeline: Pipeline, run_id: str) -> Digests | None:
+        """A run of the pipeline. None if none is on record: one may come to be, so that it is looked for again."""
+        key = (pipeline.bucket, pipeline.name, run_id)
+        with self._lock:
+            known = self._known.get(key)
+        if known := known or _find(bucket, pipeline, run_id):
+            with self._lock:
+                self._known.pop(key, None)
+                self._known[key] = known
+                for oldest in list(self._known)[:-_MOST_RUNS]:
+                    del self._known[oldest]
+        return known
+
+
+def of_export(export: TableExport) -> str:
+    """The digest of what a `table-exports` message means, however it is written."""
+    return hashlib.sha256(json.dumps(export.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def of_manifest(run: Manifest, pipeline: Pipeline) -> Digests:
+    """A run by its manifest. An entry that cannot be read any more has no digest."""
+    tables = {}
+    for entry in run.tables:
+        with suppress(Permanent):
+            export = exports.listed_export(entry, {pipeline.name: pipeline})
+            tables[export.table_id] = of_export(export)
+    return Digests(run.requested_at, run.day, any(entry.get("replace") for entry in run.tables), tables)
+
+
+def write(bucket: Bucket, pipeline: Pipeline, run: Manifest) -> None:
+    """Write a run's digests down, unless they are there."""
+    digests = of_manifest(run, pipeline).to_json()
+    records.write_once(bucket, paths.digests_file(pipeline.name, run.run_id), digests)
+
+
+def _find(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Digests | None:
+    found = bucket.read(paths.digests_file(pipeline.name, run_id))
+    fields = json.loads(found[0]) if found else {}
+    if fields.get("version") != VERSION:
+        run = manifest.find(bucket, pipeline, run_id)
+        return of_manifest(run, pipeline) if run else None
+    return Digests(
+        requested_at=times.moment(fields["requested_at"]),
+        day=times.day(fields["shard_date"]),
+        replace=fields["replace"],
+        tables=fields["tables"],
+    )
