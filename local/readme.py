@@ -1,11 +1,12 @@
-"""The parts of the README that a program writes, each between two marks. `make readme` writes the table of types."""
+"""The parts of the READMEs that a program writes, each between two marks. `make readme` writes the types and the cost."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import conversions
+from local import conversions, cost
 
 README = Path(__file__).parent.parent / "README.md"
+OF_TERRAFORM = README.parent / "terraform" / "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,14 @@ class Part:
 
 
 TYPES = Part("types", "make readme")
+COST = Part("cost", "make readme")
 
 
-def write(part: Part, text: str) -> None:
-    """Replace the text of a part of the README. Raises ValueError if a mark is missing, and names the mark."""
-    README.write_text(part.rewritten(README.read_text(encoding="utf-8"), text), encoding="utf-8")
+def write(part: Part, text: str, document: Path = README) -> None:
+    """Replace the text of a part of a document. Raises ValueError if a mark is missing, and names the mark."""
+    document.write_text(part.rewritten(document.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 if __name__ == "__main__":
     write(TYPES, conversions.table())
+    write(COST, cost.part(cost.Example()), OF_TERRAFORM)

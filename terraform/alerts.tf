@@ -3,18 +3,21 @@
 locals {
   # The longest time between two runs of a schedule, in hours: by its fields for day of month, month and day of week.
   gaps = {
-    for name, fields in { for name, pipeline in var.pipelines : name => split(" ", pipeline.schedule) } :
+    for name, fields in { for name, pipeline in local.pipelines : name => split(" ", pipeline.schedule) } :
     name => 24 * (fields[3] != "*" ? 366 : fields[2] != "*" ? 31 : fields[4] != "*" ? 7 : 1)
   }
   allowed = { for name, gap in local.gaps : name => gap + var.late_after_hours }
 
+  # Cloud Monitoring keeps a metric for six weeks at least (https://cloud.google.com/monitoring/quotas#data_retention_policy).
+  metrics_last = 6 * 7 * 24
+
   # A table that was not mirrored for a week more than that counts as dropped, and sets off no alert any longer.
-  known = { for name, allowed in local.allowed : name => allowed + local.gaps[name] + 7 * 24 }
+  known = { for name, allowed in local.allowed : name => min(allowed + local.gaps[name] + 7 * 24, local.metrics_last) }
 }
 
 # It looks for the absence of success, not for failures: so it fires whatever the reason is, and even if no function runs.
 resource "google_monitoring_alert_policy" "late" {
-  for_each = var.pipelines
+  for_each = { for name, pipeline in local.pipelines : name => pipeline if local.allowed[name] < local.metrics_last }
 
   display_name          = "${var.prefix}mirror: a table of ${each.key} is late"
   project               = var.project_id

@@ -35,7 +35,7 @@ resource "google_storage_bucket" "files" {
     for_each = each.value.pipelines
     content {
       condition {
-        age            = var.pipelines[lifecycle_rule.value].export_days
+        age            = local.pipelines[lifecycle_rule.value].export_days
         matches_prefix = ["${lifecycle_rule.value}/"]
       }
       action {
@@ -69,7 +69,7 @@ resource "google_storage_bucket_iam_member" "function" {
 # Cloud SQL requires this role: to create objects is not enough, because an export deletes objects too.
 resource "google_storage_bucket_iam_member" "instance" {
   for_each = {
-    for pipeline in var.pipelines :
+    for pipeline in local.pipelines :
     "${pipeline.bucket}/${pipeline.instance}" => { bucket = pipeline.bucket, instance = pipeline.instance }...
   }
 
@@ -78,10 +78,19 @@ resource "google_storage_bucket_iam_member" "instance" {
   member = "serviceAccount:${data.google_sql_database_instance.source[each.value[0].instance].service_account_email_address}"
 }
 
+# People look at files and at the records of runs.
+resource "google_storage_bucket_iam_member" "operator" {
+  for_each = { for pair in setproduct(keys(local.buckets), var.operators) : "${pair[0]}/${pair[1]}" => { bucket = pair[0], member = pair[1] } }
+
+  bucket = google_storage_bucket.files[each.value.bucket].name
+  role   = "roles/storage.objectViewer"
+  member = each.value.member
+}
+
 resource "google_storage_bucket_iam_member" "scio" {
   for_each = local.scio_workers
 
-  bucket = google_storage_bucket.files[var.pipelines[each.key].bucket].name
+  bucket = google_storage_bucket.files[local.pipelines[each.key].bucket].name
   role   = "roles/storage.objectViewer"
   member = "serviceAccount:${each.value}"
 }
@@ -89,7 +98,7 @@ resource "google_storage_bucket_iam_member" "scio" {
 # All access to a shards dataset is given here. The provider's IAM resources for datasets would remove the views'
 # authorisation. What is granted elsewhere is removed at the next apply.
 resource "google_bigquery_dataset" "shards" {
-  for_each = var.pipelines
+  for_each = local.pipelines
 
   #checkov:skip=CKV_GCP_81:A key of your own is a choice, kms_key_name
   dataset_id      = each.value.shards_dataset
@@ -129,6 +138,17 @@ resource "google_bigquery_dataset" "shards" {
     user_by_email = google_service_account.function["refresh_views"].email
   }
 
+  dynamic "access" {
+    for_each = [for member in var.operators : local.members[member]]
+    content {
+      role           = "roles/bigquery.metadataViewer"
+      group_by_email = access.value.group
+      user_by_email  = access.value.user
+      domain         = access.value.domain
+      iam_member     = access.value.other
+    }
+  }
+
   # WRITER is what BigQuery calls roles/bigquery.dataEditor here.
   dynamic "access" {
     for_each = each.value.loader == "bigquery" ? [google_service_account.function["load_shard"].email] : [
@@ -150,9 +170,10 @@ resource "google_bigquery_dataset" "shards" {
   depends_on = [google_kms_crypto_key_iam_member.agent, google_project_service.api]
 }
 
-# To make or move a view in an authorised dataset, an account has to be allowed to change the dataset that authorises it,
-# and to read what the view shows (https://cloud.google.com/bigquery/docs/authorized-datasets). With this role it cannot
-# change the access of others.
+# To make or move a view in an authorised dataset, an account has to be allowed to change a dataset, and to read what the view
+# shows. Google's pages name the dataset of the views (https://cloud.google.com/bigquery/docs/managing-views) and the one that
+# authorises it (https://cloud.google.com/bigquery/docs/authorized-datasets): it has the role on both. With it, it cannot change
+# the access of others.
 resource "google_project_iam_custom_role" "shard_keeper" {
   project     = var.project_id
   role_id     = "${local.role_prefix}mirrorShardKeeper"
@@ -166,11 +187,14 @@ resource "google_project_iam_custom_role" "shard_keeper" {
     "bigquery.tables.list",
     "bigquery.tables.update",
   ]
+
+  depends_on = [google_project_service.api]
 }
 
-# Views have a dataset of their own, because a view among the shards would break every wildcard query on them.
+# Views have a dataset of their own, because a view among the shards would break every wildcard query on them. All access to it
+# is given here: without a list, everybody with the basic role Viewer could read every view.
 resource "google_bigquery_dataset" "views" {
-  for_each = var.pipelines
+  for_each = local.pipelines
 
   #checkov:skip=CKV_GCP_15:Access is given below, and readers cannot be everybody
   #checkov:skip=CKV_GCP_81:Views hold no data
@@ -181,37 +205,67 @@ resource "google_bigquery_dataset" "views" {
   labels          = var.labels
   deletion_policy = "ABANDON" # the labels and SQL that people have put on views stay
 
+  access {
+    role          = "OWNER"
+    special_group = "projectOwners"
+  }
+
+  # It makes and moves views.
+  dynamic "access" {
+    for_each = ["WRITER", "projects/${var.project_id}/roles/${google_project_iam_custom_role.shard_keeper.role_id}"]
+    content {
+      role          = access.value
+      user_by_email = google_service_account.function["refresh_views"].email
+    }
+  }
+
+  # It looks whether the dataset ignores case.
+  access {
+    role          = "roles/bigquery.metadataViewer"
+    user_by_email = google_service_account.function["list_tables"].email
+  }
+
+  # READER is what BigQuery calls roles/bigquery.dataViewer here.
+  dynamic "access" {
+    for_each = concat(
+      [for member in var.readers : { role = "READER", member = local.members[member] }],
+      [for member in var.operators : { role = "roles/bigquery.metadataViewer", member = local.members[member] }],
+    )
+    content {
+      role           = access.value.role
+      group_by_email = access.value.member.group
+      user_by_email  = access.value.member.user
+      domain         = access.value.member.domain
+      iam_member     = access.value.member.other
+    }
+  }
+
   depends_on = [google_project_service.api]
 }
 
-resource "google_bigquery_dataset_iam_member" "refresh_views" {
-  for_each = google_bigquery_dataset.views
+# The list above has taken the place of these. It gives the same access, so nothing is taken away between the two.
+removed {
+  from = google_bigquery_dataset_iam_member.refresh_views
 
-  project    = var.project_id
-  dataset_id = each.value.dataset_id
-  role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.function["refresh_views"].member
-}
-
-# It looks whether the dataset ignores case.
-resource "google_bigquery_dataset_iam_member" "list_tables" {
-  for_each = google_bigquery_dataset.views
-
-  project    = var.project_id
-  dataset_id = each.value.dataset_id
-  role       = "roles/bigquery.metadataViewer"
-  member     = google_service_account.function["list_tables"].member
-}
-
-resource "google_bigquery_dataset_iam_member" "reader" {
-  for_each = {
-    for pair in setproduct(keys(var.pipelines), var.readers) : "${pair[0]}/${pair[1]}" => { pipeline = pair[0], member = pair[1] }
+  lifecycle {
+    destroy = false
   }
+}
 
-  project    = var.project_id
-  dataset_id = google_bigquery_dataset.views[each.value.pipeline].dataset_id
-  role       = "roles/bigquery.dataViewer"
-  member     = each.value.member
+removed {
+  from = google_bigquery_dataset_iam_member.list_tables
+
+  lifecycle {
+    destroy = false
+  }
+}
+
+removed {
+  from = google_bigquery_dataset_iam_member.reader
+
+  lifecycle {
+    destroy = false
+  }
 }
 
 # A load is a job, and jobs belong to the project.
@@ -230,6 +284,8 @@ resource "google_project_iam_custom_role" "job_reader" {
   title       = "Cloud SQL Mirror: job reader"
   description = "Looks at a BigQuery job."
   permissions = ["bigquery.jobs.get"]
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_project_iam_member" "refresh_views_reads_jobs" {
@@ -240,4 +296,14 @@ resource "google_project_iam_member" "refresh_views_reads_jobs" {
 
 locals {
   role_prefix = replace(var.prefix, "-", "_")
+
+  # IAM members as the access list of a dataset has them.
+  members = {
+    for member in setunion(var.readers, var.operators) : member => {
+      group  = one([for email in [trimprefix(member, "group:")] : email if email != member])
+      user   = one([for email in [replace(member, "/^(user|serviceAccount):/", "")] : email if email != member])
+      domain = one([for name in [trimprefix(member, "domain:")] : name if name != member])
+      other  = can(regex("^(group|user|serviceAccount|domain):", member)) ? null : member
+    }
+  }
 }

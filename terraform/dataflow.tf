@@ -8,6 +8,8 @@ resource "google_project_iam_custom_role" "launcher" {
   title       = "Cloud SQL Mirror: launcher"
   description = "Launches Dataflow jobs, and sees their state."
   permissions = ["dataflow.jobs.create", "dataflow.jobs.get", "dataflow.jobs.list"]
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_project_iam_member" "launcher" {

@@ -8,11 +8,11 @@ locals {
 
   # Dataflow sends events of jobs in the job's own region only.
   dataflow_regions = toset([
-    for name, pipeline in var.pipelines : try(local.launched[name].region, var.region)
+    for name, pipeline in local.pipelines : try(local.launched[name].region, var.region)
     if pipeline.loader == "scio"
   ])
 
-  shards_of_pipelines = join("|", [for pipeline in var.pipelines : pipeline.shards_dataset])
+  shards_of_pipelines = join("|", [for pipeline in local.pipelines : pipeline.shards_dataset])
   shard_name          = "^projects/${var.project_id}/datasets/(${local.shards_of_pipelines})/tables/.+_[0-9]{8}$"
 }
 

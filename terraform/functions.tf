@@ -18,7 +18,7 @@ locals {
       cpu         = "1"
       timeout     = 540
       concurrency = 1
-      instances   = length(var.pipelines) + 1 # all schedules may have the same time
+      instances   = length(local.pipelines) + 1 # all schedules may have the same time
     }
     export_table = {
       wanted = true
@@ -78,6 +78,8 @@ resource "google_service_account" "function" {
   account_id   = "${var.prefix}mirror-${replace(each.key, "_", "-")}"
   project      = var.project_id
   display_name = "Cloud SQL Mirror: runs ${each.key}"
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_cloudfunctions2_function" "function" {
@@ -184,13 +186,5 @@ resource "google_cloudfunctions2_function" "function" {
     }
   }
 
-  depends_on = [
-    google_artifact_registry_repository.images,
-    google_project_iam_member.build_images,
-    google_project_iam_member.build_logs,
-    google_project_iam_member.events,
-    google_project_service.api,
-    google_secret_manager_secret_iam_member.password,
-    google_storage_bucket_iam_member.build,
-  ]
+  depends_on = [google_project_service.api, time_sleep.grants]
 }

@@ -14,8 +14,32 @@ resource "google_project_iam_custom_role" "exporter" {
   project     = each.value
   role_id     = "${local.role_prefix}mirrorExporter"
   title       = "Cloud SQL Mirror: exporter"
-  description = "Exports from a Cloud SQL instance, and sees its operations."
+  description = "Exports from a Cloud SQL instance, and sees it."
   permissions = ["cloudsql.instances.export", "cloudsql.instances.get"]
+
+  depends_on = [google_project_service.api]
+}
+
+# To list an instance's operations takes the right to list instances, which is looked for on the project: a condition on the
+# instance would not match (https://cloud.google.com/sql/docs/postgres/iam-permissions).
+resource "google_project_iam_custom_role" "operations" {
+  for_each = toset([for at in local.instances : at.project])
+
+  project     = each.value
+  role_id     = "${local.role_prefix}mirrorOperations"
+  title       = "Cloud SQL Mirror: operations"
+  description = "Sees the operations of Cloud SQL instances."
+  permissions = ["cloudsql.instances.get", "cloudsql.instances.list"]
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_project_iam_member" "operations" {
+  for_each = google_project_iam_custom_role.operations
+
+  project = each.key
+  role    = "projects/${each.key}/roles/${each.value.role_id}"
+  member  = google_service_account.function["export_table"].member
 }
 
 resource "google_project_iam_member" "exporter" {

@@ -9,22 +9,22 @@ output "functions" {
 }
 
 output "grants" {
-  description = "By pipeline, the statements to run in its database as the owner of the tables: Cloud SQL exports as cloudsqlsuperuser, which has to be able to read them."
+  description = "By pipeline, the SQL to run in its database, as the owner of its tables or as a member of their owners: list_tables may connect then, and the role that Cloud SQL exports as may read."
   value = {
-    for name, pipeline in var.pipelines : name => join("\n", flatten([
-      for schema in coalesce(pipeline.schemas, ["public"]) : [
-        for grant in local.grants : format(grant, replace(schema, "\"", "\"\""))
-      ]
-    ]))
-  }
-}
+    for name, pipeline in local.settings : name => templatefile("${path.module}/grants.sql.tftpl", {
+      database = format("\"%s\"", replace(pipeline.database, "\"", "\"\""))
+      lister   = format("\"%s\"", replace(pipeline.user, "\"", "\"\""))
+      exporter = "cloudsqlsuperuser"
+      schemas  = [for schema in try(pipeline.schemas, ["public"]) : format("\"%s\"", replace(schema, "\"", "\"\""))]
+      names    = join(", ", [for schema in try(pipeline.schemas, ["public"]) : format("'%s'", replace(schema, "'", "''"))])
 
-locals {
-  grants = [
-    "GRANT USAGE ON SCHEMA \"%s\" TO cloudsqlsuperuser;",
-    "GRANT SELECT ON ALL TABLES IN SCHEMA \"%s\" TO cloudsqlsuperuser;",
-    "ALTER DEFAULT PRIVILEGES IN SCHEMA \"%s\" GRANT SELECT ON TABLES TO cloudsqlsuperuser;",
-  ]
+      # list_tables itself reads tables only where it takes the small ones in one snapshot.
+      readers = join(", ", concat(
+        ["cloudsqlsuperuser"],
+        try(pipeline.small_tables, "export") == "snapshot" ? [format("\"%s\"", replace(pipeline.user, "\"", "\"\""))] : [],
+      ))
+    })
+  }
 }
 
 output "service_accounts" {

@@ -2,167 +2,56 @@
 # PIPELINES, so the functions' own default applies.
 
 variable "pipelines" {
-  description = "The mirrored databases, of PostgreSQL 11 or later, by pipeline name. Terraform drops a key that is not in this type, and does not say so."
+  description = "The mirrored databases, of PostgreSQL 11 or later, by pipeline name."
+  type        = any # an object type drops an unknown key, and does not say so
   nullable    = false
 
-  type = map(object({
-    instance        = string
-    database        = string
-    user            = optional(string)
-    password_file   = optional(string)
-    host            = optional(string)
-    ip_type         = optional(string)
-    schemas         = optional(list(string))
-    include         = optional(list(string))
-    exclude         = optional(list(string))
-    bucket          = string
-    shards_dataset  = string
-    views_dataset   = string
-    time_zone       = optional(string, "UTC")
-    format          = optional(string)
-    offload         = optional(bool)
-    loader          = optional(string, "bigquery")
-    unrepresentable = optional(string)
-    release         = optional(string)
-    max_shrink      = optional(number)
-    keep_days       = optional(number)
-    dataflow = optional(object({
-      template        = string
-      region          = string
-      parameters      = optional(map(string))
-      service_account = optional(string)
-      network         = optional(string)
-    }))
-
-    # Terraform's own keys, which the functions do not read.
-    schedule        = optional(string, "0 2 * * *")
-    bucket_location = optional(string)
-    export_days     = optional(number, 30)
-  }))
-
   validation {
-    condition     = length(var.pipelines) > 0
-    error_message = "pipelines is empty: name at least one database."
+    condition     = can([for pipeline in var.pipelines : keys(pipeline)]) && try(length(var.pipelines) > 0, false)
+    error_message = "pipelines is empty, or not a map of objects: name at least one database."
   }
 
   validation {
-    condition     = alltrue([for name in keys(var.pipelines) : can(regex("^[a-z][a-z0-9-]{0,40}$", name))])
-    error_message = "A pipeline's name begins with a lower-case letter and goes on with at most 40 of those, digits and hyphens."
-  }
-
-  validation {
-    condition     = alltrue([for p in var.pipelines : can(regex("^([a-z0-9.-]+:)?[a-z0-9-]+:[a-z0-9-]+:[a-z0-9-]+$", p.instance))])
-    error_message = "instance is a connection name, project:region:instance: see `gcloud sql instances describe INSTANCE --format 'value(connectionName)'`."
-  }
-
-  validation {
-    condition     = alltrue([for p in var.pipelines : can(regex("^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$", p.bucket))])
-    error_message = "bucket is a bucket's name, without gs://."
-  }
-
-  validation {
-    condition = alltrue([
-      for p in var.pipelines :
-      can(regex("^[A-Za-z0-9_]+$", p.shards_dataset)) && can(regex("^[A-Za-z0-9_]+$", p.views_dataset))
-    ])
-    error_message = "shards_dataset and views_dataset are datasets' ids, of letters, digits and _, without the project."
-  }
-
-  validation {
-    condition = length(distinct(flatten([
-      for p in var.pipelines : [p.shards_dataset, p.views_dataset]
-    ]))) == 2 * length(var.pipelines)
-    error_message = "Two pipelines share a dataset, or one has its shards and its views in the same: give each pipeline two datasets of its own, or wildcards such as orders_* break on the views."
-  }
-
-  validation {
-    condition     = alltrue([for p in var.pipelines : contains(["bigquery", "scio"], p.loader)])
-    error_message = "loader is \"bigquery\", or \"scio\" where your own job loads."
-  }
-
-  validation {
-    condition = alltrue([for p in var.pipelines : alltrue([
-      contains(["csv", "ndjson"], coalesce(p.format, "csv")),
-      contains(["PUBLIC", "PRIVATE", "PSC"], coalesce(p.ip_type, "PUBLIC")),
-      contains(["null", "fail", "string"], coalesce(p.unrepresentable, "null")),
-      contains(["each", "together"], coalesce(p.release, "each")),
-    ])])
-    error_message = "format is \"csv\" or \"ndjson\", ip_type \"PUBLIC\", \"PRIVATE\" or \"PSC\", unrepresentable \"null\", \"fail\" or \"string\", release \"each\" or \"together\"."
-  }
-
-  validation {
-    condition     = alltrue([for p in var.pipelines : p.max_shrink == null ? true : p.max_shrink > 0 && p.max_shrink <= 1])
-    error_message = "max_shrink is a share, above 0 and at most 1: 0.5 refuses a shard with less than half the rows."
-  }
-
-  validation {
-    condition     = alltrue([for p in var.pipelines : p.keep_days == null ? true : p.keep_days >= 1 && floor(p.keep_days) == p.keep_days])
-    error_message = "keep_days is a whole number of days, 1 or more; leave it out to keep shards for ever."
-  }
-
-  validation {
-    condition     = alltrue([for p in var.pipelines : p.dataflow == null || p.loader == "scio"])
-    error_message = "dataflow starts a Scio job: set loader = \"scio\" beside it, or leave it out."
-  }
-
-  validation {
-    condition = alltrue([
-      for p in var.pipelines : p.dataflow == null ? true : alltrue([
-        can(regex("^gs://[^/]+/.+$", p.dataflow.template)),
-        p.dataflow.service_account != null,
-      ])
-    ])
-    error_message = "dataflow needs a template, gs://BUCKET/FILE, and the service_account that the job runs as: start_loader may have jobs run as that one alone."
-  }
-
-  validation {
-    condition = alltrue([
-      for p in var.pipelines : p.host == null && p.password_file == null ? p.user == null : p.user != null
-    ])
-    error_message = "user goes with password_file or host. Without these it is left out: Terraform makes an IAM database user for list_tables."
-  }
-
-  validation {
-    condition = alltrue([
-      for p in var.pipelines : p.password_file == null ? true : can(regex("^(/[A-Za-z0-9._-]+){2,}$", p.password_file))
-    ])
-    error_message = "password_file is the path at which the secret is mounted, in a folder of its own, such as /secrets/billing/password."
-  }
-
-  validation {
-    condition = length([for p in var.pipelines : p if p.password_file != null]) == length(distinct([
-      for p in var.pipelines : dirname(p.password_file) if p.password_file != null
-    ]))
-    error_message = "Two pipelines' password_file are in one folder, and a secret fills the folder that it is mounted in: give each a folder of its own."
-  }
-
-  validation {
-    condition     = alltrue([for p in var.pipelines : length(split(" ", p.schedule)) == 5])
-    error_message = "schedule has the five fields of cron, parted by single blanks, such as \"0 2 * * *\", in the pipeline's time_zone."
-  }
-
-  validation {
-    condition = alltrue([
-      for p in var.pipelines : p.bucket_location == null ? true : can(regex("^(US|EU|[a-z]+-[a-z]+[0-9]+)$", p.bucket_location))
-    ])
-    error_message = "bucket_location is \"US\", \"EU\" or a region such as europe-west1, as BigQuery writes it: it is the datasets' location too."
-  }
-
-  validation {
-    condition = alltrue(flatten([
-      for p in var.pipelines : [
-        for other in var.pipelines :
-        coalesce(other.bucket_location, var.region) == coalesce(p.bucket_location, var.region)
-        if other.bucket == p.bucket
+    condition = try(alltrue([for pipeline in var.pipelines : length(setsubtract(keys(pipeline), local.keys)) == 0]), true)
+    error_message = join(" ", flatten([
+      for name, pipeline in var.pipelines : [
+        for key in setsubtract(keys(pipeline), local.keys) : format(
+          "%s.%s is no key of a pipeline: do you mean %s?", name, key,
+          # The known key that shares the most pairs of letters with it.
+          split(" ", reverse(sort([
+            for known, pairs in local.pairs : format("%05d %s", floor(
+              20000 * length(setintersection(pairs, [for at in range(length(key) - 1) : substr(lower(key), at, 2)])) / (length(known) + length(key))
+            ), known)
+          ]))[0])[1],
+        )
       ]
     ]))
-    error_message = "Pipelines that share a bucket have different locations, and BigQuery loads from a bucket in the dataset's location: give them one bucket_location, or a bucket each."
   }
 
   validation {
-    condition     = alltrue([for p in var.pipelines : p.export_days >= 2 && floor(p.export_days) == p.export_days])
-    error_message = "export_days is a whole number of days, 2 or more, so that no file goes while it is loaded."
+    condition     = try(alltrue([for pipeline in var.pipelines : contains(keys(pipeline), "keep_days")]), true)
+    error_message = "keep_days is missing: say for how many days shards are kept, such as 400, or null for ever. The README says what null costs."
   }
+}
+
+module "pipelines" {
+  source = "./pipelines"
+
+  pipelines = var.pipelines
+  region    = var.region
+}
+
+locals {
+  # Those of the functions, then Terraform's own.
+  keys = [
+    "instance", "database", "user", "password_file", "host", "ca_file", "ip_type", "schemas", "include", "exclude", "bucket",
+    "shards_dataset", "views_dataset", "time_zone", "format", "offload", "loader", "unrepresentable", "release", "max_shrink",
+    "keep_days", "trust_database", "dataflow",
+    "schedule", "bucket_location", "export_days",
+  ]
+  pairs = { for key in local.keys : key => [for at in range(length(key) - 1) : substr(key, at, 2)] }
+
+  pipelines = module.pipelines.all
 }
 
 locals {
@@ -170,7 +59,7 @@ locals {
 
   # PIPELINES, as the functions read it.
   settings = {
-    for name, pipeline in var.pipelines : name => {
+    for name, pipeline in local.pipelines : name => {
       for key, value in merge(pipeline, {
         user     = coalesce(pipeline.user, local.lister)
         dataflow = try(local.launched[name], null)
@@ -184,29 +73,29 @@ locals {
 
   # Each instance is a lane.
   instances = {
-    for instance in distinct([for pipeline in var.pipelines : pipeline.instance]) : instance => {
+    for instance in distinct([for pipeline in local.pipelines : pipeline.instance]) : instance => {
       project = join(":", slice(split(":", instance), 0, length(split(":", instance)) - 2))
       name    = reverse(split(":", instance))[0]
     }
   }
-  reached_by_connector = toset([for p in var.pipelines : p.instance if p.host == null])
-  logged_into_by_iam   = toset([for p in var.pipelines : p.instance if p.host == null && p.password_file == null])
+  reached_by_connector = toset([for p in local.pipelines : p.instance if p.host == null])
+  logged_into_by_iam   = toset([for p in local.pipelines : p.instance if p.host == null && p.password_file == null])
 
-  locations = { for name, pipeline in var.pipelines : name => coalesce(pipeline.bucket_location, var.region) }
+  locations = { for name, pipeline in local.pipelines : name => coalesce(pipeline.bucket_location, var.region) }
   buckets = {
-    for bucket in distinct([for pipeline in var.pipelines : pipeline.bucket]) : bucket => {
-      pipelines = [for name, pipeline in var.pipelines : name if pipeline.bucket == bucket]
+    for bucket in distinct([for pipeline in local.pipelines : pipeline.bucket]) : bucket => {
+      pipelines = [for name, pipeline in local.pipelines : name if pipeline.bucket == bucket]
     }
   }
 
   # Pipelines whose job the mirror launches.
   launched = {
-    for name, pipeline in var.pipelines : name => { for key, value in pipeline.dataflow : key => value if value != null }
+    for name, pipeline in local.pipelines : name => { for key, value in pipeline.dataflow : key => value if value != null }
     if pipeline.dataflow != null
   }
 
-  loaders   = toset([for pipeline in var.pipelines : pipeline.loader])
-  passwords = { for name, pipeline in var.pipelines : name => pipeline.password_file if pipeline.password_file != null }
+  loaders   = toset([for pipeline in local.pipelines : pipeline.loader])
+  passwords = { for name, pipeline in local.pipelines : name => pipeline.password_file if pipeline.password_file != null }
   scio_workers = merge(
     { for name, dataflow in local.launched : name => dataflow.service_account },
     var.scio_workers,

@@ -28,17 +28,36 @@ data "google_project" "this" {
   project_id = var.project_id
 }
 
+# The agents of Cloud Storage and BigQuery come to be when they are asked for.
+data "google_storage_project_service_account" "this" {
+  count = var.kms_key_name == null ? 0 : 1
+
+  project = var.project_id
+
+  depends_on = [google_project_service.api]
+}
+
+data "google_bigquery_default_service_account" "this" {
+  count = var.kms_key_name == null ? 0 : 1
+
+  project = var.project_id
+
+  depends_on = [google_project_service.api]
+}
+
 locals {
+  # It comes to be when Pub/Sub is first used, or by the README's command.
   pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
-  encrypting_agents = {
-    bigquery = "serviceAccount:bq-${data.google_project.this.number}@bigquery-encryption.iam.gserviceaccount.com"
+
+  encrypting_agents = var.kms_key_name == null ? {} : {
+    bigquery = data.google_bigquery_default_service_account.this[0].member
     pubsub   = local.pubsub_agent
-    storage  = "serviceAccount:service-${data.google_project.this.number}@gs-project-accounts.iam.gserviceaccount.com"
+    storage  = data.google_storage_project_service_account.this[0].member
   }
 }
 
 resource "google_kms_crypto_key_iam_member" "agent" {
-  for_each = { for service, agent in local.encrypting_agents : service => agent if var.kms_key_name != null }
+  for_each = local.encrypting_agents
 
   crypto_key_id = var.kms_key_name
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"

@@ -54,12 +54,21 @@ resource "google_service_account" "build" {
   account_id   = "${var.prefix}mirror-build"
   project      = var.project_id
   display_name = "Cloud SQL Mirror: builds the functions"
+
+  depends_on = [google_project_service.api]
 }
 
-resource "google_storage_bucket_iam_member" "build" {
-  bucket = google_storage_bucket.source.name
-  role   = "roles/storage.objectViewer"
-  member = google_service_account.build.member
+# A build reads the archive from Google's own bucket, which it is copied to. That bucket is made with the region's first
+# function, so the grant is the project's (https://cloud.google.com/functions/docs/building).
+resource "google_project_iam_member" "build_sources" {
+  project = var.project_id
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.build.member
+
+  condition {
+    title      = "the functions' sources"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}\")"
+  }
 }
 
 resource "google_project_iam_member" "build_logs" {
@@ -95,13 +104,25 @@ resource "google_artifact_registry_repository" "images" {
   depends_on = [google_project_service.api]
 }
 
-resource "google_project_iam_member" "build_images" {
-  project = var.project_id
-  role    = "roles/artifactregistry.writer"
-  member  = google_service_account.build.member
+resource "google_artifact_registry_repository_iam_member" "build_images" {
+  project    = var.project_id
+  location   = var.region
+  repository = google_artifact_registry_repository.images.repository_id
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.build.member
+}
 
-  condition {
-    title      = "the mirror's images"
-    expression = "resource.name.startsWith(\"projects/${var.project_id}/locations/${var.region}/repositories/${google_artifact_registry_repository.images.repository_id}\")"
-  }
+# A new grant may take a minute to hold. Functions that are made earlier fail to build, or to start.
+resource "time_sleep" "grants" {
+  create_duration = "60s"
+
+  triggers = merge(
+    {
+      build_images  = google_artifact_registry_repository_iam_member.build_images.id
+      build_logs    = google_project_iam_member.build_logs.id
+      build_sources = google_project_iam_member.build_sources.id
+      events        = google_project_iam_member.events.id
+    },
+    { for name, grant in google_secret_manager_secret_iam_member.password : "password_${name}" => grant.id },
+  )
 }

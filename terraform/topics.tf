@@ -42,6 +42,18 @@ resource "google_pubsub_topic_iam_member" "publisher" {
   member  = google_service_account.function[each.value.function].member
 }
 
+# People ask for runs, and pin views.
+resource "google_pubsub_topic_iam_member" "operator" {
+  for_each = {
+    for pair in setproduct(["mirror-requests", "view-refreshes"], var.operators) : "${pair[0]}/${pair[1]}" => { topic = pair[0], member = pair[1] }
+  }
+
+  project = var.project_id
+  topic   = google_pubsub_topic.topic[each.value.topic].name
+  role    = "roles/pubsub.publisher"
+  member  = each.value.member
+}
+
 # The dead letters, for people to look at. No function reads them.
 resource "google_pubsub_subscription" "dead_letters" {
   name    = google_pubsub_topic.topic["dead-letters"].name
@@ -55,6 +67,15 @@ resource "google_pubsub_subscription" "dead_letters" {
   expiration_policy {
     ttl = "" # never
   }
+}
+
+resource "google_pubsub_subscription_iam_member" "operator" {
+  for_each = var.operators
+
+  project      = var.project_id
+  subscription = google_pubsub_subscription.dead_letters.name
+  role         = "roles/pubsub.subscriber"
+  member       = each.value
 }
 
 # Pub/Sub itself dead-letters a message after its last delivery. It publishes it here, and acknowledges it on its own

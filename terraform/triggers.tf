@@ -1,7 +1,7 @@
 # What calls the functions: schedules, our own push subscriptions, and events.
 
 resource "google_cloud_scheduler_job" "mirror" {
-  for_each = var.pipelines
+  for_each = local.pipelines
 
   name        = "${var.prefix}mirror-${each.key}"
   project     = var.project_id
@@ -24,7 +24,7 @@ resource "google_cloud_scheduler_job" "mirror" {
 
 # Google says that the audit log is not complete. The reconcile finds the shards whose event was lost.
 resource "google_cloud_scheduler_job" "reconcile" {
-  for_each = var.pipelines
+  for_each = local.pipelines
 
   name        = "${var.prefix}reconcile-${each.key}"
   project     = var.project_id
@@ -101,12 +101,16 @@ resource "google_service_account" "push" {
   account_id   = "${var.prefix}mirror-push"
   project      = var.project_id
   display_name = "Cloud SQL Mirror: calls the functions for Pub/Sub"
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_service_account_iam_member" "push" {
   service_account_id = google_service_account.push.name
   role               = "roles/iam.serviceAccountOpenIdTokenCreator"
   member             = local.pubsub_agent
+
+  depends_on = [google_pubsub_topic.topic] # the agent is there once Pub/Sub has been used
 }
 
 resource "google_cloud_run_v2_service_iam_member" "push" {
@@ -124,6 +128,8 @@ resource "google_service_account" "events" {
   account_id   = "${var.prefix}mirror-events"
   project      = var.project_id
   display_name = "Cloud SQL Mirror: calls refresh_views for Eventarc"
+
+  depends_on = [google_project_service.api]
 }
 
 resource "google_project_iam_member" "events" {

@@ -36,7 +36,7 @@ variable "labels" {
 }
 
 variable "late_after_hours" {
-  description = "A table is late, which sets off an alert, so many hours after the longest gap of its schedule. It has to be longer than a run takes."
+  description = "A table is late, which sets off an alert, so many hours after the longest gap of its schedule. It has to be longer than a run takes. A schedule with a gap of more than six weeks less these hours gets no such alert."
   type        = number
   default     = 6
   nullable    = false
@@ -61,6 +61,18 @@ variable "notification_channels" {
   type        = set(string)
   default     = []
   nullable    = false
+}
+
+variable "operators" {
+  description = "The IAM members who run the mirror: they may ask for runs, pin views, pull the dead letters, and read files, records and the descriptions of tables."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(setintersection(var.operators, ["allUsers", "allAuthenticatedUsers"])) == 0
+    error_message = "operators would let the whole world run the mirror: name people, groups or service accounts."
+  }
 }
 
 variable "prefix" {

@@ -12,5 +12,9 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 8.7"
     }
+    time = {
+      source  = "hashicorp/time"
+      version = "~> 0.13"
+    }
   }
 }

@@ -13,12 +13,14 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.functions import lay_out
+from shared.pipelines import Pipeline
 from shared.settings import Settings
 from tests.functions.conftest import credentials, jobs, log, objects, postgres, pubsub, stage, tables  # noqa: F401 - fixtures
 from tests.functions.delivery import INPUTS, table_export
@@ -28,6 +30,8 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(path.name for path in (ROOT / "terraform" / "examples").iterdir())
 CHECK = Path(os.environ.get("TERRAFORM_CHECK", ROOT.parent / "shared" / "terraform-check" / "run"))
 """Plans a folder offline: CHECK FOLDER --root R --steps init,plan --plan-json FILE."""
+SCHEMAS = sorted(CHECK.parent.glob("alt/*-full"))
+"""Those of every type of resource, where the check has them apart."""
 
 pytestmark = pytest.mark.skipif(
     not CHECK.exists() or not shutil.which("terraform"),
@@ -42,11 +46,14 @@ Resource = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As much of it as is deployed."""
+    """As much of it as is deployed. The examples call the module that is here, and not the one at their address."""
     root = tmp_path_factory.mktemp("repository")
     for name in ("functions", "shared", "terraform"):
         shutil.copytree(ROOT / name, root / name)
     shutil.copyfile(ROOT / "requirements.txt", root / "requirements.txt")
+    for example in EXAMPLES:
+        here = root / "terraform" / "examples" / example / "here_override.tf"
+        here.write_text('module "mirror" {\n  source = "../.."\n}\n', encoding="utf-8")
     return root
 
 
@@ -66,7 +73,8 @@ def plan(root: Path, example: str) -> Any:
 
 def check(root: Path, folder: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Plan a folder below `root`."""
-    command = [str(CHECK), str(root / folder), "--root", str(root), "--steps", "init,plan", *options]
+    schemas = [option for folder_of in SCHEMAS[-1:] for option in ("--schemas", str(folder_of))]
+    command = [str(CHECK), str(root / folder), "--root", str(root), "--steps", "init,plan", *schemas, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -79,6 +87,16 @@ def _within(module: Any) -> Iterator[Resource]:
     yield from module.get("resources", [])
     for child in module.get("child_modules", []):
         yield from _within(child)
+
+
+def declared(plan: Any, *types: str) -> dict[str, Any]:
+    """The module's resources as they are written, of these types, or all, by their address in the module."""
+    module = plan["configuration"]["root_module"]["module_calls"]["mirror"]["module"]
+    return {
+        each["address"]: each
+        for each in module["resources"]
+        if each["mode"] == "managed" and (not types or each["type"] in types)
+    }
 
 
 def functions(plans: dict[str, Any]) -> dict[str, list[Resource]]:
@@ -130,6 +148,116 @@ def test_what_holds_in_a_whole_project_could_not_be_granted_on_less(plans: dict[
     unconditional = {role for each in members for role in roles(each) if not each["values"]["condition"]}
 
     assert unconditional == set(ROLES["in_a_whole_project"]["roles"])
+
+
+def test_accounts_and_roles_wait_for_the_api_that_makes_them(plans: dict[str, Any]) -> None:
+    made = declared(plans["one-database"], "google_service_account", "google_project_iam_custom_role")
+
+    assert made
+    assert [name for name, each in made.items() if "google_project_service.api" not in each.get("depends_on", [])] == []
+
+
+def test_functions_wait_for_new_grants_to_hold(plans: dict[str, Any]) -> None:
+    [function] = declared(plans["one-database"], "google_cloudfunctions2_function").values()
+
+    assert "time_sleep.grants" in function["depends_on"]
+
+
+def test_the_agent_of_pubsub_has_been_called_for_before_anything_is_granted_to_it(plans: dict[str, Any]) -> None:
+    grants = {
+        name: each
+        for name, each in declared(plans["one-database"]).items()
+        if "local.pubsub_agent" in each["expressions"].get("member", {}).get("references", [])
+    }
+
+    assert grants
+    for each in grants.values():
+        waited_for = {*each.get("depends_on", []), *re.findall(r"google_pubsub_\w+\.\w+", json.dumps(each))}
+
+        assert any(name.startswith("google_pubsub_") for name in waited_for)
+
+
+def test_the_agents_of_storage_and_bigquery_are_asked_for_by_name(plans: dict[str, Any]) -> None:
+    """They come to be by that: what is granted to them earlier is granted to nobody."""
+    planned = plans["two-instances"]  # which has a key of its own
+    asked = {each["type"] for each in resources(planned) if each["mode"] == "data"}
+    grants = {
+        each["index"]: each["change"]["after_unknown"]
+        for each in planned["resource_changes"]
+        if each["type"] == "google_kms_crypto_key_iam_member"
+    }
+
+    assert {"google_storage_project_service_account", "google_bigquery_default_service_account"} <= asked
+    assert {agent for agent, unknown in grants.items() if "member" in unknown} == {"bigquery", "storage"}
+
+
+def test_an_access_list_and_grants_one_by_one_are_not_mixed_on_a_dataset(plans: dict[str, Any]) -> None:
+    for planned in plans.values():
+        assert not resources(planned, "google_bigquery_dataset_iam_member")
+        assert all(each["values"]["access"] for each in resources(planned, "google_bigquery_dataset"))
+
+
+def test_the_readme_says_how_much_a_first_plan_would_make(plans: dict[str, Any]) -> None:
+    text = (ROOT / "terraform" / "README.md").read_text(encoding="utf-8")
+    made = [each for each in plans["one-database"]["resource_changes"] if each["change"]["actions"] == ["create"]]
+
+    assert re.findall(r"Plan: (\d+) to add", text) == [str(len(made))]
+
+
+def test_every_example_prints_the_sql_of_each_of_its_pipelines(plans: dict[str, Any]) -> None:
+    for planned in plans.values():
+        [function] = [
+            each for each in resources(planned, "google_cloudfunctions2_function") if each["index"] == "list_tables"
+        ]
+        pipelines = json.loads(environ(function["values"])["PIPELINES"])
+        printed = planned["planned_values"]["outputs"]["grants"]["value"]
+
+        assert printed.keys() == pipelines.keys()
+        for name, pipeline in pipelines.items():
+            assert f'GRANT CONNECT ON DATABASE "{pipeline["database"]}" TO "{pipeline["user"]}", ' in printed[name]
+
+
+def test_an_example_can_be_copied_out() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+    for example in EXAMPLES:
+        text = (ROOT / "terraform" / "examples" / example / "main.tf").read_text(encoding="utf-8")
+
+        assert re.findall(r'source += "(.*)"', text) == [
+            f"git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v{version}"
+        ]
+        assert "../" not in text
+
+
+def test_no_example_runs_when_the_clocks_change(plans: dict[str, Any]) -> None:
+    for planned in plans.values():
+        hours = {
+            each["values"]["schedule"].split()[1]
+            for each in resources(planned, "google_cloud_scheduler_job")
+            if each["name"] == "mirror"
+        }
+
+        assert hours == {"4"}
+
+
+NAMES = tomllib.loads((ROOT / "terraform" / "tests" / "names.toml").read_text(encoding="utf-8"))
+"""By example, what other teams know by its name: buckets, datasets, topics and subscriptions, by their addresses."""
+
+
+def test_nothing_that_others_know_by_its_name_has_moved(plans: dict[str, Any]) -> None:
+    for example, planned in plans.items():
+        named = {
+            each["address"].removeprefix("module.mirror."): each["values"].get("dataset_id") or each["values"]["name"]
+            for each in resources(
+                planned,
+                "google_storage_bucket",
+                "google_bigquery_dataset",
+                "google_pubsub_topic",
+                "google_pubsub_subscription",
+            )
+        }
+
+        assert named == NAMES[example]
 
 
 def test_no_grant_takes_another_away_and_there_is_no_key(plans: dict[str, Any]) -> None:
@@ -236,16 +364,51 @@ def test_the_runtime_is_the_python_that_the_project_is_written_for(plans: dict[s
 
 
 def test_each_rule_of_pipelines_is_enforced_by_a_message_of_its_own(repository: Path) -> None:
-    source = (repository / "terraform" / "pipelines.tf").read_text(encoding="utf-8")
+    source = (repository / "terraform" / "pipelines" / "main.tf").read_text(encoding="utf-8")
     messages = [json.loads(text) for text in re.findall(r'error_message = (".*")$', source, re.MULTILINE)]
 
     answer = check(repository, "terraform", "--var-file", str(repository / "terraform" / "tests" / "wrong.tfvars"))
 
     said = " ".join(answer.stdout.split())
 
-    assert [message for message in messages if message not in said] == [
-        messages[0]
-    ]  # where there are no pipelines at all
+    assert messages
+    assert [message for message in messages if message not in said] == []
+
+
+def test_terraform_knows_the_keys_of_a_pipeline_that_the_functions_know() -> None:
+    given = (ROOT / "terraform" / "pipelines.tf").read_text(encoding="utf-8")
+    typed = (ROOT / "terraform" / "pipelines" / "main.tf").read_text(encoding="utf-8")
+    of_the_deployment = {"schedule", "bucket_location", "export_days"}
+
+    keys = set(re.findall(r'"(\w+)"', given.partition("  keys = [")[2].partition("]")[0]))
+    in_type = set(re.findall(r"^    (\w+) += (?:string|optional)", typed, re.MULTILINE))
+    in_type |= set(re.findall(r"^    (\w+) = optional\(object", typed, re.MULTILINE))
+
+    assert keys == in_type
+    assert keys - of_the_deployment == {field.name for field in fields(Pipeline)} - {"name"} | {
+        "ca_file",
+        "trust_database",
+    }
+
+
+def test_an_unknown_key_of_a_pipeline_is_refused_and_the_nearest_named(repository: Path, tmp_path: Path) -> None:
+    meant = {
+        "schedul": "schedule",
+        "keepdays": "keep_days",
+        "view_dataset": "views_dataset",
+        "includes": "include",
+        "Format": "format",
+    }
+    given = tmp_path / "given.tfvars.json"
+    variables = {"project_id": "my-project", "region": "europe-west1", "pipelines": {"billing": dict.fromkeys(meant)}}
+    given.write_text(json.dumps(variables), encoding="utf-8")
+
+    answer = check(repository, "terraform", "--var-file", str(given))
+
+    said = " ".join(answer.stdout.split())
+    assert [
+        key for key in meant if f"billing.{key} is no key of a pipeline: do you mean {meant[key]}?" not in said
+    ] == []
 
 
 @pytest.fixture

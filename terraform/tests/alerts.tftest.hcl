@@ -10,12 +10,13 @@ variables {
   region                = "europe-west1"
   notification_channels = ["projects/my-project/notificationChannels/1"]
   pipelines = {
-    for name, schedule in { daily = "0 2 * * *", weekly = "0 4 * * 0", monthly = "0 4 1 * *" } : name => {
+    for name, schedule in { daily = "0 2 * * *", weekly = "0 4 * * 0", monthly = "0 4 1 * *", yearly = "0 4 1 1 *" } : name => {
       instance                    = "my-project:europe-west1:db"
       database                    = name
       bucket                      = "my-project-mirror"
       shards_dataset              = "${name}_shards"
       views_dataset               = name
+      keep_days                   = 400
       schedule                    = schedule
     }
   }
@@ -39,6 +40,19 @@ run "whatever_goes_wrong_is_heard_of" {
       strcontains(policy.conditions[0].condition_prometheus_query_language[0].query, "pipeline=\"${name}\"")
     ])
     error_message = "A pipeline is not watched."
+  }
+
+  # No alert looks further back than six weeks, which metrics last.
+  assert {
+    condition = alltrue([
+      for policy in google_monitoring_alert_policy.late :
+      max([for hours in flatten(regexall("\\[([0-9]+)h\\]", policy.conditions[0].condition_prometheus_query_language[0].query)) : tonumber(hours)]...) <= 1008
+    ])
+    error_message = "An alert asks for what Cloud Monitoring has forgotten."
+  }
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.late["monthly"].conditions[0].condition_prometheus_query_language[0].query, "[1008h]")
+    error_message = "A table that is late by a schedule of months counts as dropped too early, or too late."
   }
 
   # Every alert reaches somebody.

@@ -15,7 +15,8 @@ variables {
       bucket         = "my-project-mirror"
       shards_dataset = "billing_shards"
       views_dataset  = "billing"
-      export_days    = 40
+      keep_days      = 400
+      export_days    = 60
     }
     orders = {
       instance       = "my-project:europe-west1:main-db"
@@ -23,9 +24,11 @@ variables {
       bucket         = "my-project-mirror"
       shards_dataset = "orders_shards"
       views_dataset  = "orders"
+      keep_days      = 400
     }
   }
-  readers = ["group:analysts@example.com"]
+  readers   = ["group:analysts@example.com", "user:boss@example.com", "domain:example.org", "principalSet://iam.googleapis.com/x"]
+  operators = ["group:oncall@example.com"]
 }
 
 run "data_is_in_one_place_private_and_outlives_the_mirror" {
@@ -51,8 +54,8 @@ run "data_is_in_one_place_private_and_outlives_the_mirror" {
       "${tolist(rule.condition)[0].age} ${join(" ", tolist(rule.condition)[0].matches_prefix)}"
       ] == [
       "7 billing/_staging/ orders/_staging/",
-      "40 billing/",
-      "30 orders/",
+      "60 billing/",
+      "40 orders/",
     ]
     error_message = "The bucket's rules are others."
   }
@@ -68,12 +71,46 @@ run "data_is_in_one_place_private_and_outlives_the_mirror" {
     error_message = "A views dataset is not authorised on its shards."
   }
   assert {
-    condition     = toset(keys(google_bigquery_dataset_iam_member.reader)) == toset(["billing/group:analysts@example.com", "orders/group:analysts@example.com"])
-    error_message = "Readers may not read a pipeline's views."
+    condition = alltrue([
+      for views in google_bigquery_dataset.views : toset([
+        for access in views.access : trimspace(join(" ", compact([access.group_by_email, access.user_by_email, access.domain, access.iam_member])))
+        if access.role == "READER"
+      ]) == toset(["analysts@example.com", "boss@example.com", "example.org", "principalSet://iam.googleapis.com/x"])
+    ])
+    error_message = "Readers may not read a pipeline's views, or others may."
   }
   assert {
-    condition     = alltrue([for shards in google_bigquery_dataset.shards : !contains([for access in shards.access : access.special_group], "projectReaders")])
-    error_message = "Shards are open to everybody who may view the project."
+    condition = alltrue([
+      for dataset in concat(values(google_bigquery_dataset.shards), values(google_bigquery_dataset.views)) :
+      toset([for access in dataset.access : access.special_group if access.special_group != null && access.special_group != ""]) == toset(["projectOwners"])
+    ])
+    error_message = "A dataset is open to everybody who may view or edit the project."
+  }
+
+  # refresh_views may change both datasets, of which one authorises the other.
+  assert {
+    condition = alltrue([
+      for dataset in concat(values(google_bigquery_dataset.shards), values(google_bigquery_dataset.views)) :
+      contains([for access in dataset.access : access.role], "projects/my-project/roles/mirrorShardKeeper")
+    ])
+    error_message = "refresh_views has no bigquery.datasets.update on a dataset."
+  }
+
+  # People who run the mirror look at descriptions and files, and ask.
+  assert {
+    condition = alltrue([
+      for dataset in concat(values(google_bigquery_dataset.shards), values(google_bigquery_dataset.views)) :
+      [for access in dataset.access : access.role if access.group_by_email == "oncall@example.com"] == ["roles/bigquery.metadataViewer"]
+    ])
+    error_message = "Operators may not see a dataset's tables, or may do more."
+  }
+  assert {
+    condition = (
+      toset(keys(google_pubsub_topic_iam_member.operator)) == toset(["mirror-requests/group:oncall@example.com", "view-refreshes/group:oncall@example.com"]) &&
+      keys(google_pubsub_subscription_iam_member.operator) == ["group:oncall@example.com"] &&
+      keys(google_storage_bucket_iam_member.operator) == ["my-project-mirror/group:oncall@example.com"]
+    )
+    error_message = "Operators may not ask, pull dead letters or read files, or may do more."
   }
 
   # Shards views and files outlive the mirror.

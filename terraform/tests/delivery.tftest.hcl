@@ -15,6 +15,7 @@ variables {
       bucket         = "my-project-mirror"
       shards_dataset = "shards_${number}"
       views_dataset  = "views_${number}"
+      keep_days      = 400
     }
   }
 }

@@ -15,6 +15,7 @@ variables {
       bucket         = "my-project-mirror"
       shards_dataset = "mirror_shards"
       views_dataset  = "mirror"
+      keep_days      = 400
     }
   }
 }
@@ -47,6 +48,7 @@ run "a_scio_team_has_no_load_shard" {
         bucket         = "my-project-mirror"
         shards_dataset = "mirror_shards"
         views_dataset  = "mirror"
+        keep_days      = 400
         loader         = "scio"
       }
     }
@@ -99,6 +101,7 @@ run "a_job_that_the_mirror_launches" {
         bucket         = "my-project-mirror"
         shards_dataset = "mirror_shards"
         views_dataset  = "mirror"
+        keep_days      = 400
         loader         = "scio"
         dataflow = {
           template        = "gs://my-project-templates/mirror.json"
@@ -155,6 +158,7 @@ run "a_global_trigger_hears_of_multi_regions" {
         bucket_location = "EU"
         shards_dataset  = "mirror_shards"
         views_dataset   = "mirror"
+        keep_days       = 400
       }
     }
   }

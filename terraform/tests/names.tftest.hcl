@@ -15,6 +15,7 @@ variables {
       bucket         = "my-project-mirror"
       shards_dataset = "mirror_shards"
       views_dataset  = "mirror"
+      keep_days      = 400
     }
   }
 }

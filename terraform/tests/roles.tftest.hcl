@@ -15,6 +15,7 @@ variables {
       bucket         = "my-project-mirror"
       shards_dataset = "mirror_shards"
       views_dataset  = "mirror"
+      keep_days      = 400
     }
     archive = {
       instance       = "my-project:europe-west1:archive-db"
@@ -24,6 +25,7 @@ variables {
       bucket         = "my-project-mirror"
       shards_dataset = "archive_shards"
       views_dataset  = "archive"
+      keep_days      = 400
     }
   }
 }
@@ -49,6 +51,42 @@ run "everybody_may_do_what_they_need_and_no_more" {
       google_project_iam_member.exporter["my-shop:europe-west1:billing-db"].role == "projects/my-shop/roles/mirrorExporter"
     )
     error_message = "The binding is not in the instance's own project."
+  }
+
+  # Operations are listed by a right that no condition on an instance would match.
+  assert {
+    condition = alltrue([
+      for project, member in google_project_iam_member.operations :
+      member.project == project && member.role == "projects/${project}/roles/mirrorOperations" && length(member.condition) == 0
+    ]) && toset(keys(google_project_iam_member.operations)) == toset(["my-shop", "my-project"])
+    error_message = "export_table may not list the operations of an instance."
+  }
+  assert {
+    condition = alltrue([
+      for role in google_project_iam_custom_role.operations : role.permissions == toset(["cloudsql.instances.get", "cloudsql.instances.list"])
+    ])
+    error_message = "The role without a condition holds more than it needs, or less."
+  }
+
+  # Builds read the bucket that Google copies archives to, and push into one repository.
+  assert {
+    condition     = google_project_iam_member.build_sources.condition[0].expression == "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-123456789012-europe-west1\")"
+    error_message = "Builds may read ${google_project_iam_member.build_sources.condition[0].expression}."
+  }
+  assert {
+    condition = (
+      google_artifact_registry_repository_iam_member.build_images.repository == "mirror" &&
+      google_artifact_registry_repository_iam_member.build_images.location == "europe-west1"
+    )
+    error_message = "Builds push elsewhere."
+  }
+  assert {
+    condition     = time_sleep.grants.create_duration == "60s"
+    error_message = "A new grant may take a minute."
+  }
+  assert {
+    condition     = toset(keys(time_sleep.grants.triggers)) == toset(["build_images", "build_logs", "build_sources", "events", "password_archive"])
+    error_message = "Functions do not wait for a grant, or not for a new one."
   }
 
   # What is granted in an instances project holds for that instance alone.

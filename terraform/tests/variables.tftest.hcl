@@ -14,6 +14,7 @@ variables {
     bucket         = "my-project-mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
   }
   other = {
     instance       = "my-project:europe-west1:orders-db"
@@ -21,6 +22,7 @@ variables {
     bucket         = "my-project-mirror"
     shards_dataset = "orders_shards"
     views_dataset  = "orders"
+    keep_days      = 400
   }
 }
 
@@ -34,8 +36,32 @@ run "no_pipelines" {
   expect_failures = [var.pipelines]
 }
 
+run "a_key_that_no_pipeline_has" {
+  command = plan
+
+  variables {
+    pipelines = { billing = merge(var.good, { schedul = "0 5 * * *" }) }
+  }
+
+  expect_failures = [var.pipelines]
+}
+
+run "no_word_on_how_long_shards_are_kept" {
+  command = plan
+
+  variables {
+    pipelines = { billing = { for key, value in var.good : key => value if key != "keep_days" } }
+  }
+
+  expect_failures = [var.pipelines]
+}
+
 run "shards_and_views_in_one_dataset" {
   command = plan
+
+  module {
+    source = "./pipelines"
+  }
 
   variables {
     pipelines = { billing = merge(var.good, { views_dataset = "mirror_shards" }) }
@@ -47,6 +73,10 @@ run "shards_and_views_in_one_dataset" {
 run "a_user_without_a_password" {
   command = plan
 
+  module {
+    source = "./pipelines"
+  }
+
   variables {
     pipelines = { billing = merge(var.good, { user = "mirror" }) }
   }
@@ -56,6 +86,10 @@ run "a_user_without_a_password" {
 
 run "a_schedule_of_six_fields" {
   command = plan
+
+  module {
+    source = "./pipelines"
+  }
 
   variables {
     pipelines = { billing = merge(var.good, { schedule = "0 0 2 * * *" }) }
@@ -67,6 +101,10 @@ run "a_schedule_of_six_fields" {
 run "a_bucket_in_two_locations" {
   command = plan
 
+  module {
+    source = "./pipelines"
+  }
+
   variables {
     pipelines = { billing = var.good, orders = merge(var.other, { bucket_location = "EU" }) }
   }
@@ -76,6 +114,10 @@ run "a_bucket_in_two_locations" {
 
 run "a_job_that_runs_as_nobody" {
   command = plan
+
+  module {
+    source = "./pipelines"
+  }
 
   variables {
     pipelines = { billing = merge(var.good, { loader = "scio", dataflow = { template = "gs://b/t.json", region = "europe-west1" } }) }
@@ -103,6 +145,7 @@ run "every_other_variable_that_is_wrong_is_named" {
     job_events       = "polling"
     kms_key_name     = "my-key"
     late_after_hours = 0
+    operators        = ["allAuthenticatedUsers"]
     prefix           = "eu"
     project_id       = "123456789012"
     readers          = ["allUsers"]
@@ -113,11 +156,33 @@ run "every_other_variable_that_is_wrong_is_named" {
     var.job_events,
     var.kms_key_name,
     var.late_after_hours,
+    var.operators,
     var.prefix,
     var.project_id,
     var.readers,
     var.region,
   ]
+}
+
+run "shards_may_be_kept_for_ever_and_defaults_are_those_of_the_readme" {
+  command = plan
+
+  variables {
+    pipelines = { billing = merge(var.good, { keep_days = null }) }
+  }
+
+  assert {
+    condition     = !can(local.settings["billing"].keep_days)
+    error_message = "keep_days is given to the functions."
+  }
+  assert {
+    condition     = google_cloud_scheduler_job.mirror["billing"].schedule == "0 4 * * *"
+    error_message = "The default schedule is in an hour that a change of the clocks may double or skip."
+  }
+  assert {
+    condition     = [for rule in google_storage_bucket.files["my-project-mirror"].lifecycle_rule : tolist(rule.condition)[0].age] == [7, 40]
+    error_message = "Files and records are gone before the dead letters that need them."
+  }
 }
 
 run "more_than_an_environment_holds" {

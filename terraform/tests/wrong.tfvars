@@ -1,4 +1,4 @@
-# Pipelines that break every rule of pipelines.tf, in one plan. Sharing all of their datasets is one more fault.
+# Pipelines that break every rule of pipelines/main.tf, in one plan. Sharing all of their datasets is one more fault.
 
 project_id = "my-project"
 region     = "europe-west1"
@@ -10,6 +10,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
   }
   p0 = { # an instance without its region
     instance       = "my-project:billing-db"
@@ -17,6 +18,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
   }
   p1 = { # a URL
     instance       = "my-project:europe-west1:billing-db"
@@ -24,6 +26,7 @@ pipelines = {
     bucket         = "gs://mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
   }
   p2 = { # a dataset with its project
     instance       = "my-project:europe-west1:billing-db"
@@ -31,6 +34,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "my-project.mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
   }
   p3 = { # no loader
     instance       = "my-project:europe-west1:billing-db"
@@ -38,6 +42,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     loader         = "airflow"
   }
   p4 = { # no format
@@ -46,6 +51,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     format         = "avro"
   }
   p5 = { # a percentage
@@ -54,6 +60,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     max_shrink     = 50
   }
   p6 = { # not whole
@@ -70,6 +77,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     dataflow       = { template = "mirror.json", region = "europe-west1" }
   }
   p8 = { # no password
@@ -78,6 +86,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     user           = "mirror"
   }
   p9 = { # at the root
@@ -86,6 +95,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     user           = "mirror"
     password_file  = "/password"
   }
@@ -95,6 +105,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     user           = "mirror"
     password_file  = "/password"
   }
@@ -104,6 +115,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     schedule       = "0 0 2 * * *"
   }
   p12 = { # lower case, and another location than the others
@@ -112,6 +124,7 @@ pipelines = {
     bucket          = "mirror"
     shards_dataset  = "mirror_shards"
     views_dataset   = "mirror"
+    keep_days       = 400
     bucket_location = "eu"
   }
   p13 = { # while it is loaded
@@ -120,6 +133,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     export_days    = 1
   }
 }

@@ -1,7 +1,7 @@
-# One database, in the project that mirrors it, every night at two.
+# One database, in the project that mirrors it, every night at four.
 
 module "mirror" {
-  source = "../.."
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.1.0"
 
   project_id = "my-project"
   region     = "europe-west1"
@@ -13,13 +13,15 @@ module "mirror" {
       bucket         = "my-project-mirror"
       shards_dataset = "mirror_shards"
       views_dataset  = "mirror"
+      keep_days      = 400
     }
   }
 
-  readers = ["group:analysts@example.com"]
+  readers   = ["group:analysts@example.com"]
+  operators = ["group:oncall@example.com"]
 }
 
 output "grants" {
-  description = "What to run in the database."
+  description = "What to run in each database."
   value       = module.mirror.grants
 }

@@ -2,7 +2,7 @@
 # line. Then the views of the run move together. load_shard is not deployed.
 
 module "mirror" {
-  source = "../.."
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.1.0"
 
   project_id = "my-project"
   region     = "europe-west1"
@@ -15,11 +15,11 @@ module "mirror" {
       bucket         = "my-project-mirror"
       shards_dataset = "mirror_shards"
       views_dataset  = "mirror"
+      keep_days      = 400
       format         = "ndjson"
       loader         = "scio"
       release        = "together"
       max_shrink     = 0.5
-      keep_days      = 90
       dataflow = {
         template        = "gs://my-project-templates/mirror.json"
         region          = "europe-west1"
@@ -28,4 +28,9 @@ module "mirror" {
       }
     }
   }
+}
+
+output "grants" {
+  description = "What to run in each database."
+  value       = module.mirror.grants
 }

@@ -1,7 +1,7 @@
 # Three databases on two instances that have private addresses only, one of them in another project; data in the EU.
 
 module "mirror" {
-  source = "../.."
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.1.0"
 
   project_id = "my-warehouse"
   region     = "europe-west1"
@@ -20,8 +20,9 @@ module "mirror" {
       bucket_location = "EU"
       shards_dataset  = "billing_shards"
       views_dataset   = "billing"
+      keep_days       = 400
       time_zone       = "Europe/Berlin"
-      schedule        = "30 1 * * *"
+      schedule        = "30 4 * * *"
     }
     orders = {
       instance        = "my-shop:europe-west1:main-db"
@@ -33,8 +34,9 @@ module "mirror" {
       bucket_location = "EU"
       shards_dataset  = "orders_shards"
       views_dataset   = "orders"
+      keep_days       = 400
       time_zone       = "Europe/Berlin"
-      schedule        = "30 1 * * *"
+      schedule        = "30 4 * * *"
     }
     # An old application, whose database has only password users. It is mirrored on Sundays.
     archive = {
@@ -47,6 +49,7 @@ module "mirror" {
       bucket_location = "EU"
       shards_dataset  = "archive_shards"
       views_dataset   = "archive"
+      keep_days       = 400
       schedule        = "0 4 * * 0"
       export_days     = 90
     }
@@ -55,4 +58,9 @@ module "mirror" {
   kms_key_name          = "projects/my-keys/locations/europe/keyRings/data/cryptoKeys/mirror"
   notification_channels = ["projects/my-warehouse/notificationChannels/123"]
   readers               = ["group:analysts@example.com", "domain:example.com"]
+}
+
+output "grants" {
+  description = "What to run in each database."
+  value       = module.mirror.grants
 }
