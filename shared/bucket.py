@@ -50,8 +50,8 @@ class Bucket(Protocol):
         Raises LostRace if either has changed.
         """
 
-    def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
+    def delete(self, name: str, generation: int | None = None) -> None:
+        """Delete an object, if it is there, and of that generation where one is given."""
 
 
 class Storage(Protocol):

@@ -35,7 +35,7 @@ class Pipeline:
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
     time_zone: str = "UTC"
-    format: str = "csv"
+    format: str = "auto"
     offload: bool = False
     loader: str = "bigquery"
     unrepresentable: str = "null"
@@ -127,7 +127,7 @@ _RULES = {
     "include": _texts(1, "a list of at least one glob on schema.table"),
     "exclude": _texts(0, "a list of globs on schema.table"),
     "time_zone": _Rule(_is_time_zone, "a name of the time zone database, such as Europe/Berlin"),
-    "format": _one_of("csv", "ndjson"),
+    "format": _one_of("auto", "csv", "ndjson"),
     "offload": _TRUE_OR_FALSE,
     "loader": _one_of("bigquery", "scio"),
     "unrepresentable": _one_of("null", "fail", "string"),

@@ -46,7 +46,8 @@ class Table:
     A table of the source.
 
     `is_partitioned`: its rows are those of its partitions. `row_security`: policies decide which of its rows a user sees, the
-    user of the export too. `server_major`: the version of PostgreSQL that has it.
+    user of the export too. `server_major`: the version of PostgreSQL that has it. `size`: its bytes by the server's last estimate,
+    those of its partitions and long values included; None where a part was never estimated.
     `fault`: why it cannot be read, where its columns are not known.
     """
 
@@ -58,6 +59,7 @@ class Table:
     row_security: bool = False
     called: tuple[str, ...] = ()
     server_major: int | None = None
+    size: int | None = None
     fault: str | None = None
 
     def __str__(self) -> str:

@@ -199,7 +199,7 @@ class _Delivery:
                 source = Source(operation.inserted_at, operation.seconds or 0, operation.name)
                 return replace(seen, data=self.pair.move(staged, seen.data, source), staged=None)
             case steps.SealPair(data):
-                return replace(seen, seal=self.pair.seal(data, seen.seal_generation))
+                return replace(seen, seal=self.pair.seal(data, seen.seal_generation, seen.seal))
 
     def _end(self, step: steps.End, seen: Seen) -> Outcome:
         match step:

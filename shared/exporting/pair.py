@@ -66,6 +66,8 @@ class Pair:
         self._run_announcements = run_announcements
         self._schema_file = paths.schema_file(pipeline.name, table_id, day)
         self._data_file = paths.data_file(pipeline.name, table_id, day, file_format)
+        other_format = "csv" if file_format == "ndjson" else "ndjson"
+        self._other_data_file = paths.data_file(pipeline.name, table_id, day, other_format)
         self._staged_file = paths.staged_file(pipeline.name, export.run_id, table_id, day, file_format)
 
     @property
@@ -92,8 +94,8 @@ class Pair:
         onto = replaced.generation if replaced else 0
         return self._bucket.move(staged, self._data_file, onto, source.marks(self._export.run_id))
 
-    def seal(self, data: File, onto: int) -> Seal:
-        """Write the schema file over its generation `onto`."""
+    def seal(self, data: File, onto: int, replaced: Seal | None) -> Seal:
+        """Write the schema file over its generation `onto`, and delete the data that it `replaced` in another format."""
         seal = Seal(
             run_id=self._export.run_id,
             requested_at=self._export.requested_at,
@@ -105,6 +107,8 @@ class Pair:
             description=self._export.comment,
         )
         self._bucket.write(self._schema_file, schema_file.write(self._export, seal), onto)
+        if replaced and replaced.data_uri == self._uri(self._other_data_file):
+            self._bucket.delete(self._other_data_file, replaced.data_generation)  # not what a later run has put there
         return seal
 
     def announce(self, seal: Seal, sealed: File | None, *, replace: bool) -> Outcome:

@@ -36,12 +36,12 @@ class Extraction:
 
 def file_format(export: TableExport, columns: Sequence[MappedColumn]) -> str:
     """
-    The format of a table's data file: the pipeline's, but for a table whose one column may be NULL.
+    The format of a table's data file: the message's, but for a table whose one column may be NULL, or may become so.
 
     In a CSV file the NULL of such a table is a blank line, which is no row to most readers, BigQuery among them.
     """
     blank_lines = len(columns) == 1 and columns[0].mode == "NULLABLE"
-    return "ndjson" if blank_lines else export.pipeline.format
+    return "ndjson" if blank_lines else export.format
 
 
 def extraction(export: TableExport, columns: Sequence[MappedColumn]) -> Extraction:

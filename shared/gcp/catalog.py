@@ -15,7 +15,7 @@ from shared.tables import Column, Table
 if TYPE_CHECKING:
     from pg8000.dbapi import Connection
 
-Row = tuple[str, str, str | None, str | None, bool, bool, str | None]
+Row = tuple[str, str, str | None, str | None, bool, bool, str | None, int | None]
 
 _NO_UTF8 = frozenset({"22021", "22P05"})
 """SQLSTATEs of a text that the server cannot send as UTF-8."""
@@ -93,12 +93,13 @@ def field_of(error: DatabaseError, name: str) -> str | None:
 
 
 def _table(row: Row) -> Table:
-    schema, name, comment, described, is_partitioned, row_security, called_for_rows = row
+    schema, name, comment, described, is_partitioned, row_security, called_for_rows, size = row
     found = json.loads(described or "[]")
     columns = tuple(_column(*values) for *values, _ in found)
     casts = [function for column, (*_, function) in zip(columns, found, strict=True) if column.is_written_whole]
     called = (*filter(None, casts), *json.loads(called_for_rows or "[]"))
-    return Table(schema, name, columns, comment, is_partitioned, row_security, tuple(dict.fromkeys(called)))
+    calls = tuple(dict.fromkeys(called))
+    return Table(schema, name, columns, comment, is_partitioned, row_security, calls, size=size)
 
 
 @lru_cache(10_000)

@@ -40,13 +40,33 @@ called (relation, said) AS (
     JOIN pg_catalog.pg_inherits AS i ON i.inhrelid OPERATOR(pg_catalog.=) c.oid
 )"""
 
+# The pages that the last VACUUM or ANALYZE counted: to ask for those of the files would wait for whoever locks a table.
+_SIZES = """
+parts (whole, part) AS (
+    SELECT t.oid, t.oid FROM pg_catalog.pg_class AS t
+    WHERE t.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog."char"[]) AND NOT t.relispartition
+  UNION ALL
+    SELECT parts.whole, i.inhrelid
+    FROM parts
+    JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) parts.part
+    JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) i.inhrelid AND t.relispartition
+), sizes AS (
+    SELECT parts.whole, CASE WHEN pg_catalog.bool_and(t.relpages OPERATOR(pg_catalog.>) 0) THEN
+        pg_catalog.sum(t.relpages OPERATOR(pg_catalog.+) coalesce(long.relpages, 0)::pg_catalog.int8)::pg_catalog.int8
+            OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8 END AS bytes
+    FROM parts
+    JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) parts.part AND t.relkind OPERATOR(pg_catalog.<>) 'p'
+    LEFT JOIN pg_catalog.pg_class AS long ON long.oid OPERATOR(pg_catalog.=) t.reltoastrelid
+    GROUP BY parts.whole
+)"""
+
 # A NOT NULL counts when it holds for all rows: PostgreSQL 18 can add one that is not validated. A domain's own NOT NULL does
 # not count, because rows that are older than it may break it. A chain of domains and arrays is followed to the type at its
 # end, which has the modifier of the domain next to it. An array is `text[]` where to_json would write the elements of a
 # user's type as their text, and `record[]` where it would not: composites, arrays, and types of extensions with a cast to
 # json or another delimiter than the comma.
 _QUERY = f"""
-WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, chains (start, type, modifier, arrays) AS (
+WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, {_SIZES}, chains (start, type, modifier, arrays) AS (
     SELECT type.oid, type.typbasetype, type.typtypmod, 0
     FROM pg_catalog.pg_type AS type WHERE type.typtype OPERATOR(pg_catalog.=) 'd'
   UNION ALL
@@ -103,10 +123,11 @@ WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, chains (start,
 SELECT n.nspname, t.relname, {{comment}}, columns.described::pg_catalog.text,
     t.relkind OPERATOR(pg_catalog.=) 'p', t.relrowsecurity,
     (SELECT pg_catalog.json_agg(called.said ORDER BY called.said)::pg_catalog.text
-        FROM called WHERE called.relation OPERATOR(pg_catalog.=) t.oid)
+        FROM called WHERE called.relation OPERATOR(pg_catalog.=) t.oid), sizes.bytes
 FROM pg_catalog.pg_class AS t
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
 LEFT JOIN columns ON columns.attrelid OPERATOR(pg_catalog.=) t.oid
+LEFT JOIN sizes ON sizes.whole OPERATOR(pg_catalog.=) t.oid
 LEFT JOIN pg_catalog.pg_description AS d
     ON d.objoid OPERATOR(pg_catalog.=) t.oid AND d.objsubid OPERATOR(pg_catalog.=) 0
     AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass

@@ -114,12 +114,13 @@ class Bucket:
             raise LostRace(f"{file.name} has been moved or deleted") from error
         return replace(_file(moved), marks=marks)
 
-    def delete(self, name: str) -> None:
-        """Delete an object, if it is there."""
+    def delete(self, name: str, generation: int | None = None) -> None:
+        """Delete an object, if it is there, and of that generation where one is given."""
+        condition = {} if generation is None else {name: generation}
         try:
-            with self._translated(name):
-                self._bucket.blob(name).delete()
-        except _Missing:
+            with self._translated(name, condition):
+                self._bucket.blob(name).delete(if_generation_match=generation)
+        except (_Missing, LostRace):
             return
 
     @contextmanager

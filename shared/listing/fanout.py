@@ -9,6 +9,7 @@ from shared import log
 from shared.bucket import Bucket, Storage
 from shared.errors import Denied, Permanent
 from shared.listing import selection
+from shared.listing.formats import data_format
 from shared.listing.selection import RefusedTable
 from shared.listing.wanted import meant_of_run, shown
 from shared.messages import exports
@@ -121,7 +122,11 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
                 records.record_reason(bucket, each, records.FAILED, _FUNCTION, str(failure))
             _announce_run(as_first, bucket, services)
         raise
-    return [records.write_described_again(bucket, export) for export in found]
+    formats = {(each.schema, each.table): each.format for each in listed}  # decided once
+    return [
+        records.write_described_again(bucket, replace(export, format=formats[export.schema, export.table]))
+        for export in found
+    ]
 
 
 def _as_listed(request: MirrorRequest, run: Manifest) -> list[TableExport]:
@@ -177,6 +182,7 @@ def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int
         replace=request.replace,
         columns=table.columns,
         comment=table.comment,
+        format=data_format(table, request.pipeline),
         only=not table.is_partitioned,
         server_major=table.server_major,
         run_tables=run_tables,

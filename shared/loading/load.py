@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared import bucket as paths
 from shared import failures
-from shared.bucket import Bucket, Storage
+from shared.bucket import Bucket, File, Storage
 from shared.errors import HandBack, Permanent
 from shared.loading import attempts
 from shared.loading.attempts import LoadJob, LoadJobs
@@ -18,6 +18,9 @@ from shared.runs.digests import KnownRuns
 from shared.runs.schema_file import Seal
 
 _FUNCTION = "load_shard"
+
+LARGEST_CSV = 4 * 1024**3
+"""Bytes of an uncompressed CSV file with quoted newlines (https://cloud.google.com/bigquery/quotas#load_jobs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def load_shard(exported: TableExported, published_at: datetime, services: LoadSe
 def _load(exported: TableExported, seal: Seal, published_at: datetime, bucket: Bucket, jobs: LoadJobs) -> Outcome:
     if seal.run_id != exported.run_id:
         return _give_way(seal, exported, bucket, jobs)
-    _check_data(seal, exported, bucket)
+    _check_size(seal, _check_data(seal, exported, bucket), exported)
     job = attempts.deciding_job(exported, seal, published_at, jobs)
     if job.reason == "duplicate" and not exported.replace:
         reason = f"{exported.shard.name} has rows already"
@@ -121,8 +124,18 @@ def _seal(exported: TableExported, bucket: Bucket) -> Seal:
     return seal
 
 
-def _check_data(seal: Seal, exported: TableExported, bucket: Bucket) -> None:
-    """Raise HandBack if another run has moved its data there, and not sealed it yet."""
+def _check_data(seal: Seal, exported: TableExported, bucket: Bucket) -> File | None:
+    """The pair's data file, if it is there. Raise HandBack if another run has moved its data there, and not sealed it yet."""
     data = bucket.stat(paths.object_name(exported.pipeline.bucket, seal.data_uri))
     if data and data.generation != seal.data_generation:
         raise HandBack(f"another run is about to replace {exported.data_uri}: its rows are there, and not yet its seal")
+    return data
+
+
+def _check_size(seal: Seal, data: File | None, exported: TableExported) -> None:
+    """Raise Permanent for more CSV than BigQuery takes, which it would only say after it had read it."""
+    if data and seal.format == "csv" and data.size > LARGEST_CSV:
+        raise Permanent(
+            f"{exported.schema}.{exported.table} has {data.size} bytes of CSV, and BigQuery takes at most {LARGEST_CSV} of it: set "
+            '"format": "ndjson" for the pipeline, and request the table again'
+        )

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from shared import names, times
+from shared.errors import Permanent
 from shared.messages.fields import Fields
 from shared.messages.message import Message
 from shared.messages.outcome import Subject
@@ -13,6 +14,8 @@ from shared.pipelines import Pipeline
 from shared.tables import Column, Shard
 
 Pipelines = Mapping[str, Pipeline]
+FORMATS = ("csv", "ndjson")
+"""Of a data file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +56,14 @@ class TableExport(TableOfRun):
     """
     The wish to export it, with all that this needs, so that nobody has to ask the database again.
 
-    `only`: without the rows of tables that inherit from it. `server_major`: the version of PostgreSQL that has it.
-    `run_tables`: how many tables the run has. None if the message does not say. `replace_asked`: the request itself said
-    `replace`, which otherwise is true because the request was of its own day.
+    `format`: of its data file, decided when it was listed. `only`: without the rows of tables that inherit from it.
+    `server_major`: the version of PostgreSQL that has it. `run_tables`: how many tables the run has. None if the message does not
+    say. `replace_asked`: the request itself said `replace`, which otherwise is true because the request was of its own day.
     """
 
     columns: tuple[Column, ...]
     comment: str | None = None
+    format: str = "csv"
     only: bool = False
     server_major: int | None = None
     run_tables: int | None = None
@@ -69,6 +73,7 @@ class TableExport(TableOfRun):
         """The message as `table-exports` carries it, and as a run's manifest records it."""
         return TableOfRun.to_json(self) | {
             "comment": self.comment,
+            "format": self.format,
             "only": self.only,
             "server_major": self.server_major,
             "run_tables": self.run_tables,
@@ -198,11 +203,20 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
         table_id=names.table_id(of_run["schema"], of_run["table"], of_run["pipeline"].schemas[0]),
         columns=tuple(_column(column) for column in fields.objects("columns", "column of a table export")),
         comment=fields.text_or_none("comment"),
+        format=_format(fields, of_run["pipeline"]),
         only=fields.flag("only", default=fields.flag("has_children", default=False)),  # as it was called before 0.2
         server_major=fields.number_or_none("server_major"),
         run_tables=fields.number_or_none("run_tables"),
         replace_asked=fields.flag("replace_asked", default=False),
     )
+
+
+def _format(fields: Fields, pipeline: Pipeline) -> str:
+    """The message's own. Before 0.2 it was the pipeline's, and CSV where that said nothing. Raises Permanent for another word."""
+    found = fields.text_or_none("format") or ("ndjson" if pipeline.format == "ndjson" else "csv")
+    if found not in FORMATS:
+        raise Permanent(f"format of the table export must be {' or '.join(FORMATS)}, not {found!r}")
+    return found
 
 
 def _table_of_run(fields: Fields, pipelines: Pipelines) -> dict[str, Any]:

@@ -41,8 +41,9 @@ class Memory:
         ends = (name.find("/", len(prefix)) + 1 for name in self.names(prefix))
         return sorted({name[:end] for name, end in zip(self.names(prefix), ends, strict=True) if end})
 
-    def delete(self, name: str) -> None:
-        self.objects.pop(name, None)
+    def delete(self, name: str, generation: int | None = None) -> None:
+        if generation in {None, 1}:
+            self.objects.pop(name, None)
 
     def _file(self, name: str) -> File:
         return File(name, 1, len(self.objects[name]), self.marks.get(name, {}))

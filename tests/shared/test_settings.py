@@ -94,7 +94,7 @@ def test_all_that_is_wrong_is_named_with_what_is_missing() -> None:
 
     expected = (
         "GOOGLE_CLOUD_PROJECT is not set",
-        'PIPELINES.billing.format must be one of "csv", "ndjson", not "avro"',
+        'PIPELINES.billing.format must be one of "auto", "csv", "ndjson", not "avro"',
         "DEAD_LETTERS_TOPIC must be a full topic name, projects/PROJECT/topics/TOPIC, not 'dead-letters'",
         "TABLE_EXPORTS_TOPIC must be a full topic name",
         "TABLE_EXPORTED_TOPIC must be a full topic name",

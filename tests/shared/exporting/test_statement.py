@@ -194,7 +194,7 @@ class Database:
 
     def extraction(self, file_format: str, unrepresentable: str = "null", name: str = "x") -> Extraction:
         """What the mirror asks of the table."""
-        pipeline = replace(self._pipeline, format=file_format, unrepresentable=unrepresentable)
+        pipeline = replace(self._pipeline, unrepresentable=unrepresentable)
         ((table, table_id),) = selection.select(Source().tables(pipeline), pipeline, [f"public.{name}"]).tables.items()
         export = TableExport(
             run_id="1",
@@ -206,6 +206,7 @@ class Database:
             shard_date=date(2026, 11, 22),
             replace=True,
             columns=table.columns,
+            format=file_format,
             only=not table.is_partitioned,
             server_major=table.server_major,
         )

@@ -43,6 +43,7 @@ _EXPORTS = st.builds(
     **_OF_RUN,
     columns=st.lists(_COLUMNS, min_size=1, max_size=3).map(tuple),
     comment=st.none() | _TEXTS,
+    format=st.sampled_from(["csv", "ndjson"]),
     only=st.booleans(),
     server_major=st.none() | st.integers(11, 99),
     run_tables=st.none() | st.integers(1, 20_000),
