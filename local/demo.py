@@ -82,6 +82,10 @@ def demo(address: str | None, work: Path, *, by_beam: bool = False, keep: bool =
     print("Starting PostgreSQL and filling it …" if not address else "Looking at the source …", flush=True)
     with source.at(address, work) if address else source.our_own() as database:
         tables, size = database.size()
+        if address:
+            print(
+                'TLS is used if the server offers it, and its certificate is not checked: "ca_file": "off".', flush=True
+            )
         print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
         print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the four functions …", flush=True)
         with cloud_of(database, work, by_beam=by_beam) as cloud, _saying_goodbye():

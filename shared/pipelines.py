@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from itertools import chain
 from typing import Any
 
 JOB_LABEL = "mirror_pipeline"
 """Of a Dataflow job: the pipeline whose shards it writes."""
+
+OFF = "off"
+"""As `ca_file`: the way to the host may be plain text, and nobody knows who answers."""
 
 LONGEST = 28 * 1024
 """Bytes of the setting. Cloud Run allows 32 KiB of environment, and the other variables need theirs."""
@@ -30,6 +34,7 @@ class Pipeline:
     views_dataset: str
     password_file: str | None = None
     host: str | None = None
+    ca_file: str | None = None
     ip_type: str = "PUBLIC"
     schemas: tuple[str, ...] = ("public",)
     include: tuple[str, ...] = ("*",)
@@ -122,6 +127,7 @@ _RULES = {
     "views_dataset": _DATASET,
     "password_file": _ANY_TEXT,
     "host": _matching(r"/.*|.+:[0-9]{1,5}", "host:port, or a socket's directory that begins with /"),
+    "ca_file": _matching(f"/.+|{OFF}", f'the path of a CA, which begins with /, or "{OFF}"'),
     "ip_type": _one_of("PUBLIC", "PRIVATE", "PSC"),
     "schemas": _texts(1, "a list of at least one schema"),
     "include": _texts(1, "a list of at least one glob on schema.table"),
@@ -173,11 +179,34 @@ def _faults(name: str, entry: Any) -> list[str]:
     faults += [
         f"{where}.{key} is no setting of a pipeline; it knows {', '.join(_RULES)}" for key in entry if key not in _RULES
     ]
-    return faults + [
+    wrong = [
         f"{where}.{key} must be {_RULES[key].must_be}, not {json.dumps(value)}"
         for key, value in given.items()
         if key in _RULES and not _RULES[key].admits(value)
     ]
+    return faults + (wrong or _untrusted(where, given.get("host"), given.get("ca_file")))
+
+
+def _untrusted(where: str, host: str | None, ca_file: str | None) -> list[str]:
+    """What is wrong with a host whose server nobody checks, or with a CA that checks none."""
+    if host is None:
+        useless = "goes with host: the Cloud SQL connector checks the server by itself. Leave it out"
+        return [f"{where}.ca_file {useless}"] if ca_file else []
+    if host.startswith("/") and ca_file not in (None, OFF):
+        return [f"{where}.ca_file does not go with a socket, which has no TLS: leave it out"]
+    if ca_file or _on_this_machine(host):
+        return []
+    settings = f'set ca_file to the path of its CA, or to "{OFF}", for TLS only where it is offered, and unchecked'
+    return [f"{where}.host is {host}, and whoever answers there would be believed: {settings}"]
+
+
+def _on_this_machine(host: str) -> bool:
+    """Whether it is a socket or a loopback address."""
+    name = host.rpartition(":")[0].strip("[]")
+    try:
+        return host.startswith("/") or name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _pipeline(name: str, entry: dict[str, Any]) -> Pipeline:

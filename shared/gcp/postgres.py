@@ -10,8 +10,8 @@ from pg8000.exceptions import DatabaseError
 
 from shared import failures
 from shared.failures import ApiError
-from shared.gcp import catalog
-from shared.pipelines import Pipeline
+from shared.gcp import catalog, tls
+from shared.pipelines import OFF, Pipeline
 from shared.tables import Table
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ def _to_host(pipeline: Pipeline, host: str, password: str | None) -> "Connection
         place: dict[str, object] = {"unix_sock": f"{host}/.s.PGSQL.5432", "ssl_context": False}
     else:
         name, _, port = host.rpartition(":")
-        place = {"host": name.strip("[]"), "port": int(port)}  # TLS where the server offers it
+        address = name.strip("[]"), int(port)
+        if pipeline.ca_file in (None, OFF):
+            place = dict(zip(("host", "port"), address, strict=True))  # TLS where the server offers it
+        else:
+            place = {"sock": tls.connected(pipeline, pipeline.ca_file, address, _ANSWERED_WITHIN), "ssl_context": False}
     return pg8000.dbapi.connect(
         pipeline.user,
         password=password or "",  # a server that asks for one refuses an empty one in its own words

@@ -72,8 +72,10 @@ def test_a_database_of_which_no_table_can_be_mirrored_is_shown_as_such(
 
     code = demo.demo(f"postgresql://{server.user}@{server.host}/bare", tmp_path / "work")
 
-    said = shown(capsys.readouterr().out)
+    output = capsys.readouterr().out
+    said = shown(output)
     assert (code, set(said)) == (1, {"public.bare"})
+    assert '"ca_file": "off"' in output
     assert "has no columns" in said["public.bare"]
 
 

@@ -22,6 +22,7 @@ OTHER = BILLING | {"shards_dataset": "other_shards", "views_dataset": "other"}
 DEFAULTS: dict[str, Any] = {
     "password_file": None,
     "host": None,
+    "ca_file": None,
     "ip_type": "PUBLIC",
     "schemas": ["public"],
     "include": ["*"],
@@ -65,8 +66,9 @@ def test_a_pipeline_knows_its_name() -> None:
     [
         {"instance": "example.com:my-project:europe-west1:billing-db"},
         {"host": "/cloudsql/my-project:europe-west1:billing-db"},
-        {"host": "10.0.0.3:5432"},
+        {"host": "127.1.2.3:5432"},
         {"host": "[::1]:5432"},
+        {"host": "localhost:5432"},
         {"password_file": "/secrets/password"},
         {"ip_type": "PSC"},
         {"schemas": ["public", "Sales Dept"]},
@@ -100,6 +102,9 @@ def test_a_setting_is_taken(changes: dict[str, Any]) -> None:
         ("views_dataset", "mirror-views"),
         ("password_file", 1),
         ("host", "localhost"),
+        ("ca_file", "ca.pem"),
+        ("ca_file", "OFF"),
+        ("ca_file", True),
         ("ip_type", "public"),
         ("schemas", []),
         ("schemas", "public"),
@@ -131,6 +136,44 @@ def test_a_wrong_setting_is_named_with_its_value(key: str, value: Any) -> None:
 
     assert fault.startswith(f"PIPELINES.billing.{key} must be ")
     assert fault.endswith(f", not {json.dumps(value)}")
+
+
+ELSEWHERE = [
+    "10.0.0.3:5432",
+    "db.example.com:5432",
+    "[2001:db8::1]:5432",
+    "localhost.example.com:5432",
+    "127.0.0.1.evil.org:1",
+]
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_a_host_elsewhere_that_nobody_checks_is_refused_by_name(host: str) -> None:
+    (fault,) = faults(billing=BILLING | {"host": host})
+
+    assert fault.startswith(f"PIPELINES.billing.host is {host}, ")
+    assert 'set ca_file to the path of its CA, or to "off"' in fault
+
+
+@pytest.mark.parametrize("host", [*ELSEWHERE, "127.0.0.1:5432"])
+@pytest.mark.parametrize("ca_file", ["/secrets/ca/ca.pem", "off"])
+def test_a_host_is_taken_with_a_ca_or_without_a_check(host: str, ca_file: str) -> None:
+    pipeline = billing(host=host, ca_file=ca_file)
+
+    assert (pipeline.host, pipeline.ca_file) == (host, ca_file)
+
+
+@pytest.mark.parametrize("ca_file", ["/secrets/ca/ca.pem", "off"])
+def test_a_ca_that_would_check_nothing_is_refused(ca_file: str) -> None:
+    (fault,) = faults(billing=BILLING | {"ca_file": ca_file})
+
+    assert fault.startswith("PIPELINES.billing.ca_file goes with host: ")
+
+
+def test_a_ca_for_a_socket_is_refused() -> None:
+    (fault,) = faults(billing=BILLING | {"host": "/cloudsql/p:r:i", "ca_file": "/secrets/ca/ca.pem"})
+
+    assert fault.startswith("PIPELINES.billing.ca_file does not go with a socket")
 
 
 @pytest.mark.parametrize("key", BILLING)
