@@ -32,7 +32,7 @@ from local.storage import Storage as StorageServer
 from shared import bucket as paths
 from shared import pipelines
 from shared.gcp.bigquery import BigQuery
-from shared.gcp.catalog import QUERY
+from shared.gcp.catalog_sql import TABLES
 from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
@@ -183,7 +183,7 @@ def _bare(around: _Around, calls: Sequence[list[PubsubMessage]]) -> None:
     host, _, port = around.server.host.partition(":")
     with closing(pg8000.dbapi.connect(Server.user, host=host, port=int(port))) as connection:
         cursor = connection.cursor()
-        cursor.execute(QUERY, (["public"],))
+        cursor.execute(TABLES, (["public"],))
         cursor.fetchall()
     for call in calls:
         around.publisher.publish(topic=topic("TABLE_EXPORTS"), messages=call)

@@ -80,14 +80,13 @@ def list_tables(request: MirrorRequest, services: ListServices) -> Outcome:
 def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> Sequence[dict[str, Any]]:
     """The exports of a run, by its manifest."""
     pipeline = request.pipeline
-    run = manifest.find(bucket, pipeline, request.run_id)
+    run, new = manifest.find(bucket, pipeline, request.run_id), None
     if not run:
         wanted, refused = _exports(request, bucket, services)
         entries = [export.to_json() for export in wanted]
-        run = manifest.write(
-            bucket, pipeline, manifest.of_request(request, entries, [each.to_json() for each in refused])
-        )
-    digests.write(bucket, pipeline, run)
+        new = manifest.of_request(request, entries, [each.to_json() for each in refused])
+        run = manifest.write(bucket, pipeline, new)
+    digests.write(bucket, pipeline, run, is_new=run is new)
     # The run's own word counts: a request that is published again may bear the id of another one.
     is_whole = request.tables is None if run.is_whole is None else run.is_whole
     if is_whole:

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from shared import bucket as paths
-from shared import times
+from shared import names, times
 from shared.bucket import Bucket
 from shared.errors import Permanent
 from shared.messages import exports
@@ -72,23 +72,39 @@ class KnownRuns:
 
 def of_export(export: TableExport) -> str:
     """The digest of what a `table-exports` message means, however it is written."""
-    return hashlib.sha256(json.dumps(export.to_json(), sort_keys=True).encode()).hexdigest()
+    return _of(export.to_json())
 
 
 def of_manifest(run: Manifest, pipeline: Pipeline) -> Digests:
-    """A run by its manifest. An entry that cannot be read any more has no digest."""
+    """A run by its manifest, whichever version has written it. An entry that cannot be read any more has no digest."""
     tables = {}
     for entry in run.tables:
         with suppress(Permanent):
             export = exports.listed_export(entry, {pipeline.name: pipeline})
             tables[export.table_id] = of_export(export)
+    return _of_run(run, tables)
+
+
+def write(bucket: Bucket, pipeline: Pipeline, run: Manifest, *, is_new: bool) -> None:
+    """Write a run's digests down, unless they are there. `is_new`: the entries are as this version writes them."""
+    name = paths.digests_file(pipeline.name, run.run_id)
+    if is_new or not bucket.stat(name):
+        digests = _of_new(run, pipeline) if is_new else of_manifest(run, pipeline)
+        records.write_once(bucket, name, digests.to_json())
+
+
+def _of_new(run: Manifest, pipeline: Pipeline) -> Digests:
+    """The same without a reading of the entries, which takes most of the time of a run of many tables."""
+    ids = (names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in run.tables)
+    return _of_run(run, dict(zip(ids, map(_of, run.tables), strict=True)))
+
+
+def _of_run(run: Manifest, tables: Mapping[str, str]) -> Digests:
     return Digests(run.requested_at, run.day, any(entry.get("replace") for entry in run.tables), tables)
 
 
-def write(bucket: Bucket, pipeline: Pipeline, run: Manifest) -> None:
-    """Write a run's digests down, unless they are there."""
-    digests = of_manifest(run, pipeline).to_json()
-    records.write_once(bucket, paths.digests_file(pipeline.name, run.run_id), digests)
+def _of(message: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(message, sort_keys=True).encode()).hexdigest()
 
 
 def _find(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Digests | None:

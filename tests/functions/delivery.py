@@ -2,7 +2,7 @@
 
 import base64
 import json
-import sys
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

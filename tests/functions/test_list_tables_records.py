@@ -38,6 +38,7 @@ def test_the_manifest_holds_the_run_and_its_messages(stage: Stage) -> None:
         "database": "billing",
         "shard_date": "2026-01-15",
         "requested_at": REQUESTED,
+        "is_whole": True,
         "tables": exports(stage),
         "refused": [],
     }
@@ -101,7 +102,7 @@ def test_a_run_of_some_tables_leaves_the_days_copy_alone(stage: Stage) -> None:
 
     list_tables.receive(REQUEST | {"tables": ["orders"]})
 
-    assert stage.files() == [MANIFEST]
+    assert stage.files() == ["billing/_runs/9912/digests.json", MANIFEST]
 
 
 def test_a_redelivery_makes_the_copy_that_a_crash_prevented(stage: Stage) -> None:

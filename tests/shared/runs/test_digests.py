@@ -42,7 +42,7 @@ def begun(request: MirrorRequest = REQUEST, **changes: Any) -> Memory:
     """A bucket with the record of a run."""
     bucket = Memory()
     run = manifest.of_request(request, [replace(EXPORT, run_id=request.run_id, **changes).to_json()])
-    digests.write(bucket, BILLING, manifest.write(bucket, BILLING, run))
+    digests.write(bucket, BILLING, manifest.write(bucket, BILLING, run), is_new=True)
     return bucket
 
 
@@ -62,13 +62,25 @@ def test_a_run_is_written_down_in_small() -> None:
     }
 
 
-def test_what_was_written_first_stands() -> None:
+@pytest.mark.parametrize("is_new", [True, False])
+def test_what_was_written_first_stands(is_new: bool) -> None:
     bucket = begun()
     before = bucket.objects[FILE]
 
-    digests.write(bucket, BILLING, manifest.of_request(REQUEST, []))
+    digests.write(bucket, BILLING, manifest.of_request(REQUEST, []), is_new=is_new)
 
     assert bucket.objects[FILE] == before
+
+
+def test_a_run_that_is_on_record_is_written_down_as_a_new_one_is() -> None:
+    new, found = begun(), begun()
+    del found.objects[FILE]
+    run = manifest.find(found, BILLING, "9912")
+    assert run
+
+    digests.write(found, BILLING, run, is_new=False)
+
+    assert found.objects == new.objects
 
 
 @pytest.mark.parametrize("version", [0, 2, None])
