@@ -54,28 +54,72 @@ resource "google_storage_bucket" "files" {
   depends_on = [google_kms_crypto_key_iam_member.agent, google_project_service.api]
 }
 
+# Whoever is granted a role on a bucket reaches the folders of pipelines there, and nothing else that the bucket holds. To
+# list is a permission on the bucket itself, whose name has no folder in it, so all names can be listed. A condition may hold twelve logical operators (https://cloud.google.com/iam/quotas), so ten folders go together.
+locals {
+  folders_of_functions = merge([
+    for bucket, held in local.buckets : {
+      for index, pipelines in chunklist(held.pipelines, local.folders_together) :
+      "${bucket}/${index}" => { bucket = bucket, folders = pipelines }
+    }
+  ]...)
+
+  # An instance writes what is staged, and nothing that has its final name.
+  folders_of_instances = merge([
+    for place, names in { for name, p in local.pipelines : "${p.bucket}/${p.instance}" => name... } : {
+      for index, pipelines in chunklist(names, local.folders_together) :
+      "${place}/${index}" => {
+        bucket   = local.pipelines[names[0]].bucket
+        instance = local.pipelines[names[0]].instance
+        folders  = [for pipeline in pipelines : "${pipeline}/_staging"]
+      }
+    }
+  ]...)
+
+  folders_together = var.condition_on_prefix ? 10 : length(local.pipelines)
+}
+
 # The functions write, read, replace, move and delete files and records. They do not change a bucket's settings.
 resource "google_storage_bucket_iam_member" "function" {
   for_each = {
-    for pair in setproduct(keys(local.buckets), setintersection(keys(local.functions), ["list_tables", "export_table", "load_shard", "refresh_views"])) :
-    "${pair[0]}/${pair[1]}" => { bucket = pair[0], function = pair[1] }
+    for pair in setproduct(keys(local.folders_of_functions), setintersection(keys(local.functions), ["list_tables", "export_table", "load_shard", "refresh_views"])) :
+    "${pair[0]}/${pair[1]}" => merge(local.folders_of_functions[pair[0]], { function = pair[1] })
   }
 
   bucket = google_storage_bucket.files[each.value.bucket].name
   role   = "roles/storage.objectUser"
   member = google_service_account.function[each.value.function].member
+
+  dynamic "condition" {
+    for_each = var.condition_on_prefix ? [each.value.folders] : []
+    content {
+      title = "the pipelines' folders"
+      expression = join(" || ", concat(
+        ["resource.name == \"projects/_/buckets/${each.value.bucket}\""],
+        [for folder in condition.value : "resource.name.startsWith(\"projects/_/buckets/${each.value.bucket}/objects/${folder}/\")"],
+      ))
+    }
+  }
 }
 
 # Cloud SQL requires this role: to create objects is not enough, because an export deletes objects too.
 resource "google_storage_bucket_iam_member" "instance" {
-  for_each = {
-    for pipeline in local.pipelines :
-    "${pipeline.bucket}/${pipeline.instance}" => { bucket = pipeline.bucket, instance = pipeline.instance }...
-  }
+  for_each = local.folders_of_instances
 
-  bucket = google_storage_bucket.files[each.value[0].bucket].name
+  bucket = google_storage_bucket.files[each.value.bucket].name
   role   = "roles/storage.objectAdmin"
-  member = "serviceAccount:${data.google_sql_database_instance.source[each.value[0].instance].service_account_email_address}"
+  member = "serviceAccount:${data.google_sql_database_instance.source[each.value.instance].service_account_email_address}"
+
+  dynamic "condition" {
+    for_each = var.condition_on_prefix ? [each.value.folders] : []
+    content {
+      title = "what is staged"
+      expression = join(" || ", concat(
+        ["resource.name == \"projects/_/buckets/${each.value.bucket}\""],
+        [for folder in condition.value : "resource.name.startsWith(\"projects/_/buckets/${each.value.bucket}/objects/${folder}/\")"],
+      ))
+    }
+  }
 }
 
 # People look at files and at the records of runs.
@@ -93,6 +137,14 @@ resource "google_storage_bucket_iam_member" "scio" {
   bucket = google_storage_bucket.files[local.pipelines[each.key].bucket].name
   role   = "roles/storage.objectViewer"
   member = "serviceAccount:${each.value}"
+
+  dynamic "condition" {
+    for_each = var.condition_on_prefix ? ["projects/_/buckets/${local.pipelines[each.key].bucket}"] : []
+    content {
+      title      = "the pipeline's folder"
+      expression = "resource.name == \"${condition.value}\" || resource.name.startsWith(\"${condition.value}/objects/${each.key}/\")"
+    }
+  }
 }
 
 # All access to a shards dataset is given here. The provider's IAM resources for datasets would remove the views'

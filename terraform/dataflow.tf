@@ -30,7 +30,7 @@ resource "google_service_account_iam_member" "runs_jobs_as" {
 
 # Without the right to list, what is missing would count as forbidden, so no condition narrows this to the records of runs.
 resource "google_storage_bucket_iam_member" "records" {
-  for_each = toset([for name in keys(local.launched) : var.pipelines[name].bucket])
+  for_each = toset([for name in keys(local.launched) : local.pipelines[name].bucket])
 
   bucket = google_storage_bucket.files[each.value].name
   role   = "roles/storage.objectViewer"

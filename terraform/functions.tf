@@ -145,14 +145,14 @@ resource "google_cloudfunctions2_function" "function" {
     }
 
     dynamic "secret_volumes" {
-      for_each = each.key == "list_tables" ? local.passwords : {}
+      for_each = each.key == "list_tables" ? local.mounted : {}
       content {
-        mount_path = dirname(secret_volumes.value)
+        mount_path = dirname(secret_volumes.key)
         project_id = var.project_id
-        secret     = google_secret_manager_secret.password[secret_volumes.key].secret_id
+        secret     = secret_volumes.value
         versions {
           version = "latest"
-          path    = basename(secret_volumes.value)
+          path    = basename(secret_volumes.key)
         }
       }
     }

@@ -96,6 +96,7 @@ locals {
 
   loaders   = toset([for pipeline in local.pipelines : pipeline.loader])
   passwords = { for name, pipeline in local.pipelines : name => pipeline.password_file if pipeline.password_file != null }
+  cas       = { for name, pipeline in local.pipelines : name => pipeline.ca_file if startswith(coalesce(pipeline.ca_file, "off"), "/") }
   scio_workers = merge(
     { for name, dataflow in local.launched : name => dataflow.service_account },
     var.scio_workers,

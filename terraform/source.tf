@@ -104,12 +104,20 @@ resource "google_artifact_registry_repository" "images" {
   depends_on = [google_project_service.api]
 }
 
-resource "google_artifact_registry_repository_iam_member" "build_images" {
-  project    = var.project_id
-  location   = var.region
-  repository = google_artifact_registry_repository.images.repository_id
-  role       = "roles/artifactregistry.writer"
-  member     = google_service_account.build.member
+# On this repository and what is in it: a prefix alone would also match the repository `mirror-x`.
+resource "google_project_iam_member" "build_images" {
+  project = var.project_id
+  role    = "roles/artifactregistry.writer"
+  member  = google_service_account.build.member
+
+  condition {
+    title      = "the mirror's images"
+    expression = "resource.name == \"${local.images}\" || resource.name.startsWith(\"${local.images}/\")"
+  }
+}
+
+locals {
+  images = "projects/${var.project_id}/locations/${var.region}/repositories/${google_artifact_registry_repository.images.repository_id}"
 }
 
 # A new grant may take a minute to hold. Functions that are made earlier fail to build, or to start.
@@ -118,11 +126,12 @@ resource "time_sleep" "grants" {
 
   triggers = merge(
     {
-      build_images  = google_artifact_registry_repository_iam_member.build_images.id
+      build_images  = google_project_iam_member.build_images.id
       build_logs    = google_project_iam_member.build_logs.id
       build_sources = google_project_iam_member.build_sources.id
       events        = google_project_iam_member.events.id
     },
     { for name, grant in google_secret_manager_secret_iam_member.password : "password_${name}" => grant.id },
+    { for name, grant in google_secret_manager_secret_iam_member.ca : "ca_${name}" => grant.id },
   )
 }

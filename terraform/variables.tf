@@ -6,6 +6,12 @@ variable "condition_on_instance" {
   default     = true
 }
 
+variable "condition_on_prefix" {
+  description = "Whether grants on a bucket are for the folders of its pipelines only. Set it to false if your organisation allows no IAM conditions."
+  type        = bool
+  default     = true
+}
+
 variable "job_events" {
   description = "How refresh_views hears of BigQuery's jobs. With eventarc it is called for every job of the project. With log_sink the events are filtered before it is called, for a project with many queries."
   type        = string

@@ -127,10 +127,24 @@ variable "pipelines" {
   }
 
   validation {
-    condition = length([for p in var.pipelines : p if p.password_file != null]) == length(distinct([
-      for p in var.pipelines : dirname(p.password_file) if p.password_file != null
-    ]))
-    error_message = "Two pipelines' password_file are in one folder, and a secret fills the folder that it is mounted in: give each a folder of its own."
+    condition = alltrue([
+      for p in var.pipelines : p.ca_file == null ? true : p.ca_file == "off" || can(regex("^(/[A-Za-z0-9._-]+){2,}$", p.ca_file))
+    ])
+    error_message = "ca_file is the path at which the CA is mounted, in a folder of its own, such as /secrets/billing-ca/ca.pem, or \"off\"."
+  }
+
+  validation {
+    condition = alltrue([
+      for p in var.pipelines : p.host == null ? p.ca_file == null : p.ca_file != null || can(regex("^(/|localhost:|127\\.|\\[::1\\]:)", p.host))
+    ])
+    error_message = "A host needs ca_file: the path of its server's CA, or \"off\" for TLS only where it is offered, and unchecked. Without host leave ca_file out: the Cloud SQL connector checks by itself."
+  }
+
+  validation {
+    condition = length(flatten([for p in var.pipelines : [for file in [p.password_file, p.ca_file] : file if file != null && file != "off"]])) == length(distinct(flatten([
+      for p in var.pipelines : [for file in [p.password_file, p.ca_file] : dirname(file) if file != null && file != "off"]
+    ])))
+    error_message = "Two password_file or ca_file are in one folder, and a secret fills the folder that it is mounted in: give each a folder of its own."
   }
 
   validation {

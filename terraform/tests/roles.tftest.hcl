@@ -22,6 +22,8 @@ variables {
       database       = "archive"
       user           = "mirror"
       password_file  = "/secrets/archive/password"
+      host           = "10.0.0.3:5432"
+      ca_file        = "/secrets/archive-ca/ca.pem"
       bucket         = "my-project-mirror"
       shards_dataset = "archive_shards"
       views_dataset  = "archive"
@@ -74,10 +76,7 @@ run "everybody_may_do_what_they_need_and_no_more" {
     error_message = "Builds may read ${google_project_iam_member.build_sources.condition[0].expression}."
   }
   assert {
-    condition = (
-      google_artifact_registry_repository_iam_member.build_images.repository == "mirror" &&
-      google_artifact_registry_repository_iam_member.build_images.location == "europe-west1"
-    )
+    condition     = google_project_iam_member.build_images.condition[0].expression == "resource.name == \"projects/my-project/locations/europe-west1/repositories/mirror\" || resource.name.startsWith(\"projects/my-project/locations/europe-west1/repositories/mirror/\")"
     error_message = "Builds push elsewhere."
   }
   assert {
@@ -130,11 +129,14 @@ run "everybody_may_do_what_they_need_and_no_more" {
     error_message = "Secrets: ${join(", ", keys(google_secret_manager_secret.password))}."
   }
   assert {
-    condition = (
-      google_cloudfunctions2_function.function["list_tables"].service_config[0].secret_volumes[0].mount_path == "/secrets/archive" &&
-      google_cloudfunctions2_function.function["list_tables"].service_config[0].secret_volumes[0].versions[0].path == "password"
-    )
-    error_message = "The secret is not where password_file says."
+    condition = keys(google_secret_manager_secret.ca) == ["archive"] && {
+      for volume in google_cloudfunctions2_function.function["list_tables"].service_config[0].secret_volumes :
+      "${volume.mount_path}/${volume.versions[0].path}" => volume.secret
+      } == {
+      "/secrets/archive/password"  = "mirror-archive-password"
+      "/secrets/archive-ca/ca.pem" = "mirror-archive-ca"
+    }
+    error_message = "The secrets are not where password_file and ca_file say."
   }
   assert {
     condition = alltrue([
@@ -142,6 +144,23 @@ run "everybody_may_do_what_they_need_and_no_more" {
       name == "list_tables" || length(function.service_config[0].secret_volumes) == 0
     ])
     error_message = "Another function is given the password."
+  }
+
+  # A function reaches the folders of pipelines in a bucket and an instance what is staged for its own.
+  assert {
+    condition = toset([for member in google_storage_bucket_iam_member.function : member.condition[0].expression]) == toset([join(" || ", [
+      "resource.name == \"projects/_/buckets/my-project-mirror\"",
+      "resource.name.startsWith(\"projects/_/buckets/my-project-mirror/objects/archive/\")",
+      "resource.name.startsWith(\"projects/_/buckets/my-project-mirror/objects/billing/\")",
+    ])])
+    error_message = "A function reaches other objects of a bucket, or not its own."
+  }
+  assert {
+    condition = google_storage_bucket_iam_member.instance["my-project-mirror/my-shop:europe-west1:billing-db/0"].condition[0].expression == join(" || ", [
+      "resource.name == \"projects/_/buckets/my-project-mirror\"",
+      "resource.name.startsWith(\"projects/_/buckets/my-project-mirror/objects/billing/_staging/\")",
+    ])
+    error_message = "An instance writes over what is not its own."
   }
 
   # An instance reaches the bucket and nothing else.
@@ -176,11 +195,12 @@ run "everybody_may_do_what_they_need_and_no_more" {
   }
 }
 
-run "a_variable_drops_the_conditions" {
+run "two_variables_drop_the_conditions" {
   command = plan
 
   variables {
     condition_on_instance = false
+    condition_on_prefix   = false
   }
 
   assert {
@@ -189,8 +209,40 @@ run "a_variable_drops_the_conditions" {
         values(google_project_iam_member.exporter),
         values(google_project_iam_member.lister_connects),
         values(google_project_iam_member.lister_logs_in),
+        values(google_storage_bucket_iam_member.function),
+        values(google_storage_bucket_iam_member.instance),
       ) : length(member.condition) == 0
     ])
     error_message = "A condition is left."
+  }
+}
+
+run "a_condition_holds_no_more_operators_than_it_may" {
+  command = plan
+
+  variables {
+    pipelines = {
+      for number in range(23) : "p${number}" => {
+        instance       = "my-project:europe-west1:db"
+        database       = "db"
+        bucket         = "my-project-mirror"
+        shards_dataset = "shards_${number}"
+        views_dataset  = "views_${number}"
+      }
+    }
+  }
+
+  assert {
+    condition = length(google_storage_bucket_iam_member.instance) == 3 && alltrue([
+      for member in concat(values(google_storage_bucket_iam_member.function), values(google_storage_bucket_iam_member.instance)) :
+      length(split("||", member.condition[0].expression)) <= 11
+    ])
+    error_message = "Google would refuse a condition."
+  }
+  assert {
+    condition = length(distinct(flatten([
+      for member in google_storage_bucket_iam_member.function : regexall("objects/p[0-9]+/", member.condition[0].expression)
+    ]))) == 23
+    error_message = "A function cannot reach a pipeline's folder."
   }
 }

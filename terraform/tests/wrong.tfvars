@@ -136,4 +136,23 @@ pipelines = {
     keep_days      = 400
     export_days    = 1
   }
+  p14 = { # no path
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    user           = "mirror"
+    host           = "10.0.0.3:5432"
+    ca_file        = "ca.pem"
+  }
+  p15 = { # checked by nobody
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    user           = "mirror"
+    host           = "10.0.0.3:5432"
+  }
 }

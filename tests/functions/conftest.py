@@ -90,6 +90,7 @@ def stage(
         "user": postgres.user,
         "host": postgres.host,
         "bucket": f"mirror-{number}",
+        "format": "csv",
         "shards_dataset": f"mirror_shards_{number}",
         "views_dataset": f"mirror_{number}",
     }

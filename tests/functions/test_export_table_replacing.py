@@ -30,6 +30,27 @@ def test_a_later_run_replaces_the_pair_of_an_earlier_one(stage: Stage) -> None:
     assert len(stage.published("table-exported")) == 2
 
 
+@pytest.mark.parametrize(("first", "then"), [("csv", "ndjson"), ("ndjson", "csv")])
+def test_a_pair_in_another_format_takes_the_data_of_the_earlier_one_away(stage: Stage, first: str, then: str) -> None:
+    export_table = stage.function("export_table")
+    export_table.receive(table_export(format=first))
+
+    export_table.receive(table_export(**LATER, format=then))
+
+    assert [name for name in stage.files() if "/data_" in name] == [f"billing/orders/data_20260115.{then}"]
+    assert stage.json(SCHEMA)["format"] == then
+
+
+def test_data_that_a_later_run_has_put_there_stays(stage: Stage) -> None:
+    export_table = stage.function("export_table")
+    export_table.receive(table_export(format="ndjson"))
+    stage.put("billing/orders/data_20260115.ndjson", "of a later run")
+
+    export_table.receive(table_export(**LATER, format="csv"))
+
+    assert stage.content("billing/orders/data_20260115.ndjson") == "of a later run"
+
+
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_pair_that_a_later_request_has_sealed_is_left_alone(stage: Stage, replace: bool) -> None:
     export_table = stage.function("export_table")

@@ -61,6 +61,7 @@ def test_a_message_carries_all_that_the_export_needs(stage: Stage) -> None:
         "shard_date": "2026-01-15",
         "replace": True,
         "comment": "All orders.",
+        "format": "csv",
         "only": True,
         "server_major": 18,
         "run_tables": 1,
@@ -77,6 +78,17 @@ def test_a_message_carries_all_that_the_export_needs(stage: Stage) -> None:
             {"name": "code", "data_type": "character(3)", "nullable": True, "comment": None},
         ],
     }
+
+
+def test_the_format_is_decided_once_for_message_and_manifest(stage: Stage) -> None:
+    stage.pipeline["format"] = "auto"
+    stage.run(ORDERS, REFUNDS, "INSERT INTO orders VALUES (1, 'x')", "ANALYZE orders")
+
+    stage.function("list_tables").receive(REQUEST)
+
+    decided = {"orders": "csv", "refunds": "ndjson"}
+    assert {export["table"]: export["format"] for export in exports(stage)} == decided
+    assert {entry["table"]: entry["format"] for entry in stage.json(MANIFEST)["tables"]} == decided
 
 
 def test_a_partitioned_table_is_listed_once_without_its_partitions(stage: Stage) -> None:

@@ -57,6 +57,17 @@ def test_a_relisted_table_belongs_to_its_run(stage: Stage, listed: dict[str, Any
     assert stage.json(RELISTED) == described
 
 
+def test_a_relisted_table_keeps_the_format_that_was_decided(stage: Stage) -> None:
+    stage.pipeline["format"] = "auto"
+    list_tables = stage.function("list_tables")
+    list_tables.receive({"pipeline": "billing"})
+    stage.run(NOTE_DROPPED, "INSERT INTO orders VALUES (1)", "ANALYZE orders")
+
+    list_tables.receive(REQUEST, message_id="9950", published=NOW)
+
+    assert [each["format"] for each in exports(stage)] == ["ndjson", "ndjson"]
+
+
 def test_a_relisted_table_of_an_earlier_day_is_replaced_no_more_than_its_run_does(
     stage: Stage, list_tables: Function
 ) -> None:

@@ -28,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "include": ["*"],
     "exclude": [],
     "time_zone": "UTC",
-    "format": "csv",
+    "format": "auto",
     "offload": False,
     "loader": "bigquery",
     "unrepresentable": "null",

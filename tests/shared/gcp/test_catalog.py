@@ -242,3 +242,49 @@ def old_server(version: str) -> Iterator[int]:
 
 def _message(kind: bytes, content: bytes) -> bytes:
     return kind + struct.pack("!i", len(content) + 4) + content
+
+
+def test_a_size_is_of_the_table_with_its_long_values_and_is_not_known_before_it_was_estimated(server: Postgres) -> None:
+    with database(server, "sizes") as connection:
+        connection.run("CREATE TABLE filled (id int, note text)")
+        connection.run("ALTER TABLE filled ALTER note SET STORAGE EXTERNAL")
+        connection.run("INSERT INTO filled SELECT n, repeat('x', 10000) FROM generate_series(1, 100) AS n")
+        connection.run("CREATE TABLE new (id int)")
+        before = tables(server, "sizes")["filled"].size
+        connection.run("VACUUM ANALYZE filled")
+        [[pages]] = connection.run(
+            "SELECT pg_relation_size('filled') + pg_relation_size(reltoastrelid) FROM pg_class WHERE relname = 'filled'"
+        )
+
+        found = tables(server, "sizes")
+
+    assert before is None
+    assert found["new"].size is None
+    assert found["filled"].size == pages > 1_000_000
+
+
+def test_the_size_of_a_partitioned_table_is_that_of_all_below_it(server: Postgres) -> None:
+    with database(server, "parts") as connection:
+        connection.run("CREATE TABLE whole (id int) PARTITION BY LIST (id)")
+        connection.run("CREATE TABLE one PARTITION OF whole FOR VALUES IN (1)")
+        connection.run("CREATE TABLE rest PARTITION OF whole DEFAULT PARTITION BY LIST (id)")
+        connection.run("CREATE TABLE two PARTITION OF rest FOR VALUES IN (2)")
+        connection.run("INSERT INTO whole SELECT 1 + n % 2 FROM generate_series(1, 1000) AS n")
+        connection.run("ANALYZE one")
+        half = tables(server, "parts")["whole"].size
+        connection.run("ANALYZE two")
+        [[both]] = connection.run("SELECT pg_relation_size('one') + pg_relation_size('two')")
+
+        assert half is None
+        assert tables(server, "parts")["whole"].size == both > 0
+
+
+def test_a_table_that_somebody_locks_has_its_size_at_once(server: Postgres) -> None:
+    with database(server, "locked") as connection:
+        connection.run("CREATE TABLE t (id int)")
+        connection.run("INSERT INTO t VALUES (1)")
+        connection.run("ANALYZE t")
+        connection.run("BEGIN")
+        connection.run("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+
+        assert tables(server, "locked")["t"].size == 8192

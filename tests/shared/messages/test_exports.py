@@ -146,6 +146,7 @@ def test_a_wish_for_an_export_is_written_as_the_contract_says() -> None:
         "shard_date": "2026-11-22",
         "replace": True,
         "comment": None,
+        "format": "csv",
         "only": False,
         "server_major": None,
         "run_tables": None,
@@ -179,6 +180,15 @@ def test_a_table_outside_the_first_schema_has_it_in_its_id() -> None:
     assert exports.listed_export(content, PIPELINES).table_id == "sales__orders"
 
 
+@pytest.mark.parametrize(("of_pipeline", "meant"), [("auto", "csv"), ("csv", "csv"), ("ndjson", "ndjson")])
+def test_a_wish_of_the_version_before_has_the_format_of_its_pipeline(of_pipeline: str, meant: str) -> None:
+    content = export().to_json()
+    del content["format"]
+    pipelines = {"billing": replace(BILLING, format=of_pipeline)}
+
+    assert exports.table_export(message(content), pipelines).format == meant
+
+
 def test_an_announcement_names_its_shard() -> None:
     content = TableOfRun.to_json(export()) | {
         "table_id": "orders",
@@ -201,6 +211,7 @@ def test_an_announcement_names_its_shard() -> None:
         ({"run_id": "9912/x"}, "no run's"),
         ({"columns": []}, "columns"),
         ({"columns": [{"name": "id"}]}, "data_type"),
+        ({"format": "../csv"}, "'../csv'"),
     ],
 )
 def test_a_wish_that_cannot_be_read_is_refused_by_what_is_wrong(changes: dict[str, Any], named: str) -> None:
