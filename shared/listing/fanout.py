@@ -150,10 +150,13 @@ def _exports(
     found = services.database.tables(request.pipeline)
     ignores_case = partial(_ignores_case, request.pipeline, services.datasets)
     chosen = selection.select(found, request.pipeline, request.tables, ignores_case)
+    recorded: set[str] = set()
     for refused in chosen.refused:
         export = _export(refused.table, refused.table_id, request, None)
-        if refused.keeps_id or run_tables is not None:  # a table of a run has its id there, whoever has it now
+        keeps_id = refused.keeps_id or run_tables is not None  # a table of a run has its id there, whoever has it now
+        if keeps_id and export.table_id not in recorded:
             records.record_reason(bucket, export, records.FAILED, _FUNCTION, refused.reason)
+            recorded.add(export.table_id)
         _log(Outcome("dead", f"not mirrored: {refused.reason}", export.subject, "ERROR"))
     run_tables = len(chosen.tables) if run_tables is None else run_tables
     wanted = {table: _export(table, table_id, request, run_tables) for table, table_id in chosen.tables.items()}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from shared import bucket, names, remedies
 from shared.errors import Permanent
@@ -10,6 +11,7 @@ from shared.listing.wanted import meant, shown
 from shared.pipelines import Pipeline
 from shared.tables import Table, TableName
 
+_MOST_NAMED = 10
 _LARGEST_MESSAGE = 9_800_000
 """Bytes. Pub/Sub takes 10,000,000 in all, the attributes of a dead letter included (https://cloud.google.com/pubsub/quotas)."""
 
@@ -93,7 +95,7 @@ def _differ_by_case(ids: Mapping[Table, str]) -> bool:
 
 def _meeting(ids: Mapping[Table, str], in_bigquery: Mapping[Table, str]) -> Mapping[Table, Sequence[Table]]:
     """
-    The tables that meet others in one id, each with those others. `in_bigquery` are the ids as BigQuery tells them apart.
+    The tables that meet others in one id, each with all that meet there. `in_bigquery` are the ids as BigQuery tells them apart.
 
     A table whose name needs no change is not among them: it keeps the id, unless another's differs by case.
     """
@@ -102,12 +104,11 @@ def _meeting(ids: Mapping[Table, str], in_bigquery: Mapping[Table, str]) -> Mapp
     for table, table_id in in_bigquery.items():
         if table_id in shared_ids:
             groups.setdefault(table_id, []).append(table)
-    return {
-        table: [other for other in group if other is not table]
-        for group in groups.values()
-        for table in group
-        if table.name != ids[table] or len({ids[other] for other in group}) > 1
-    }
+    meeting: dict[Table, list[Table]] = {}
+    for group in groups.values():
+        differ_by_case = len({ids[table] for table in group}) > 1
+        meeting |= {table: group for table in group if differ_by_case or table.name != ids[table]}
+    return meeting
 
 
 def _reason_to_refuse(
@@ -118,9 +119,9 @@ def _reason_to_refuse(
     pipeline: Pipeline,
 ) -> str | None:
     table_id = ids[table]
-    if others := meeting.get(table):
+    if table in meeting:
         where = "in BigQuery" if in_bigquery is ids else "in a dataset of BigQuery's that ignores case"
-        meets = ", ".join(map(str, others))
+        meets = _some(str(other) for other in meeting[table] if other is not table)
         return f"{table} would be called {table_id} {where}, as {meets} would: exclude all but one, or rename"
     if table_id in bucket.RESERVED:
         return f"{table} would be called {table_id}, which the mirror keeps for itself: exclude or rename it"
@@ -135,6 +136,12 @@ def _reason_to_refuse(
     return None if pipeline.trust_database else _reason_to_distrust(table)
 
 
+def _some(words: Iterable[str]) -> str:
+    """The first of them, so that no reason is the longer the more there are."""
+    first = list(islice(words, _MOST_NAMED + 1))
+    return ", ".join(first[:_MOST_NAMED]) + (" and others" if len(first) > _MOST_NAMED else "")
+
+
 def _message_size(table: Table) -> int:
     """Bytes of its columns in a message."""
     return len(json.dumps([column.to_json() for column in table.columns], ensure_ascii=False).encode())
@@ -145,5 +152,5 @@ def _reason_to_distrust(table: Table) -> str | None:
     if table.row_security:
         return f"{table} has row-level security, whose policies hide rows and may run code: exclude it, or {remedies.TRUST}"
     if table.called:
-        return f"reading {table} may call {', '.join(table.called)}: exclude it, or {remedies.TRUST}"
+        return f"reading {table} may call {_some(table.called)}: exclude it, or {remedies.TRUST}"
     return None

@@ -97,6 +97,7 @@ class Cloud:
         """What the functions find in their environment."""
         pipeline = {
             "instance": INSTANCE,
+            "format": "csv",
             "database": DATABASE,
             "user": self._postgres.user,
             "host": self._postgres.host,

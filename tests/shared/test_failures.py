@@ -6,7 +6,7 @@ from shared import failures
 from shared.errors import Busy, HandBack, Permanent
 from shared.failures import ApiError, OperationFailure
 from shared.pipelines import Pipeline
-from shared.redaction import BEYOND, REPLACED
+from shared.redaction import ALTERED, BEYOND, GUARDED, REPLACED
 
 BUSY = "operationInProgress"
 NOT_RUNNING = "Invalid request: Invalid request since instance is not running."
@@ -109,10 +109,21 @@ def test_no_value_that_the_service_quotes_is_said(error: ApiError) -> None:
         "ERROR:  operator does not exist: text + integer",
         'ERROR:  type "mood" does not exist',
         "ERROR:  cannot cast type text to numeric",
+        "ERROR:  COALESCE types mood and bigint cannot be matched",
+        "ERROR:  COALESCE could not convert type numeric to money",
+        "ERROR:  TABLESAMPLE clause can only be applied to tables and materialized views",
+        f'ERROR:  unrecognized configuration parameter "{ALTERED}"',
     ],
 )
 def test_a_table_that_is_not_as_described_is_altered(error: str) -> None:
     assert failures.of_operation(error) is OperationFailure.ALTERED
+
+
+def test_row_level_security_that_came_after_the_listing_is_hopeless_and_has_its_remedy() -> None:
+    error = f'ERROR:  unrecognized configuration parameter "{GUARDED}"'
+
+    assert failures.of_operation(error) is OperationFailure.HOPELESS
+    assert '"trust_database": true' in failures.remedy_of_operation(error)
 
 
 def test_a_value_that_bigquery_cannot_hold_is_hopeless_whatever_its_column_is_called() -> None:

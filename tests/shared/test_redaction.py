@@ -44,6 +44,8 @@ _REMEDIES = {
     "cannot cast type": _ALTERED,
     "cannot be cast": _ALTERED,
     "cannot be matched": _ALTERED,
+    "could not convert type": _ALTERED,
+    "TABLESAMPLE": _ALTERED,
     "permission denied for {kind}": "Grant SELECT",
     'permission denied for column "': "Grant SELECT",
     "permission denied": "Grant what it names",

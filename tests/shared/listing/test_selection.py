@@ -84,6 +84,16 @@ def test_of_tables_that_meet_the_one_whose_name_needs_no_change_keeps_it() -> No
     assert [(refused.table.name, refused.keeps_id) for refused in chosen.refused] == [("a b", False), ("a-b", False)]
 
 
+def test_a_reason_names_a_few_of_many() -> None:
+    catalog = [table(f"a{character}b") for character in " !#$%&()*+,-/:;<=>?@"]
+
+    chosen = selection.select(catalog, BILLING, None)
+
+    assert len(chosen.refused) == 20
+    assert all(refused.reason.count("public.") == 11 for refused in chosen.refused)
+    assert all("and others would" in refused.reason for refused in chosen.refused)
+
+
 def test_a_prefix_is_a_change() -> None:
     unchanged = table("sales__refunds")
 
