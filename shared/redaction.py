@@ -81,7 +81,7 @@ _HEADS = (
     r"ERROR:|FATAL:|PANIC:|WARNING:|error:|generic::\w+:|\[?ERROR_RDBMS\]?:?|psql:|System error occurred[.:]|exit status \d+:?|"
     r"failed to upload data to GCS URL gs://\S+:|gs://\S+:|Invalid request:|"
     r"connection to server(?: at \"[\w.:-]+\"(?: \([\w.:]+\))?, port \d+| on socket \"[\w./-]+\")? failed:|"
-    r"\d{3}(?: (?:GET|POST|PUT|PATCH|DELETE) https?://\S+:)?|"
+    r"\d{3}|(?:\d{3} )?(?:GET|POST|PUT|PATCH|DELETE) https?://\S+:|"
     r"Error while reading data, error message:|Error detected while parsing row starting at position: \d+\. Error:|"
     r"JSON parsing error in row starting at position \d+:|VPC Service Controls:"
 )

@@ -263,12 +263,13 @@ resource "google_bigquery_dataset" "views" {
   }
 
   # It makes and moves views.
-  dynamic "access" {
-    for_each = ["WRITER", "projects/${var.project_id}/roles/${google_project_iam_custom_role.shard_keeper.role_id}"]
-    content {
-      role          = access.value
-      user_by_email = google_service_account.function["refresh_views"].email
-    }
+  access {
+    role          = "WRITER"
+    user_by_email = google_service_account.function["refresh_views"].email
+  }
+  access {
+    role          = "projects/${var.project_id}/roles/${google_project_iam_custom_role.shard_keeper.role_id}"
+    user_by_email = google_service_account.function["refresh_views"].email
   }
 
   # It looks whether the dataset ignores case.
@@ -279,16 +280,24 @@ resource "google_bigquery_dataset" "views" {
 
   # READER is what BigQuery calls roles/bigquery.dataViewer here.
   dynamic "access" {
-    for_each = concat(
-      [for member in var.readers : { role = "READER", member = local.members[member] }],
-      [for member in var.operators : { role = "roles/bigquery.metadataViewer", member = local.members[member] }],
-    )
+    for_each = [for member in var.readers : local.members[member]]
     content {
-      role           = access.value.role
-      group_by_email = access.value.member.group
-      user_by_email  = access.value.member.user
-      domain         = access.value.member.domain
-      iam_member     = access.value.member.other
+      role           = "READER"
+      group_by_email = access.value.group
+      user_by_email  = access.value.user
+      domain         = access.value.domain
+      iam_member     = access.value.other
+    }
+  }
+
+  dynamic "access" {
+    for_each = [for member in var.operators : local.members[member]]
+    content {
+      role           = "roles/bigquery.metadataViewer"
+      group_by_email = access.value.group
+      user_by_email  = access.value.user
+      domain         = access.value.domain
+      iam_member     = access.value.other
     }
   }
 

@@ -27,7 +27,7 @@ def granted() -> Iterator[tuple[str, str, bool, frozenset[str]]]:
         ):
             named = frozenset(re.findall(r'"(\w+)"', block)) & FUNCTIONS
             for role in re.findall(r'^\s*role\s*= "(.*)"$', block, re.MULTILINE):
-                ours = re.search(r"google_project_iam_custom_role\.(\w+)", role)
+                ours = re.search(r"google_project_iam_custom_role\.(\w+)", block if "role_id}" in role else role)
                 yield (
                     f"{kind}.{name}",
                     OUR_ROLES[ours[1]] if ours else role,

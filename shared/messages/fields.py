@@ -52,7 +52,7 @@ class Fields:
         """The id of a run, which becomes part of the names of objects."""
         run_id = self.text("run_id")
         if not RUN_ID.fullmatch(run_id):
-            raise Permanent(f"run_id of the {self._what} is {_shown(run_id)}, which is no run's")
+            raise Permanent(f"run_id of the {self._what} is {run_id!r}, which is no run's")
         return run_id
 
     def flag(self, name: str, *, default: bool) -> bool:

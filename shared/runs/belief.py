@@ -37,8 +37,12 @@ def check_export(export: TableExport, bucket: Bucket, runs: KnownRuns) -> None:
         raise Permanent(f"{_differs(export)}: it describes the table, or the run, otherwise")
 
 
-def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> Seal:
-    """The seal of the pair that is announced: the run's own, or that of a later run. Raises Permanent if it is another."""
+def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> Seal | None:
+    """
+    The seal of the pair that is announced: the run's own, or that of a later run. None if it is gone.
+
+    Raises Permanent if it is another.
+    """
     run = _run(exported, bucket, runs)
     pipeline, day = exported.pipeline, run.day
     table_id = names.table_id(exported.schema, exported.table, pipeline.schemas[0])
@@ -58,9 +62,8 @@ def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> 
     _check_same(derived.to_json(), exported.to_json(), _differs(exported))
     found = bucket.read(schema_name)
     seal = schema_file.read(found[0]) if found else None
-    if seal is None:
-        raise Permanent(f"{exported.schema_uri} is gone, or no schema file. {_remedy(exported)}")
-    _check_seal(exported, seal)
+    if seal:
+        _check_seal(exported, seal)
     return seal
 
 
@@ -79,7 +82,9 @@ def check_run(run: RunExported, bucket: Bucket) -> None:
 def _run(table: TableOfRun, bucket: Bucket, runs: KnownRuns) -> Digests:
     run = runs.find(bucket, table.pipeline, table.run_id)
     if run is None:
-        raise Permanent(f"no run {table.run_id} of {table.pipeline.name} is on record. {_remedy(table)}")
+        raise Permanent(
+            f"no run {table.run_id} of {table.pipeline.name} is on record in the bucket {table.pipeline.bucket}. {_remedy(table)}"
+        )
     return run
 
 
@@ -92,7 +97,7 @@ def _described_again(export: TableExport, bucket: Bucket) -> TableExport | None:
 
 def _check_seal(exported: TableExported, seal: Seal) -> None:
     """Raise Permanent unless the seal is of this pair, and no earlier run's."""
-    sealed: dict[str, str] = dict(seal.whose)
+    sealed: dict[str, str | None] = dict(seal.whose)
     if seal.run_id == exported.run_id:
         sealed |= {"requested_at": times.rfc3339(seal.requested_at), "format": seal.format, "data_uri": seal.data_uri}
     elif not seal.outranks(exported.run_id, exported.requested_at):

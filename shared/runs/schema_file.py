@@ -30,7 +30,7 @@ class Seal:
     format: str
     columns: tuple[Mapping[str, Any], ...] = ()
     description: str | None = None
-    whose: Mapping[str, str] = field(default_factory=dict)
+    whose: Mapping[str, str | None] = field(default_factory=dict)
 
     def outranks(self, run_id: str, requested_at: datetime) -> bool:
         """Whether the pair belongs to a request that came after this one, so that this one may not replace it."""
@@ -73,7 +73,7 @@ def read(content: bytes) -> Seal | None:
             format=fields["format"],
             columns=tuple(fields["columns"]),
             description=fields["description"],
-            whose={key: fields[key] for key in _WHOSE},
+            whose={key: fields.get(key) for key in _WHOSE},
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

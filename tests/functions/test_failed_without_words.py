@@ -111,7 +111,8 @@ def test_a_job_that_the_log_says_failed_moves_nothing_and_is_an_error_line(
 
     [line] = log()
     assert (line["outcome"], line["severity"]) == ("dead", "ERROR")
-    assert "orders_20260116 failed: BigQuery does not say why" in line["message"]
+    assert "orders_20260116 failed: " in line["message"]
+    assert "look at the job " in line["message"]
     assert stage.shown() == select(stage, "orders_20260115")
 
 

@@ -288,15 +288,15 @@ def by_connector(stage: Stage, instance: Instance, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize(
     ("status", "answer", "said", "remedy"),
     [
-        (403, {"error": {"message": "No."}}, f"the way to {INSTANCE}: 403 No. ", "roles/cloudsql.client"),
+        (403, {"error": {"message": "No."}}, f"the way to {INSTANCE}: 403 ", "roles/cloudsql.client"),
         (403, {}, "403 Forbidden", "enable the Cloud SQL Admin API"),
         (
             404,
             {"error": {"message": "It does not exist."}},
-            "404 It does not exist. ",
+            "billing-db: 404 ",
             "Correct the pipeline's instance",
         ),
-        (400, {"error": {"message": "No instance."}}, "400 No instance. ", "Correct the pipeline's instance"),
+        (400, {"error": {"message": "No instance."}}, "billing-db: 400 ", "Correct the pipeline's instance"),
         (200, {"region": "us-east1"}, "expected us-east1", "Correct the pipeline's instance and ip_type"),
         (
             200,

@@ -10,8 +10,9 @@ from shared.errors import Permanent
 from shared.loading.attempts import LoadJob
 from shared.loading.load import LARGEST_CSV, LoadServices, load_shard
 from shared.messages.exports import TableExport, TableExported
+from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
-from shared.runs import schema_file
+from shared.runs import manifest, schema_file
 from shared.runs.schema_file import Seal
 from shared.tables import Column
 from tests.shared.memory import Memory
@@ -63,6 +64,8 @@ def load(size: int, file_format: str) -> list[str]:
     """What BigQuery is given of a pair with so many bytes of data."""
     storage, jobs, uri = Large(size), Jobs(), f"gs://p-mirror/billing/orders/data_20261122.{file_format}"
     seal = Seal("9912", NOW, NOW, uri, 1, file_format)
+    request = MirrorRequest("9912", NOW, EXPORT.pipeline, None, EXPORT.shard_date, replace=True)
+    manifest.write(storage, EXPORT.pipeline, manifest.of_request(request, [EXPORT.to_json()]))
     storage.write("billing/orders/schema_20261122.json", schema_file.write(EXPORT, seal), 0)
     storage.write(f"billing/orders/data_20261122.{file_format}", b"1\n", 0)
     announced = EXPORT.exported("gs://p-mirror/billing/orders/schema_20261122.json", uri, file_format, replace=True)

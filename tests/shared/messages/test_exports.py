@@ -21,9 +21,10 @@ BILLING = Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "
 PIPELINES = {"billing": BILLING}
 
 _TEXTS = st.text(min_size=1, max_size=10)
+_IDS = st.from_regex(RUN_ID, fullmatch=True)
 _COLUMNS = st.builds(Column, _TEXTS, _TEXTS, st.booleans(), st.none() | _TEXTS, st.none() | _TEXTS)
 _OF_RUN: dict[str, Any] = {
-    "run_id": _TEXTS,
+    "run_id": _IDS,
     "requested_at": st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
     "pipeline": st.just(BILLING),
     "schema": _TEXTS,
@@ -81,9 +82,6 @@ def export(**changes: Any) -> TableExport:
     return of_catalog(**(content | changes))
 
 
-_IDS = st.from_regex(RUN_ID, fullmatch=True)
-
-
 @given(_EXPORTS, _IDS)
 def test_what_an_export_asks_for_is_a_wish_that_is_understood(wish: TableExport, run_id: str) -> None:
     wish = replace(wish, run_id=run_id, shard_date=date(2026, 11, 21))
@@ -117,7 +115,7 @@ def test_what_is_exported_is_what_was_wished_for(wish: TableExport, schema: str,
 
 _RUNS = st.builds(
     RunExported,
-    run_id=_TEXTS,
+    run_id=_IDS,
     pipeline=st.just(BILLING),
     shard_date=st.dates(),
     manifest_uri=_TEXTS,
