@@ -40,9 +40,9 @@ class TableWritten:
     project: str
     dataset: str
     name: str
-    job_id: str
     error: str | None = field(default=None, repr=False)
     is_tried_again: bool = False
+    job_id: str = field(default="", compare=False)
 
     @property
     def failed(self) -> bool:
@@ -76,7 +76,7 @@ def table_written(job: str, destination: str, error: str | None = None, *, passe
     if not table or job_id.startswith(_BEFORE_THE_DATA):
         return None
     is_tried_again = passes and bool(_OURS.fullmatch(job_id))
-    return TableWritten(table["project"], table["dataset"], table["name"], job_id, error, is_tried_again)
+    return TableWritten(table["project"], table["dataset"], table["name"], error, is_tried_again, job_id)
 
 
 def _read(entry: Mapping[str, Any]) -> TableWritten | Truncated | None:

@@ -249,6 +249,7 @@ def test_a_permission_that_is_lost_while_the_export_runs_is_made_good_by_a_repla
         ("ERROR:  permission denied for table orders", "Grant SELECT"),
         ("CSV exports of a read replica are not supported.", "Name the primary instance"),
         ("ERROR:  could not write to file: No space left on device", "more memory or disk"),
+        ("ERROR:  what nobody knows of: Anna", "Mend what it says"),
     ],
 )
 def test_an_operation_that_fails_again_and_again_is_given_up_with_what_to_do(

@@ -1,17 +1,15 @@
 """A failure is a fact, whatever words are left of it: none may be, once all that could come from a row has been taken out."""
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from local.cloudsql import Outcome
-from local.server import Answer, Answering, Call, Server
 from tests.functions.delivery import table_export
 from tests.functions.pairs import announce, put_pair
 from tests.functions.stage import Event, Log, Stage
+from tests.functions.told import telling
 from tests.views import entries
 from tests.views.steps import select, show
 
@@ -24,29 +22,6 @@ WORDLESS_OPERATIONS = [
 ]
 WORDLESS_JOBS = [{"reason": "invalid"}, {"message": ""}, {"location": "x"}, {}]
 WORDLESS_STATUSES = [{"code": 3, "message": ""}, {"code": 3}, {"message": "'Anna'"}]
-
-
-@contextmanager
-def telling(server: Server, field: str, error: Any) -> Iterator[None]:
-    """Have each error that a server tells, in a field of that name within its answers, be told as that one."""
-
-    def rewritten(value: Any) -> Any:
-        if isinstance(value, list):
-            return [rewritten(item) for item in value]
-        if isinstance(value, dict):
-            return {name: error if name == field else rewritten(inner) for name, inner in value.items()}
-        return value
-
-    def answer(call: Call, answering: Answering) -> Answer:
-        answer = answering(call)
-        body = json.dumps(rewritten(json.loads(answer.body))).encode() if answer.status == 200 else answer.body
-        return Answer(answer.status, body, answer.headers)
-
-    server.between = answer
-    try:
-        yield
-    finally:
-        server.between = None
 
 
 @pytest.fixture
@@ -111,8 +86,7 @@ def test_a_job_that_the_log_says_failed_moves_nothing_and_is_an_error_line(
 
     [line] = log()
     assert (line["outcome"], line["severity"]) == ("dead", "ERROR")
-    assert "orders_20260116 failed: " in line["message"]
-    assert "look at the job " in line["message"]
+    assert "orders_20260116 failed: what it says may hold a row's value, look at the job " in line["message"]
     assert stage.shown() == select(stage, "orders_20260115")
 
 

@@ -249,7 +249,7 @@ def test_a_table_that_cannot_be_described_again_is_recorded_when_that_is_given_u
 
     [letter] = stage.published("dead-letters")
     assert (fourth, fifth) == (503, 200)
-    assert before == [f"{RUN}/digests.json", f"{RUN}/manifest.json", "billing/manifest_20260115.json"]
+    assert before == [f"{RUN}/manifest.json", "billing/manifest_20260115.json"]
     assert stage.json(f"{RUN}/failed/orders.json")["error"] == letter.attributes["error"]
 
 
@@ -288,15 +288,25 @@ def by_connector(stage: Stage, instance: Instance, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize(
     ("status", "answer", "said", "remedy"),
     [
-        (403, {"error": {"message": "No."}}, f"the way to {INSTANCE}: 403 ", "roles/cloudsql.client"),
+        (
+            403,
+            {"error": {"message": "The client is not authorized to make this request."}},
+            f"the way to {INSTANCE}: 403 The client is not authorized to make this request. ",
+            "roles/cloudsql.client",
+        ),
         (403, {}, "403 Forbidden", "enable the Cloud SQL Admin API"),
         (
             404,
-            {"error": {"message": "It does not exist."}},
-            "billing-db: 404 ",
+            {"error": {"message": "The Cloud SQL instance does not exist."}},
+            "404 The Cloud SQL instance does not exist. ",
             "Correct the pipeline's instance",
         ),
-        (400, {"error": {"message": "No instance."}}, "billing-db: 400 ", "Correct the pipeline's instance"),
+        (
+            400,
+            {"error": {"message": "No instance."}},
+            "400 what it says may hold a row's value, look at the project's audit log. ",
+            "Correct the pipeline's instance",
+        ),
         (200, {"region": "us-east1"}, "expected us-east1", "Correct the pipeline's instance and ip_type"),
         (
             200,

@@ -1,5 +1,6 @@
 """What may be told of a failure in a log or an attribute, and what is to be done about it by what is told."""
 
+import os
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from shared import failures, redaction, words_of_google, words_of_postgres
 from shared.errors import Busy
 from shared.redaction import BEYOND, REPLACED, told
 
+EXAMPLES = int(os.environ.get("SCHEDULES") or 100)
 WHERE = "the operation 7"
 POINTER = f"what it says may hold a row's value, look at {WHERE}"
 _KEPT = {
@@ -120,7 +122,7 @@ def test_what_is_known_of_bigquery_is_told_with_its_names(template: str) -> None
     assert said.rstrip(".…") == f"Error while reading data, error message: {filled(template, '…')}".rstrip(".…")
 
 
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_what_is_not_known_is_only_pointed_at(before: str, behind: str) -> None:
     assert told(f"X{before} S3CRET {behind}", WHERE) == POINTER
@@ -134,7 +136,7 @@ _VALUES = st.lists(
 ).map(lambda parts: f"S3CRET{''.join(parts)}S3CRET")
 
 
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from([each for each in words_of_postgres.TEMPLATES if "…" in each]), _VALUES)
 def test_no_value_in_a_message_of_postgresql_is_told(template: str, value: str) -> None:
     message = f"ERROR:  {filled(template, value)}\nDETAIL:  {value}\nCONTEXT:  JSON data, line 1: {value}"
@@ -142,7 +144,7 @@ def test_no_value_in_a_message_of_postgresql_is_told(template: str, value: str) 
     assert "S3CRET" not in told(message, WHERE)
 
 
-@settings(deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.sampled_from([each for each in words_of_google.TEMPLATES if "…" in each]), _VALUES)
 def test_no_value_in_a_message_of_bigquery_is_told(template: str, value: str) -> None:
     place = 'line_number: 3 byte_offset_to_start_of_line: 17 column_index: 1 column_name: "price" column_type: INT64'

@@ -87,7 +87,7 @@ OUTAGES = (
 )
 RUNNING, SUCCEEDED, FAILED = operation(done=False), operation(), operation(error="disk full")
 ALTERED = operation("altered", error="ERROR:  column t.note does not exist")
-HOPELESS = operation("hopeless", error=f"column due {BEYOND}")
+HOPELESS = operation("hopeless", error=f'ERROR:  unrecognized configuration parameter "column due {BEYOND}"')
 FAILURES = tuple(operation(f"op{number}", number, error=f"disk {number}") for number in (5, 4, 3, 2, 1))
 
 
@@ -230,7 +230,10 @@ def test_a_failure_that_passes_is_tried_again_after_a_while_and_does_not_count(
 
 
 def test_a_table_that_was_replaced_under_its_export_is_read_again_at_once_five_times() -> None:
-    replaced = [failures(REPLACED, *range(1, 4 * times, 4)) for times in (1, 5, 6, 7)]
+    replaced = [
+        failures(f'unrecognized configuration parameter "{REPLACED}"', *range(1, 4 * times, 4))
+        for times in (1, 5, 6, 7)
+    ]
     just_now = [failed[0].ended_at for failed in replaced]
 
     taken = [

@@ -44,9 +44,11 @@ def test_what_is_not_json_is_refused(data: bytes) -> None:
         read(data)
 
 
-def test_what_is_not_json_is_shown() -> None:
-    with pytest.raises(Permanent, match="mirror billing"):
+def test_what_is_not_json_may_be_of_anything_and_is_not_shown() -> None:
+    with pytest.raises(Permanent) as refused:
         read(b"mirror billing")
+
+    assert "billing" not in str(refused.value)
 
 
 @pytest.mark.parametrize("data", [b"null", b"17", b'"text"', b"[1]"])
