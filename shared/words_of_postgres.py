@@ -171,6 +171,7 @@ _CLOUD_SQL = (
     "Access denied for …",
     "The service account does not have the required permissions for the bucket.",
     "The specified bucket does not exist.",
+    "The file {uri} already exists",
     "{email} does not have {code} access to the Google Cloud Storage bucket.",
     "{email} does not have {code} access to the Google Cloud Storage object.",
     "CSV exports of a read replica are not supported.",

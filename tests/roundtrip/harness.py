@@ -203,7 +203,7 @@ class Mirror:
         """Load the pair into its shard, and have the view show it."""
         services, clock = self.services, QuickClock()
         load.load_shard(exported, REQUESTED, load.LoadServices(services.storage, services.loads))
-        written = TableWritten(PROJECT, self.pipeline.shards_dataset, exported.shard.name, "a-job")
+        written = TableWritten(PROJECT, self.pipeline.shards_dataset, exported.shard.name)
         known = {self.pipeline.name: self.pipeline}
         refresh.refresh_views(written, known, RefreshServices(services.views, services.storage, clock))
 

@@ -295,8 +295,10 @@ def test_a_message_whose_time_is_spent_is_handed_back(letters: DeadLetters, caps
 def test_any_other_failure_is_handed_back_and_told_without_values(
     letters: DeadLetters, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    down = ConnectionError('the database is down: "secret"\nsecret')
+
     with pytest.raises(HandedBack) as raised:
-        handler(letters.topics)(raising(ConnectionError('the database is down: "secret"\nsecret')))(message())
+        handler(letters.topics)(raising(down))(message())
 
     said = line(capsys)
     assert (said["severity"], said["outcome"], said["message"]) == (

@@ -36,29 +36,27 @@ def ended(
 
 @pytest.mark.parametrize("kind", ["IMPORT", "COPY"])
 def test_the_end_of_a_load_or_a_copy_says_what_was_written(kind: str) -> None:
-    assert bigquery_events.read(ended(kind)) == TableWritten(
-        "my-project", "mirror_shards", "orders_20261122", "mirror_1"
-    )
+    assert bigquery_events.read(ended(kind)) == TableWritten("my-project", "mirror_shards", "orders_20261122")
 
 
 def test_a_job_that_failed_wrote_nothing_and_says_why() -> None:
     failed = ended(errorResult={"code": 3, "message": "Too many errors"})
 
     assert bigquery_events.read(failed) == TableWritten(
-        "my-project", "mirror_shards", "orders_20261122", "mirror_1", "Too many errors"
+        "my-project", "mirror_shards", "orders_20261122", "Too many errors"
     )
 
 
 def test_errors_that_a_job_survived_do_not_count() -> None:
     survived = ended(errors=[{"code": 3, "message": "Bad row"}], errorResult={})
 
-    assert bigquery_events.read(survived) == TableWritten("my-project", "mirror_shards", "orders_20261122", "mirror_1")
+    assert bigquery_events.read(survived) == TableWritten("my-project", "mirror_shards", "orders_20261122", None)
 
 
 def test_a_destination_of_another_project_is_told_as_it_is() -> None:
     written = bigquery_events.read(ended(destination="projects/example.com:other/datasets/d/tables/größe x_20261122"))
 
-    assert written == TableWritten("example.com:other", "d", "größe x_20261122", "mirror_1")
+    assert written == TableWritten("example.com:other", "d", "größe x_20261122")
 
 
 @pytest.mark.parametrize(
@@ -155,15 +153,13 @@ def completed(kind: str = "load", state: str = "DONE", job_id: str = "mirror_1",
 
 @pytest.mark.parametrize("kind", ["load", "tableCopy"])
 def test_the_older_form_says_what_was_written(kind: str) -> None:
-    assert bigquery_events.read(completed(kind)) == TableWritten(
-        "my-project", "mirror_shards", "orders_20261122", "mirror_1"
-    )
+    assert bigquery_events.read(completed(kind)) == TableWritten("my-project", "mirror_shards", "orders_20261122")
 
 
 def test_the_older_form_says_why_a_job_failed() -> None:
     found = bigquery_events.read(completed(code=3, message="Too many errors"))
 
-    assert found == TableWritten("my-project", "mirror_shards", "orders_20261122", "mirror_1", "Too many errors")
+    assert found == TableWritten("my-project", "mirror_shards", "orders_20261122", "Too many errors")
 
 
 @pytest.mark.parametrize(
