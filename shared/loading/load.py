@@ -45,7 +45,7 @@ def load_shard(exported: TableExported, published_at: datetime, services: LoadSe
     bucket = services.storage.bucket(exported.pipeline.bucket)
     seal = belief.check_exported(exported, bucket, services.runs)
     try:
-        return _load(exported, seal or _seal(exported, bucket), published_at, bucket, services.jobs)
+        return _load(exported, seal, published_at, bucket, services.jobs)
     except Permanent as failure:
         with suppress(Permanent):  # such as no access to the bucket: the first reason counts
             records.record_reason(bucket, exported, records.FAILED, _FUNCTION, str(failure))

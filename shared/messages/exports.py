@@ -62,8 +62,8 @@ class TableExport(TableOfRun):
     """
 
     columns: tuple[Column, ...]
+    format: str
     comment: str | None = None
-    format: str = "csv"
     only: bool = False
     server_major: int | None = None
     run_tables: int | None = None

@@ -37,11 +37,11 @@ def check_export(export: TableExport, bucket: Bucket, runs: KnownRuns) -> None:
         raise Permanent(f"{_differs(export)}: it describes the table, or the run, otherwise")
 
 
-def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> Seal | None:
+def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> Seal:
     """
-    The seal of the pair that is announced: the run's own, or that of a later run. None if it is gone.
+    The seal of the pair that is announced: the run's own, or that of a later run.
 
-    Raises Permanent if it is another.
+    Raises Permanent if it is another, or gone.
     """
     run = _run(exported, bucket, runs)
     pipeline, day = exported.pipeline, run.day
@@ -62,8 +62,9 @@ def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> 
     _check_same(derived.to_json(), exported.to_json(), _differs(exported))
     found = bucket.read(schema_name)
     seal = schema_file.read(found[0]) if found else None
-    if seal:
-        _check_seal(exported, seal)
+    if seal is None:
+        raise Permanent(f"{exported.schema_uri} is gone, or no schema file. {_remedy(exported)}")
+    _check_seal(exported, seal)
     return seal
 
 

@@ -14,7 +14,7 @@ from pg8000.exceptions import DatabaseError
 from local.postgres import Postgres
 from shared.exporting import statement, typemap
 from shared.gcp.postgres import Postgres as Source
-from shared.listing import selection
+from shared.listing import formats, selection
 from shared.listing.selection import Selection
 from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
@@ -73,16 +73,18 @@ class Database:
 
     def query(self, table: Table, **settings: Any) -> str:
         """The SELECT of a table's export."""
+        pipeline = self.pipeline(**settings)
         export = TableExport(
             run_id="1",
             requested_at=datetime(2026, 11, 22, tzinfo=UTC),
-            pipeline=self.pipeline(**settings),
+            pipeline=pipeline,
             schema=table.schema,
             table=table.name,
             table_id=table.name,
             shard_date=date(2026, 11, 22),
             replace=True,
             columns=table.columns,
+            format=formats.data_format(table, pipeline),
             only=not table.is_partitioned,
             server_major=table.server_major,
         )

@@ -45,6 +45,7 @@ def listed() -> list[TableExport]:
             shard_date=date(2026, 11, 22),
             replace=True,
             columns=table.columns,
+            format="csv",
             only=not table.is_partitioned,
             server_major=table.server_major,
         )
@@ -60,9 +61,10 @@ def test_an_export_calls_nothing_by_its_bare_name(
     exports: list[TableExport], file_format: str, unrepresentable: str, server_major: int | None, trusts: bool
 ) -> None:
     for export in exports:
-        pipeline = replace(export.pipeline, format=file_format, unrepresentable=unrepresentable, trust_database=trusts)
+        pipeline = replace(export.pipeline, unrepresentable=unrepresentable, trust_database=trusts)
         columns = typemap.mapped(export.columns, unrepresentable)
-        query = statement.extraction(replace(export, pipeline=pipeline, server_major=server_major), columns).query
+        asked = replace(export, pipeline=pipeline, format=file_format, server_major=server_major)
+        query = statement.extraction(asked, columns).query
 
         assert unqualified.found(query, f"public.{export.table}") == []
 

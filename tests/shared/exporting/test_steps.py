@@ -44,6 +44,7 @@ EXPORT = TableExport(
     shard_date=date(2026, 11, 22),
     replace=True,
     columns=(Column("id", "bigint", nullable=False),),
+    format="csv",
 )
 BACKFILL = replace(EXPORT, replace=False)
 STAGED = File("billing/_staging/9912/orders_20261122.csv", 1, 100, {})

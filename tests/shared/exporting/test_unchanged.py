@@ -145,6 +145,7 @@ class Table:
             shard_date=date(2026, 11, 22),
             replace=True,
             columns=table.columns,
+            format="csv",
             only=not table.is_partitioned,
             server_major=table.server_major,
         )

@@ -28,6 +28,7 @@ EXPORT = TableExport(
     shard_date=date(2026, 11, 22),
     replace=True,
     columns=(Column("id", "bigint", nullable=False),),
+    format="csv",
 )
 
 

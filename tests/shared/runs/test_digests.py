@@ -30,6 +30,7 @@ EXPORT = TableExport(
     shard_date=DAY,
     replace=True,
     columns=(Column("id", "euros", nullable=False, comment="größe", base_type="numeric(12,2)"),),
+    format="csv",
     comment="All orders.",
     server_major=17,
     run_tables=1,

@@ -36,6 +36,7 @@ def export(table: str, schema: str = "public") -> TableExport:
         shard_date=DAY,
         replace=True,
         columns=(Column("id", "bigint", nullable=False),),
+        format="csv",
     )
 
 

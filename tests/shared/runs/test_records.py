@@ -20,6 +20,7 @@ EXPORT = TableExport(
     shard_date=date(2026, 11, 22),
     replace=True,
     columns=(Column("id", "bigint", nullable=False),),
+    format="csv",
 )
 FAILED, AGAIN = "billing/_runs/9912/failed/orders.json", "billing/_runs/9912/relisted/orders.json"
 

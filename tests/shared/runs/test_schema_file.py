@@ -31,6 +31,7 @@ EXPORT = TableExport(
         Column("id", "bigint", nullable=False),
         Column("unit price", "euros", nullable=True, comment="net", base_type="numeric(12,2)"),
     ),
+    format="csv",
     comment="What we gave back",
 )
 WHOSE = {
