@@ -17,8 +17,10 @@ _MIRRORED = """
 """
 
 # What is called when a table is read, other than by our SQL. The planner works out constants in the expressions of indexes, of
-# statistics and of partition keys, and a foreign table is its server's. What holds for a partition holds for its table.
-_CALLED = """
+# statistics and of partition keys: whatever has no column under it. An expression without a constant, and without a function that
+# is inlined, has none of it. A foreign table is its server's. What holds for a partition holds for its table.
+_CONSTANT = "'CONST|:args <>|:elements <>'"
+_CALLED = f"""
 called (relation, said) AS (
     SELECT coalesce(i.indrelid, s.stxrelid, d.objid), pg_catalog.concat('the function ', own.oid::pg_catalog.regproc)
     FROM pg_catalog.pg_depend AS d
@@ -29,7 +31,11 @@ called (relation, said) AS (
         AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
     LEFT JOIN pg_catalog.pg_statistic_ext AS s ON s.oid OPERATOR(pg_catalog.=) d.objid
         AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+    LEFT JOIN pg_catalog.pg_partitioned_table AS k ON k.partrelid OPERATOR(pg_catalog.=) d.objid
+        AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
     WHERE d.refclassid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_proc', 'pg_catalog.pg_operator']::pg_catalog.regclass[])
+      AND (own.is_inlined OR s.oid IS NOT NULL
+        OR pg_catalog.concat(i.indexprs, i.indpred, k.partexprs) OPERATOR(pg_catalog.~) {_CONSTANT})
       AND d.classid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_class', 'pg_catalog.pg_statistic_ext']::pg_catalog.regclass[])
   UNION
     SELECT c.oid, pg_catalog.concat('the foreign table ', c.oid::pg_catalog.regclass)

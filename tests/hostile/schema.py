@@ -54,6 +54,8 @@ MAKE = (
     function("f(int)", "int", "$1"),
     function("g(int, int)", "int", "1"),
     function("b(int)", "bool", "true"),
+    function("none()", "int", "1"),
+    function("many(int[])", "int", "1"),
     function("of_mood(evil.mood)", "bool", "true"),
     "CREATE FUNCTION evil.inlined(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 OPERATOR(pg_catalog.+) evil.f(1)'",
     "CREATE OPERATOR evil.|+| (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.g)",
@@ -85,6 +87,12 @@ SERVED = {
     ),
     "check": _filled("(id int CHECK (evil.f(id) + evil.f(1) > 0))", "(1)"),
     "computed": _filled("(id int DEFAULT evil.f(1), g int GENERATED ALWAYS AS (evil.f(1)) STORED)", "(1)"),
+    "index": (*_filled("(id int)", "(1)"), "CREATE INDEX ON {t} (evil.f(id)) WHERE evil.b(id)"),
+    "key": (
+        "CREATE TABLE {t} (id int) PARTITION BY LIST (evil.f(id))",
+        "CREATE TABLE {t}_1 PARTITION OF {t} DEFAULT",
+        "INSERT INTO {t} VALUES (1)",
+    ),
     "rule": (*_filled("(id int)", "(1)"), "CREATE RULE r AS ON INSERT TO {t} DO ALSO SELECT evil.f(1)"),
     "enormous": _filled(f'(id int, "{"ß" * 31}" int, "{"c" * 63}" int)', "(1, 1, 1)"),
 }
@@ -100,6 +108,11 @@ REFUSED = {
         "CREATE POLICY p ON {t} USING (evil.b(1))",
     ),
     "index": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} ((evil.f(1)))"),
+    "index without arguments": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} (id, (evil.none()))"),
+    "index of an empty array": (
+        "CREATE TABLE {t} (id int)",
+        "CREATE INDEX ON {t} ((evil.f(evil.many(ARRAY[]::int[]) + id)))",
+    ),
     "predicate": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} (id) WHERE evil.b(1)"),
     "inlined": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} (evil.inlined(id))"),
     "operator": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} ((1 OPERATOR(evil.|+|) 2))"),

@@ -36,7 +36,8 @@ _OF_RUN: dict[str, Any] = {
 
 def of_catalog(**content: Any) -> TableExport:
     """An export as the tables of a catalog lead to it."""
-    return TableExport(table_id=names.table_id(content["schema"], content["table"], "public"), **content)
+    table_id = names.table_id(content["schema"], content["table"], "public")
+    return TableExport(**({"format": "csv", "table_id": table_id} | content))
 
 
 _EXPORTS = st.builds(
