@@ -142,6 +142,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     user           = "mirror"
     host           = "10.0.0.3:5432"
     ca_file        = "ca.pem"
@@ -152,6 +153,7 @@ pipelines = {
     bucket         = "mirror"
     shards_dataset = "mirror_shards"
     views_dataset  = "mirror"
+    keep_days      = 400
     user           = "mirror"
     host           = "10.0.0.3:5432"
   }
