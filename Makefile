@@ -30,11 +30,14 @@ lint: .venv/ready ## lint, formatting, types
 # What takes about half of the time of `make test`.
 HALF := tests/functions tests/lane tests/local/test_demo.py
 
+# What takes about half of the time of `make soak`.
+LONG_HALF := tests/lane tests/test_killed.py tests/functions
+
 test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests
 	$(call both,-m 'not soak' $(HALF),-m 'not soak' $(HALF:%=--ignore %))
 
 soak: .venv/ready .venv-deployed/ready ## the long property runs (SCHEDULES=3000 for a longer one, SEED=… to have one again)
-	$(call both,-m soak tests/lane tests/test_killed.py,-m soak --ignore tests/lane --ignore tests/test_killed.py --ignore tests/beam)
+	$(call both,-m soak $(LONG_HALF),-m soak $(LONG_HALF:%=--ignore %) --ignore tests/beam)
 
 test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
 	$(TOOLS)/python -m pytest tests/beam

@@ -34,10 +34,16 @@ _LOOKED_AT = 8_000
 _LEFT_OUT = "…"
 _PLACEHOLDER = re.compile(r"(\{\w+\}|…)")
 
+_UNQUOTED = r"""(?:[^"'\x00-\x1f:;]|[:;](?! ))"""
+"""A character of a name. What would begin another sentence is none."""
+_OURS = r"""[^\s"'<>:;,()]"""
+"""A character of a column's name in BigQuery, which we have made."""
 _NAMES = {
-    "{name}": r"""[^"'\x00-\x1f]{1,130}|"[^"'\x00-\x1f]{1,130}\"""",  # twice PostgreSQL's 63 bytes, and a dot
+    "{name}": rf"""{_UNQUOTED}{{1,130}}|"[^"'\x00-\x1f]{{1,130}}\"""",  # twice PostgreSQL's 63 bytes, and a dot
     "{path}": r"""[^"'\s]{1,200}|"[^"'\x00-\x1f]{1,130}\"""",
-    "{signature}": r"""[^"'\x00-\x1f]{1,400}""",
+    "{signature}": f"{_UNQUOTED}{{1,400}}",
+    "{field}": rf"{_OURS}{{1,300}}",
+    "{fields}": rf"{_OURS}{{1,300}}(?:,? {_OURS}{{1,300}}){{0,20}}",
     "{resource}": r"""[^"'\x00-\x1f]{1,1100}""",  # Google's: project:dataset.table
     "{column}": r"(?s).{1,63}",  # our own complaint repeats no value
 }
@@ -81,11 +87,11 @@ _HEADS = (
     r"ERROR:|FATAL:|PANIC:|WARNING:|error:|generic::\w+:|\[?ERROR_RDBMS\]?:?|psql:|System error occurred[.:]|exit status \d+:?|"
     r"failed to upload data to GCS URL gs://\S+:|gs://\S+:|Invalid request:|"
     r"connection to server(?: at \"[\w.:-]+\"(?: \([\w.:]+\))?, port \d+| on socket \"[\w./-]+\")? failed:|"
-    r"\d{3}|(?:\d{3} )?(?:GET|POST|PUT|PATCH|DELETE) https?://\S+:|"
+    r"\d{3}|(?:GET|POST|PUT|PATCH|DELETE) https?://\S+:|"
     r"Error while reading data, error message:|Error detected while parsing row starting at position: \d+\. Error:|"
     r"JSON parsing error in row starting at position \d+:|VPC Service Controls:"
 )
-_HEAD = rf"(?P<head>\s*(?:(?:{_HEADS})\s+)*)"
+_HEAD = rf"(?P<head>\s*+(?>(?:{_HEADS})\s+)*+)"
 _BEHIND_POSTGRES = r"\.?(?:\s*\n.*|\s+(?:DETAIL|HINT|CONTEXT|STATEMENT|QUERY|LOCATION|LINE \d+):.*)?\s*"
 _BEHIND_GOOGLE = (
     r"""\.?(?P<place>[; ]*line_number: \d+(?: byte_offset_to_start_of_line: \d+)?(?: column_index: \d+)?"""

@@ -55,12 +55,14 @@ resource "google_storage_bucket" "files" {
 }
 
 # Whoever is granted a role on a bucket reaches the folders of pipelines there, and nothing else that the bucket holds. To
-# list is a permission on the bucket itself, whose name has no folder in it, so all names can be listed. A condition may hold twelve logical operators (https://cloud.google.com/iam/quotas), so ten folders go together.
+# list is a permission on the bucket itself, whose name has no folder in it, so all names can be listed. A condition may hold
+# twelve logical operators (https://cloud.google.com/iam/quotas), so ten folders go together. The first ten are at the address
+# that one grant for all had.
 locals {
   folders_of_functions = merge([
     for bucket, held in local.buckets : {
       for index, pipelines in chunklist(held.pipelines, local.folders_together) :
-      "${bucket}/${index}" => { bucket = bucket, folders = pipelines }
+      join("/", concat([bucket], index == 0 ? [] : [index])) => { bucket = bucket, folders = pipelines }
     }
   ]...)
 
@@ -68,7 +70,7 @@ locals {
   folders_of_instances = merge([
     for place, names in { for name, p in local.pipelines : "${p.bucket}/${p.instance}" => name... } : {
       for index, pipelines in chunklist(names, local.folders_together) :
-      "${place}/${index}" => {
+      join("/", concat([place], index == 0 ? [] : [index])) => {
         bucket   = local.pipelines[names[0]].bucket
         instance = local.pipelines[names[0]].instance
         folders  = [for pipeline in pipelines : "${pipeline}/_staging"]

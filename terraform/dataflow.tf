@@ -28,13 +28,21 @@ resource "google_service_account_iam_member" "runs_jobs_as" {
   member             = google_service_account.function["start_loader"].member
 }
 
-# Without the right to list, what is missing would count as forbidden, so no condition narrows this to the records of runs.
+# The folders of the pipelines whose jobs it launches. Without the right to list, what is missing would count as forbidden.
 resource "google_storage_bucket_iam_member" "records" {
-  for_each = toset([for name in keys(local.launched) : local.pipelines[name].bucket])
+  for_each = { for name in keys(local.launched) : (var.condition_on_prefix ? name : local.pipelines[name].bucket) => local.pipelines[name].bucket... }
 
-  bucket = google_storage_bucket.files[each.value].name
+  bucket = google_storage_bucket.files[each.value[0]].name
   role   = "roles/storage.objectViewer"
   member = google_service_account.function["start_loader"].member
+
+  dynamic "condition" {
+    for_each = var.condition_on_prefix ? ["projects/_/buckets/${each.value[0]}"] : []
+    content {
+      title      = "the pipeline's folder"
+      expression = "resource.name == \"${condition.value}\" || resource.name.startsWith(\"${condition.value}/objects/${each.key}/\")"
+    }
+  }
 }
 
 resource "google_storage_bucket_iam_member" "template" {

@@ -9,7 +9,7 @@ output "functions" {
 }
 
 output "grants" {
-  description = "By pipeline, the SQL to run in its database, as the owner of its tables or as a member of their owners: list_tables may connect then, and the role that Cloud SQL exports as may read."
+  description = "By pipeline, the SQL to run in its database, as a member of the owners of the database, its schemas and its tables: list_tables may connect then, and the role that Cloud SQL exports as may read."
   value = {
     for name, pipeline in local.settings : name => templatefile("${path.module}/grants.sql.tftpl", {
       database = format("\"%s\"", replace(pipeline.database, "\"", "\"\""))

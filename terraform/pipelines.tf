@@ -29,6 +29,14 @@ variable "pipelines" {
   }
 
   validation {
+    condition = try(alltrue([
+      for pipeline in var.pipelines : length(setsubtract(keys(pipeline.dataflow), local.keys_of_dataflow)) == 0
+      if try(pipeline.dataflow, null) != null
+    ]), true)
+    error_message = "dataflow has a key that is none of its own: it may have ${join(", ", local.keys_of_dataflow)}."
+  }
+
+  validation {
     condition     = try(alltrue([for pipeline in var.pipelines : contains(keys(pipeline), "keep_days")]), true)
     error_message = "keep_days is missing: say for how many days shards are kept, such as 400, or null for ever. The README says what null costs."
   }
@@ -49,6 +57,8 @@ locals {
     "keep_days", "trust_database", "dataflow",
     "schedule", "bucket_location", "export_days",
   ]
+  keys_of_dataflow = ["template", "region", "parameters", "service_account", "network"]
+
   pairs = { for key in local.keys : key => [for at in range(length(key) - 1) : substr(key, at, 2)] }
 
   pipelines = module.pipelines.all

@@ -61,6 +61,19 @@ def test_the_table_of_grants_is_terraforms() -> None:
     assert {row[:3] for row in table} == {grant[:3] for grant in grants}
 
 
+def test_whoever_is_no_function_is_in_the_table_wherever_a_variable_lets_him_in() -> None:
+    """A variable of members, such as `readers`, and each resource that says it."""
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(readers|operators)` .* `(google_\w+\.\w+)` \|$", text, re.MULTILINE))
+
+    assert told == {
+        (variable, f"{kind}.{name}")
+        for source in SOURCES.values()
+        for kind, name, block in re.findall(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', source, re.MULTILINE | re.DOTALL)
+        for variable in re.findall(r"\bvar\.(readers|operators)\b", block)
+    }
+
+
 def test_each_function_that_a_grant_names_is_in_its_row() -> None:
     grants = list(granted())
     by_resource = {resource: frozenset[str]() for resource, *_ in grants}

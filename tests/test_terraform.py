@@ -401,12 +401,14 @@ def test_an_unknown_key_of_a_pipeline_is_refused_and_the_nearest_named(repositor
         "Format": "format",
     }
     given = tmp_path / "given.tfvars.json"
-    variables = {"project_id": "my-project", "region": "europe-west1", "pipelines": {"billing": dict.fromkeys(meant)}}
+    pipelines = {"billing": dict.fromkeys(meant), "shop": {"dataflow": {"max_workers": 3}}}
+    variables = {"project_id": "my-project", "region": "europe-west1", "pipelines": pipelines}
     given.write_text(json.dumps(variables), encoding="utf-8")
 
     answer = check(repository, "terraform", "--var-file", str(given))
 
     said = " ".join(answer.stdout.split())
+    assert "dataflow has a key that is none of its own: it may have template, region, parameters" in said
     assert [
         key for key in meant if f"billing.{key} is no key of a pipeline: do you mean {meant[key]}?" not in said
     ] == []

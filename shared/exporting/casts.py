@@ -7,12 +7,16 @@ Such a cast is no danger if its function is written in C, because only a superus
 FIRST_NOT_BUILT_IN = "16384::pg_catalog.oid"
 """Where the numbers begin of what did not come with PostgreSQL (FirstNormalObjectId in its access/transam.h)."""
 OWN_FUNCTIONS = """
-own (oid, is_inlined) AS (
-    SELECT p.oid, l.lanname OPERATOR(pg_catalog.=) 'sql' FROM pg_catalog.pg_proc AS p
+own (oid, is_more) AS (
+    SELECT p.oid, l.lanname OPERATOR(pg_catalog.=) 'sql' OR p.pronargdefaults OPERATOR(pg_catalog.>) 0 FROM pg_catalog.pg_proc AS p
     JOIN pg_catalog.pg_language AS l ON l.oid OPERATOR(pg_catalog.=) p.prolang
     WHERE l.lanname OPERATOR(pg_catalog.<>) ALL (ARRAY['internal', 'c']::pg_catalog.name[])
 )"""
-"""Functions that do what anybody may have written, as a part of WITH. The planner may put the body of one in SQL in its place."""
+"""
+Functions that do what anybody may have written, as a part of WITH.
+
+`is_more`: than a call of it says. The planner may put the body of one in SQL in its place, and adds the defaults of arguments.
+"""
 TELLING = """
 telling (type, function) AS (
     SELECT c.castsource, c.castfunc FROM pg_catalog.pg_cast AS c

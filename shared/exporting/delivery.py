@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from shared import times
 from shared.bucket import Storage
 from shared.errors import Permanent
 from shared.exporting import statement, steps, typemap
@@ -199,12 +200,14 @@ class _Delivery:
                 source = Source(operation.inserted_at, operation.seconds or 0, operation.name)
                 return replace(seen, data=self.pair.move(staged, seen.data, source), staged=None)
             case steps.SealPair(data):
-                return replace(seen, seal=self.pair.seal(data, seen.seal_generation, seen.seal))
+                may_replace = self._may_replace(times.moment(data.marks["exported_at"]))
+                return replace(seen, seal=self.pair.seal(data, seen.seal_generation, seen.seal, replace=may_replace))
 
     def _end(self, step: steps.End, seen: Seen) -> Outcome:
         match step:
             case steps.Announce(seal):
-                return self.pair.announce(seal, seen.data, replace=self._may_replace(seal.exported_at))
+                may_replace = self._may_replace(seal.exported_at) if seal.replace is None else seal.replace
+                return self.pair.announce(seal, seen.data, replace=may_replace)
             case steps.Skip(reason):
                 return self.pair.skip(reason)
             case steps.Leave():

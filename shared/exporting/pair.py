@@ -94,8 +94,12 @@ class Pair:
         onto = replaced.generation if replaced else 0
         return self._bucket.move(staged, self._data_file, onto, source.marks(self._export.run_id))
 
-    def seal(self, data: File, onto: int, replaced: Seal | None) -> Seal:
-        """Write the schema file over its generation `onto`, and delete the data that it `replaced` in another format."""
+    def seal(self, data: File, onto: int, replaced: Seal | None, *, replace: bool) -> Seal:
+        """
+        Write the schema file over its generation `onto`, and delete the data that it `replaced` in another format.
+
+        `replace`: the rows may replace those of a shard.
+        """
         seal = Seal(
             run_id=self._export.run_id,
             requested_at=self._export.requested_at,
@@ -105,6 +109,7 @@ class Pair:
             format=self._format,
             columns=tuple(column.to_json() for column in self._columns),
             description=self._export.comment,
+            replace=replace,
         )
         self._bucket.write(self._schema_file, schema_file.write(self._export, seal), onto)
         if replaced and replaced.data_uri == self._uri(self._other_data_file):

@@ -3,6 +3,7 @@
 from shared.exporting import casts
 
 _LONGEST_COMMENT = 1024
+_LONGEST_CHAIN = 64
 _COMMENT = f"pg_catalog.left(d.description, {_LONGEST_COMMENT})"
 
 # Ordinary tables and partitioned parents, without partitions, temporary tables and what extensions own.
@@ -17,8 +18,8 @@ _MIRRORED = """
 """
 
 # What is called when a table is read, other than by our SQL. The planner works out constants in the expressions of indexes, of
-# statistics and of partition keys: whatever has no column under it. An expression without a constant, and without a function that
-# is inlined, has none of it. A foreign table is its server's. What holds for a partition holds for its table.
+# statistics and of partition keys: whatever has no column under it. That needs a constant in the expression, or a call that is more
+# than it says. A foreign table is its server's. What holds for a partition holds for its table.
 _CONSTANT = "'CONST|:args <>|:elements <>'"
 _CALLED = f"""
 called (relation, said) AS (
@@ -34,7 +35,7 @@ called (relation, said) AS (
     LEFT JOIN pg_catalog.pg_partitioned_table AS k ON k.partrelid OPERATOR(pg_catalog.=) d.objid
         AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
     WHERE d.refclassid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_proc', 'pg_catalog.pg_operator']::pg_catalog.regclass[])
-      AND (own.is_inlined OR s.oid IS NOT NULL
+      AND (own.is_more OR s.oid IS NOT NULL
         OR pg_catalog.concat(i.indexprs, i.indpred, k.partexprs) OPERATOR(pg_catalog.~) {_CONSTANT})
       AND d.classid OPERATOR(pg_catalog.=) ANY (ARRAY['pg_catalog.pg_class', 'pg_catalog.pg_statistic_ext']::pg_catalog.regclass[])
   UNION
@@ -68,22 +69,35 @@ parts (whole, part) AS (
 
 # A NOT NULL counts when it holds for all rows: PostgreSQL 18 can add one that is not validated. A domain's own NOT NULL does
 # not count, because rows that are older than it may break it. A chain of domains and arrays is followed to the type at its
-# end, which has the modifier of the domain next to it. An array is `text[]` where to_json would write the elements of a
-# user's type as their text, and `record[]` where it would not: composites, arrays, and types of extensions with a cast to
-# json or another delimiter than the comma.
+# end, which has the modifier of the domain next to it. One that is longer than anybody needs is text. An array is `text[]`
+# where to_json would write the elements of a user's type as their text, and `record[]` where it would not: composites,
+# arrays, and types of extensions with a cast to json or another delimiter than the comma.
 _QUERY = f"""
-WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, {_SIZES}, chains (start, type, modifier, arrays) AS (
-    SELECT type.oid, type.typbasetype, type.typtypmod, 0
-    FROM pg_catalog.pg_type AS type WHERE type.typtype OPERATOR(pg_catalog.=) 'd'
+WITH RECURSIVE wanted (oid) AS (
+    SELECT t.oid FROM pg_catalog.pg_class AS t
+    JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
+    WHERE {{which}}
+), {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, {_SIZES}, chains (start, type, modifier, arrays, length) AS (
+    SELECT type.oid, type.typbasetype, type.typtypmod, 0, 1
+    FROM (
+        SELECT a.atttypid FROM wanted JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) wanted.oid
+      UNION
+        SELECT array_type.typelem
+        FROM wanted JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) wanted.oid
+        JOIN pg_catalog.pg_type AS array_type ON array_type.oid OPERATOR(pg_catalog.=) a.atttypid
+    ) AS used (oid)
+    JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) used.oid AND type.typtype OPERATOR(pg_catalog.=) 'd'
   UNION ALL
     SELECT chains.start, coalesce(element.oid, type.typbasetype),
         CASE WHEN element.oid IS NULL THEN type.typtypmod ELSE chains.modifier END,
-        CASE WHEN element.oid IS NULL THEN chains.arrays ELSE chains.arrays OPERATOR(pg_catalog.+) 1 END
+        CASE WHEN element.oid IS NULL THEN chains.arrays ELSE chains.arrays OPERATOR(pg_catalog.+) 1 END,
+        chains.length OPERATOR(pg_catalog.+) 1
     FROM chains
     JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) chains.type
     LEFT JOIN pg_catalog.pg_type AS element
         ON element.oid OPERATOR(pg_catalog.=) type.typelem AND element.typarray OPERATOR(pg_catalog.=) type.oid
-    WHERE element.oid IS NOT NULL OR type.typtype OPERATOR(pg_catalog.=) 'd'
+    WHERE (element.oid IS NOT NULL OR type.typtype OPERATOR(pg_catalog.=) 'd')
+      AND chains.length OPERATOR(pg_catalog.<) {_LONGEST_CHAIN}
 ), ends AS (
     SELECT chains.start, chains.arrays, type.oid AS type, pg_catalog.format_type(type.oid, chains.modifier) AS name
     FROM chains
@@ -111,15 +125,18 @@ WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, {_SIZES}, chai
                 WHERE c.castsource OPERATOR(pg_catalog.=) leaf.oid AND c.castfunc OPERATOR(pg_catalog.<>) 0
                   AND c.casttarget OPERATOR(pg_catalog.=) 'pg_catalog.json'::pg_catalog.regtype) THEN 'record[]'
             ELSE 'text[]' END,
-        (SELECT pg_catalog.concat('the function ', pg_catalog.min(telling.function)::pg_catalog.regproc)
-            FROM telling WHERE telling.type OPERATOR(pg_catalog.=) a.atttypid HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0)
+        CASE WHEN told.function IS NOT NULL
+            THEN pg_catalog.concat('the function ', told.function::pg_catalog.regproc) END
     ) ORDER BY a.attnum) AS described
-    FROM pg_catalog.pg_attribute AS a
+    FROM wanted
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) wanted.oid
     JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) a.atttypid
     LEFT JOIN pg_catalog.pg_type AS element
         ON element.oid OPERATOR(pg_catalog.=) type.typelem AND element.typarray OPERATOR(pg_catalog.=) type.oid
     LEFT JOIN ends ON ends.start OPERATOR(pg_catalog.=) coalesce(element.oid, type.oid)
     JOIN pg_catalog.pg_type AS leaf ON leaf.oid OPERATOR(pg_catalog.=) coalesce(ends.type, element.oid, type.oid)
+    LEFT JOIN (SELECT telling.type, pg_catalog.min(telling.function) FROM telling GROUP BY telling.type) AS told (type, function)
+        ON told.type OPERATOR(pg_catalog.=) a.atttypid
     LEFT JOIN pg_catalog.pg_description AS d
         ON d.objoid OPERATOR(pg_catalog.=) a.attrelid AND d.objsubid OPERATOR(pg_catalog.=) a.attnum
         AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
@@ -128,16 +145,18 @@ WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, {_SIZES}, chai
 )
 SELECT n.nspname, t.relname, {{comment}}, columns.described::pg_catalog.text,
     t.relkind OPERATOR(pg_catalog.=) 'p', t.relrowsecurity,
-    (SELECT pg_catalog.json_agg(called.said ORDER BY called.said)::pg_catalog.text
-        FROM called WHERE called.relation OPERATOR(pg_catalog.=) t.oid), sizes.bytes
-FROM pg_catalog.pg_class AS t
+    calls.said::pg_catalog.text, sizes.bytes
+FROM wanted
+JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) wanted.oid
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
 LEFT JOIN columns ON columns.attrelid OPERATOR(pg_catalog.=) t.oid
 LEFT JOIN sizes ON sizes.whole OPERATOR(pg_catalog.=) t.oid
+LEFT JOIN (
+    SELECT called.relation, pg_catalog.json_agg(called.said ORDER BY called.said) FROM called GROUP BY called.relation
+) AS calls (relation, said) ON calls.relation OPERATOR(pg_catalog.=) t.oid
 LEFT JOIN pg_catalog.pg_description AS d
     ON d.objoid OPERATOR(pg_catalog.=) t.oid AND d.objsubid OPERATOR(pg_catalog.=) 0
     AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
-WHERE {{which}}
 ORDER BY n.nspname, t.relname
 """
 TABLES = _QUERY.format(comment=_COMMENT, which=_MIRRORED)

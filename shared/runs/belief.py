@@ -98,9 +98,11 @@ def _described_again(export: TableExport, bucket: Bucket) -> TableExport | None:
 
 def _check_seal(exported: TableExported, seal: Seal) -> None:
     """Raise Permanent unless the seal is of this pair, and no earlier run's."""
-    sealed: dict[str, str | None] = dict(seal.whose)
+    sealed: dict[str, Any] = dict(seal.whose)
     if seal.run_id == exported.run_id:
         sealed |= {"requested_at": times.rfc3339(seal.requested_at), "format": seal.format, "data_uri": seal.data_uri}
+        if seal.replace is not None:
+            sealed["replace"] = seal.replace
     elif not seal.outranks(exported.run_id, exported.requested_at):
         raise Permanent(f"{_differs(exported)}: {exported.schema_uri} is sealed by the earlier run {seal.run_id}")
     _check_same(sealed, exported.to_json(), f"{_differs(exported)}: {exported.schema_uri} says otherwise")

@@ -18,8 +18,9 @@ class Seal:
     """
     Which run made a pair, when that run was asked for, when the export began, and which generation of the data file it means.
 
-    `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more. `whose`: of one that was read,
-    which table of which pipeline and day it describes, by the same words as in messages.
+    `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more. `replace`: its rows may replace
+    those of a shard; None if the file does not say. `whose`: of one that was read, which table of which pipeline and day it
+    describes, by the same words as in messages.
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class Seal:
     format: str
     columns: tuple[Mapping[str, Any], ...] = ()
     description: str | None = None
+    replace: bool | None = None
     whose: Mapping[str, str | None] = field(default_factory=dict)
 
     def outranks(self, run_id: str, requested_at: datetime) -> bool:
@@ -51,6 +53,7 @@ def write(export: TableExport, seal: Seal) -> bytes:
         "exported_at": times.rfc3339(seal.exported_at),
         "shard_date": export.shard_date.isoformat(),
         "format": seal.format,
+        "replace": seal.replace,
         "description": seal.description,
         "data_uri": seal.data_uri,
         "data_generation": seal.data_generation,
@@ -73,6 +76,7 @@ def read(content: bytes) -> Seal | None:
             format=fields["format"],
             columns=tuple(fields["columns"]),
             description=fields["description"],
+            replace=fields.get("replace"),
             whose={key: fields.get(key) for key in _WHOSE},
         )
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -137,7 +137,9 @@ run "a_job_that_the_mirror_launches" {
     error_message = "start_loader may read ${google_storage_bucket_iam_member.template["my-project-templates/mirror.json"].condition[0].expression}."
   }
   assert {
-    condition     = { for bucket, member in google_storage_bucket_iam_member.records : bucket => member.role } == { my-project-mirror = "roles/storage.objectViewer" }
+    condition = { for name, member in google_storage_bucket_iam_member.records : name => [member.role, member.condition[0].expression] } == {
+      billing = ["roles/storage.objectViewer", "resource.name == \"projects/_/buckets/my-project-mirror\" || resource.name.startsWith(\"projects/_/buckets/my-project-mirror/objects/billing/\")"]
+    }
     error_message = "start_loader cannot look up how a run was announced, or may do more than that."
   }
   assert {

@@ -84,7 +84,7 @@ run "everybody_may_do_what_they_need_and_no_more" {
     error_message = "A new grant may take a minute."
   }
   assert {
-    condition     = toset(keys(time_sleep.grants.triggers)) == toset(["build_images", "build_logs", "build_sources", "events", "password_archive"])
+    condition     = toset(keys(time_sleep.grants.triggers)) == toset(["build_images", "build_logs", "build_sources", "ca_archive", "events", "password_archive"])
     error_message = "Functions do not wait for a grant, or not for a new one."
   }
 
@@ -156,7 +156,7 @@ run "everybody_may_do_what_they_need_and_no_more" {
     error_message = "A function reaches other objects of a bucket, or not its own."
   }
   assert {
-    condition = google_storage_bucket_iam_member.instance["my-project-mirror/my-shop:europe-west1:billing-db/0"].condition[0].expression == join(" || ", [
+    condition = google_storage_bucket_iam_member.instance["my-project-mirror/my-shop:europe-west1:billing-db"].condition[0].expression == join(" || ", [
       "resource.name == \"projects/_/buckets/my-project-mirror\"",
       "resource.name.startsWith(\"projects/_/buckets/my-project-mirror/objects/billing/_staging/\")",
     ])
@@ -228,6 +228,7 @@ run "a_condition_holds_no_more_operators_than_it_may" {
         bucket         = "my-project-mirror"
         shards_dataset = "shards_${number}"
         views_dataset  = "views_${number}"
+        keep_days      = 400
       }
     }
   }

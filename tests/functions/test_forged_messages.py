@@ -36,6 +36,7 @@ FORGED_EXPORTS: dict[str, dict[str, Any]] = {
     **NO_PATH,
 }
 FORGED_ANNOUNCEMENTS: dict[str, dict[str, Any]] = {
+    "only gaps": {"replace": False},
     "another bucket's data": {"data_uri": "gs://elsewhere/billing/orders/data_20260115.csv"},
     "another bucket's schema": {"schema_uri": "gs://elsewhere/billing/orders/schema_20260115.json"},
     "another pipeline's data": {"data_uri": "gs://{bucket}/shipping/orders/data_20260115.csv"},
@@ -155,6 +156,18 @@ def test_an_announcement_of_a_run_that_only_fills_gaps_replaces_nothing(
     with nothing_done(stage):
         export_table.receive(export | {"replace": True}, on_record=False)
     assert exports["orders"]["replace"]
+    assert not announced["replace"]
+
+
+def test_an_announcement_of_rows_of_a_later_day_replaces_nothing(
+    stage: Stage, exports: dict[str, dict[str, Any]]
+) -> None:
+    stage.clock.pass_time(hours=48)
+    stage.function("export_table").receive(exports["orders"], on_record=False, published=stage.clock.text())
+    [announced] = map(_content, stage.published("table-exported"))
+
+    with nothing_done(stage):
+        stage.function("load_shard").receive(announced | {"replace": True}, on_record=False)
     assert not announced["replace"]
 
 

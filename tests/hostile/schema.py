@@ -58,6 +58,7 @@ MAKE = (
     function("many(int[])", "int", "1"),
     function("of_mood(evil.mood)", "bool", "true"),
     "CREATE FUNCTION evil.inlined(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 OPERATOR(pg_catalog.+) evil.f(1)'",
+    function("by_default(int, int DEFAULT evil.none())", "int", "$1"),
     "CREATE OPERATOR evil.|+| (LEFTARG = int, RIGHTARG = int, FUNCTION = evil.g)",
     "CREATE DOMAIN evil.checked AS int CHECK (evil.b(VALUE))",
     "CREATE DOMAIN evil.moody AS evil.mood CHECK (evil.of_mood(VALUE))",
@@ -116,6 +117,15 @@ REFUSED = {
     "predicate": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} (id) WHERE evil.b(1)"),
     "inlined": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} (evil.inlined(id))"),
     "operator": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} ((1 OPERATOR(evil.|+|) 2))"),
+    "default": ("CREATE TABLE {t} (id int)", "CREATE INDEX ON {t} (evil.by_default(id))"),
+    "predicate with a default": (
+        "CREATE TABLE {t} (id int)",
+        "CREATE INDEX ON {t} (id) WHERE evil.b(evil.by_default(id))",
+    ),
+    "key with a default": (
+        "CREATE TABLE {t} (id int) PARTITION BY LIST (evil.by_default(id))",
+        "CREATE TABLE {t}_1 PARTITION OF {t} DEFAULT",
+    ),
     "statistics": ("CREATE TABLE {t} (id int)", "CREATE STATISTICS ON (id + evil.f(1)), id FROM {t}"),
     "key": (
         "CREATE TABLE {t} (id int) PARTITION BY LIST ((id + evil.f(1)))",

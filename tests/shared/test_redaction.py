@@ -15,6 +15,8 @@ EXAMPLES = int(os.environ.get("SCHEDULES") or 100)
 WHERE = "the operation 7"
 POINTER = f"what it says may hold a row's value, look at {WHERE}"
 _KEPT = {
+    "field": "unit_price",
+    "fields": "id, unit_price",
     "name": "orders",
     "path": "t.note",
     "signature": "integer, text",
@@ -129,7 +131,7 @@ def test_what_is_not_known_is_only_pointed_at(before: str, behind: str) -> None:
 
 
 _IMITATED = st.sampled_from([*words_of_postgres.TEMPLATES, *words_of_google.TEMPLATES]).map(
-    lambda template: filled(re.sub(r"\{(?:name|path|signature|resource)\}", "S3CRET", template), "S3CRET")
+    lambda template: filled(re.sub(r"\{(?:name|path|signature|resource|fields?)\}", "S3CRET", template), "S3CRET")
 )
 _VALUES = st.lists(
     st.text(max_size=8) | st.sampled_from(["'", '"', ": ", "; ", "\n", " as "]) | _IMITATED, max_size=4

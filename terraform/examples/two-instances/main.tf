@@ -1,7 +1,7 @@
 # Three databases on two instances that have private addresses only, one of them in another project; data in the EU.
 
 module "mirror" {
-  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.1.0"
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.2.0"
 
   project_id = "my-warehouse"
   region     = "europe-west1"

@@ -48,6 +48,7 @@ SEAL = Seal(
     data_uri="gs://p-mirror/billing/x/data_20261122.csv",
     data_generation=1_700_000_000_000_000,
     format="csv",
+    replace=True,
     columns=tuple(column.to_json() for column in typemap.mapped(EXPORT.columns, "fail")),
     description="What we gave back",
 )
@@ -84,6 +85,7 @@ def test_the_file_is_what_the_contract_says() -> None:
         "exported_at": "2026-11-22T02:01:00Z",
         "shard_date": "2026-11-22",
         "format": "csv",
+        "replace": True,
         "description": "What we gave back",
         "data_uri": "gs://p-mirror/billing/x/data_20261122.csv",
         "data_generation": 1_700_000_000_000_000,
