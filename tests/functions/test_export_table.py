@@ -65,6 +65,7 @@ def test_the_schema_file_describes_and_seals_the_pair(stage: Stage) -> None:
         "requested_at": REQUESTED,
         "shard_date": "2026-01-15",
         "format": "csv",
+        "replace": True,
         "description": "All orders.",
         "data_uri": f"gs://{stage.bucket.name}/{DATA}",
         "data_generation": stage.bucket.get_blob(DATA).generation,
