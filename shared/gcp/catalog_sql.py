@@ -78,15 +78,12 @@ WITH RECURSIVE wanted (oid) AS (
     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
     WHERE {{which}}
 ), {casts.OWN_FUNCTIONS}, {casts.TELLING}, {_CALLED}, {_SIZES}, chains (start, type, modifier, arrays, length) AS (
-    SELECT type.oid, type.typbasetype, type.typtypmod, 0, 1
-    FROM (
-        SELECT a.atttypid FROM wanted JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) wanted.oid
-      UNION
-        SELECT array_type.typelem
-        FROM wanted JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) wanted.oid
-        JOIN pg_catalog.pg_type AS array_type ON array_type.oid OPERATOR(pg_catalog.=) a.atttypid
-    ) AS used (oid)
-    JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) used.oid AND type.typtype OPERATOR(pg_catalog.=) 'd'
+    SELECT DISTINCT type.oid, type.typbasetype, type.typtypmod, 0, 1
+    FROM wanted
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) wanted.oid
+    JOIN pg_catalog.pg_type AS used ON used.oid OPERATOR(pg_catalog.=) a.atttypid
+    JOIN pg_catalog.pg_type AS type ON type.oid OPERATOR(pg_catalog.=) ANY (ARRAY[used.oid, used.typelem])
+        AND type.typtype OPERATOR(pg_catalog.=) 'd'
   UNION ALL
     SELECT chains.start, coalesce(element.oid, type.typbasetype),
         CASE WHEN element.oid IS NULL THEN type.typtypmod ELSE chains.modifier END,

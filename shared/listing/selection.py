@@ -143,7 +143,12 @@ def _some(words: Iterable[str]) -> str:
 
 
 def _message_size(table: Table) -> int:
-    """Bytes of its columns in a message."""
+    """Bytes of its columns in a message: an upper bound where that is small enough, and counted where it is not."""
+    texts = (text or "" for each in table.columns for text in (each.name, each.data_type, each.comment, each.base_type))
+    # A character is at most six bytes of JSON. What stands around the texts of a column is less than 150.
+    most = 6 * sum(map(len, texts)) + 150 * len(table.columns)
+    if most <= _LARGEST_MESSAGE:
+        return most
     return len(json.dumps([column.to_json() for column in table.columns], ensure_ascii=False).encode())
 
 

@@ -13,7 +13,7 @@ from shared.loading.attempts import LoadJob, LoadJobs
 from shared.messages.exports import TableExported
 from shared.messages.outcome import Outcome
 from shared.redaction import told
-from shared.runs import belief, records, schema_file
+from shared.runs import belief, records
 from shared.runs.digests import KnownRuns
 from shared.runs.schema_file import Seal
 
@@ -61,7 +61,7 @@ def _load(exported: TableExported, seal: Seal, published_at: datetime, bucket: B
         reason = f"{exported.shard.name} has rows already"
         records.record_reason(bucket, exported, records.SKIPPED, _FUNCTION, reason)
         return Outcome("skipped", f"not loaded: {reason}", exported.subject, "WARNING")
-    newest = _seal(exported, bucket)
+    newest = belief.seal_of(exported, bucket)
     if job.failed:
         return _refused(job, newest, exported, bucket, jobs)
     if newest.run_id != exported.run_id:
@@ -113,15 +113,7 @@ def _put_back(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJob
             raise HandBack(f"BigQuery could not load {seal.data_uri} now: {job.reason}", job.job_id)
         if job.failed:
             return None
-        seal = _seal(exported, bucket)
-
-
-def _seal(exported: TableExported, bucket: Bucket) -> Seal:
-    found = bucket.read(paths.object_name(exported.pipeline.bucket, exported.schema_uri))
-    seal = schema_file.read(found[0]) if found else None
-    if not seal:
-        raise Permanent(f"{exported.schema_uri} is gone, or no schema file: export the table again")
-    return seal
+        seal = belief.seal_of(exported, bucket)
 
 
 def _check_data(seal: Seal, exported: TableExported, bucket: Bucket) -> File | None:

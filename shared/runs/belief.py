@@ -60,11 +60,17 @@ def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> 
         data_uri=paths.uri(pipeline.bucket, data_name),
     )
     _check_same(derived.to_json(), exported.to_json(), _differs(exported))
-    found = bucket.read(schema_name)
+    seal = seal_of(exported, bucket)
+    _check_seal(exported, seal)
+    return seal
+
+
+def seal_of(exported: TableExported, bucket: Bucket) -> Seal:
+    """The seal where the announcement says that it is. Raises Permanent if there is none."""
+    found = bucket.read(paths.object_name(exported.pipeline.bucket, exported.schema_uri))
     seal = schema_file.read(found[0]) if found else None
     if seal is None:
         raise Permanent(f"{exported.schema_uri} is gone, or no schema file. {_remedy(exported)}")
-    _check_seal(exported, seal)
     return seal
 
 

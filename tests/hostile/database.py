@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from typing import Any
 
 import pg8000.native
@@ -16,10 +15,10 @@ from shared.exporting import statement, typemap
 from shared.gcp.postgres import Postgres as Source
 from shared.listing import formats, selection
 from shared.listing.selection import Selection
-from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
 from shared.tables import Table
 from tests.hostile import schema
+from tests.shared.exporting.asked import export_of
 
 FORMATS = ("csv", "ndjson")
 _numbers = itertools.count(1)
@@ -74,20 +73,7 @@ class Database:
     def query(self, table: Table, **settings: Any) -> str:
         """The SELECT of a table's export."""
         pipeline = self.pipeline(**settings)
-        export = TableExport(
-            run_id="1",
-            requested_at=datetime(2026, 11, 22, tzinfo=UTC),
-            pipeline=pipeline,
-            schema=table.schema,
-            table=table.name,
-            table_id=table.name,
-            shard_date=date(2026, 11, 22),
-            replace=True,
-            columns=table.columns,
-            format=formats.data_format(table, pipeline),
-            only=not table.is_partitioned,
-            server_major=table.server_major,
-        )
+        export = export_of(table, pipeline, formats.data_format(table, pipeline))
         return statement.extraction(export, typemap.mapped(table.columns, export.pipeline.unrepresentable)).query
 
     def exports(self, table: Table, **settings: Any) -> tuple[str, ...]:

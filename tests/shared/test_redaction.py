@@ -124,6 +124,12 @@ def test_what_is_known_of_bigquery_is_told_with_its_names(template: str) -> None
     assert said.rstrip(".…") == f"Error while reading data, error message: {filled(template, '…')}".rstrip(".…")
 
 
+@pytest.mark.parametrize("head", ["403 GET https://a: ", "ERROR: ", "psql: ", "gs://a: ", "error: 403 "])
+def test_a_message_of_many_heads_is_read_once(head: str) -> None:
+    """A pattern that tries every way to cut them would not end."""
+    assert told(f"{head * 60}S3CRET", WHERE) == POINTER
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_what_is_not_known_is_only_pointed_at(before: str, behind: str) -> None:

@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
 
 import pytest
 
@@ -15,6 +14,7 @@ from shared.pipelines import Pipeline
 from tests.roundtrip.samples import SAMPLES, SAMPLES_11
 from tests.roundtrip.test_own_types import COLUMNS, TYPES
 from tests.shared.exporting import unqualified
+from tests.shared.exporting.asked import export_of
 
 _TYPES = (*TYPES, "CREATE DOMAIN reals AS real[]", "CREATE DOMAIN digit AS real", "CREATE DOMAIN boxes AS box[]")
 _WANTED = sorted({*SAMPLES, *COLUMNS, "reals", "digit", "boxes"})
@@ -34,23 +34,7 @@ def listed() -> list[TableExport]:
         pipeline = Pipeline("p", "p:r:i", "postgres", server.user, "bucket", "shards", "views", host=server.host)
         tables = Source().tables(pipeline)
     assert len(tables) == 2
-    return [
-        TableExport(
-            run_id="1",
-            requested_at=datetime(2026, 11, 22, tzinfo=UTC),
-            pipeline=pipeline,
-            schema=table.schema,
-            table=table.name,
-            table_id=table.name,
-            shard_date=date(2026, 11, 22),
-            replace=True,
-            columns=table.columns,
-            format="csv",
-            only=not table.is_partitioned,
-            server_major=table.server_major,
-        )
-        for table in tables
-    ]
+    return [export_of(table, pipeline, "csv") for table in tables]
 
 
 @pytest.mark.parametrize("trusts", [False, True])

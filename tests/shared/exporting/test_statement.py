@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
 
 import pg8000.native
 import pytest
@@ -20,9 +19,9 @@ from shared.exporting import statement, typemap
 from shared.exporting.statement import Extraction
 from shared.gcp.postgres import Postgres as Source
 from shared.listing import selection
-from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
 from tests.shared.exporting import usurpers
+from tests.shared.exporting.asked import export_of
 
 HOSTILE = {
     "timezone": "Asia/Kathmandu",
@@ -195,21 +194,8 @@ class Database:
     def extraction(self, file_format: str, unrepresentable: str = "null", name: str = "x") -> Extraction:
         """What the mirror asks of the table."""
         pipeline = replace(self._pipeline, unrepresentable=unrepresentable)
-        ((table, table_id),) = selection.select(Source().tables(pipeline), pipeline, [f"public.{name}"]).tables.items()
-        export = TableExport(
-            run_id="1",
-            requested_at=datetime(2026, 11, 22, tzinfo=UTC),
-            pipeline=pipeline,
-            schema=table.schema,
-            table=table.name,
-            table_id=table_id,
-            shard_date=date(2026, 11, 22),
-            replace=True,
-            columns=table.columns,
-            format=file_format,
-            only=not table.is_partitioned,
-            server_major=table.server_major,
-        )
+        (table,) = selection.select(Source().tables(pipeline), pipeline, [f"public.{name}"]).tables
+        export = export_of(table, pipeline, file_format)
         return statement.extraction(export, typemap.mapped(export.columns, unrepresentable))
 
     def export(self, file_format: str, unrepresentable: str = "null", name: str = "x") -> str:

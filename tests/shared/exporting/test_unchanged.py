@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from threading import Thread
 
 import pg8000.native
@@ -21,9 +20,9 @@ from shared import failures
 from shared.exporting import statement, typemap
 from shared.failures import OperationFailure
 from shared.gcp.postgres import Postgres as Source
-from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
 from shared.redaction import REPLACED
+from tests.shared.exporting.asked import export_of
 
 SCHEDULES = int(os.environ.get("SCHEDULES") or 30)
 PARTS = (1, 2, 3)
@@ -135,20 +134,7 @@ class Table:
         """The state that the SELECT of the mirror reads in one go, or what it complains of."""
         pipeline = Pipeline("p", "p:r:i", self.name, self.server.user, "b", "s", "v", host=self.server.host)
         [table] = [each for each in Source().tables(pipeline) if each.name == "t"]
-        export = TableExport(
-            run_id="1",
-            requested_at=datetime(2026, 11, 22, tzinfo=UTC),
-            pipeline=pipeline,
-            schema="public",
-            table="t",
-            table_id="t",
-            shard_date=date(2026, 11, 22),
-            replace=True,
-            columns=table.columns,
-            format="csv",
-            only=not table.is_partitioned,
-            server_major=table.server_major,
-        )
+        export = export_of(table, pipeline, "csv")
         wanted = statement.extraction(export, typemap.mapped(export.columns, "null"))
         with closing(self.server.connect(self.name)) as connection:
             return _read(connection, wanted.query)

@@ -213,6 +213,17 @@ def test_a_chain_of_domains_and_arrays_is_followed_to_its_end(
     assert types[data_type].base_type == base_type
 
 
+def test_a_chain_of_thousands_of_domains_holds_up_no_listing(server: Postgres) -> None:
+    """Whoever follows each to its end needs longer than a query may. What is longer than anybody needs is text."""
+    with database(server, "chain") as connection:
+        bases = ["int", *(f"d{number}" for number in range(5_000))]
+        connection.execute_simple(";".join(f"CREATE DOMAIN d{number} AS {bases[number]}" for number in range(5_000)))
+        connection.run("CREATE TABLE t (near d9, far d4999, many d4999[])")
+        columns = tables(server, "chain")["t"].columns
+
+    assert [column.base_type for column in columns] == ["integer", None, "text[]"]
+
+
 def test_a_server_that_is_too_old_is_refused_by_its_version() -> None:
     with old_server("10.23") as port, pytest.raises(Permanent, match=r"PostgreSQL 10\.23.* supports 11 and later"):
         Source().tables(Pipeline("p", "p:r:i", "d", "u", "bucket", "shards", "views", host=f"127.0.0.1:{port}"))
