@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import chart, fanout, lane, reconcile, report, start, whole
+from bench import chart, events, fanout, lane, reconcile, report, start, whole
 from bench.figures import Figure
 from bench.progress import Progress
 from local import readme
@@ -21,6 +21,7 @@ _MEASURED = ("functions", "shared", "local", "bench")
 
 _BENCHES: dict[str, Callable[[Path, Progress], list[Figure]]] = {
     "lane": lane.measure,
+    "events": events.measure,
     "start": start.measure,
     "fanout": fanout.measure,
     "reconcile": reconcile.measure,

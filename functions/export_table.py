@@ -36,4 +36,10 @@ services = delivery.ExportServices(
 def export_table(event: Event) -> Outcome:
     message = event.expect_message()
     export = exports.table_export(message, settings.pipelines)
-    return delivery.export_table(export, message.published_at, services, is_replay=message.is_replay)
+    return delivery.export_table(
+        export,
+        message.published_at,
+        services,
+        is_replay=message.is_replay,
+        is_out_of_order=message.is_out_of_order,
+    )

@@ -43,9 +43,12 @@ class Bucket(Protocol):
     def write(self, name: str, content: bytes, onto: int, marks: Mapping[str, str] | None = None) -> None:
         """Write an object over its generation `onto` (0: there is none), with marks. Raises LostRace if it is another."""
 
+    def mark(self, name: str, marks: Mapping[str, str]) -> File | None:
+        """Give an object marks, and look at it. None if there is none."""
+
     def move(self, file: File, name: str, onto: int, marks: Mapping[str, str]) -> File:
         """
-        Give a file its name and its marks, over that name's generation `onto` (0: none).
+        Give a file its marks, unless it has them, and its name, over that name's generation `onto` (0: none).
 
         Raises LostRace if either has changed.
         """

@@ -1,5 +1,6 @@
 """One delivery of an export message: take the steps of its table to the end, whatever an earlier delivery left behind."""
 
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -10,15 +11,16 @@ from shared import times
 from shared.bucket import Storage
 from shared.errors import Permanent
 from shared.exporting import statement, steps, typemap
+from shared.exporting.look import Looks
 from shared.exporting.operation import Operation
 from shared.exporting.pair import Announcements, Pair, Source
 from shared.exporting.patience import Patience
 from shared.exporting.staging import CloudSql, Staging
-from shared.exporting.steps import Description, Seen
-from shared.messages import exports, replacing
+from shared.exporting.steps import Seen
+from shared.messages import replacing
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
-from shared.runs import belief, records
+from shared.runs import announcing, belief
 from shared.runs.announcing import RunAnnouncements
 from shared.runs.digests import KnownRuns
 from shared.tables import Shard
@@ -48,8 +50,8 @@ class ExportServices:
     """
     What an export works with.
 
-    Without `requests`, a table that has been altered since it was listed is given up. Without `run_announcements`, nobody is
-    told that a run is complete.
+    `threads` carry calls that need not wait for one another. Without `requests`, a table that has been altered since it was
+    listed is given up. Without `run_announcements`, nobody is told that a run is complete.
     """
 
     cloudsql: CloudSql
@@ -60,33 +62,43 @@ class ExportServices:
     shards: Shards
     clock: Clock
     wait_budget: timedelta
+    threads: Executor = field(default_factory=ThreadPoolExecutor)
     runs: KnownRuns = field(default_factory=KnownRuns)
 
 
 def export_table(
-    export: TableExport, published_at: datetime, services: ExportServices, *, is_replay: bool = False
+    export: TableExport,
+    published_at: datetime,
+    services: ExportServices,
+    *,
+    is_replay: bool = False,
+    is_out_of_order: bool = False,
 ) -> Outcome:
     """
     See a table's pair of files made, sealed and announced. A redelivery takes up the work where it stands.
 
-    `published_at` is when the message was published. `is_replay`: it has failed before. Raises HandBack when the wait budget
-    is spent while the export goes on. Raises Permanent when it cannot succeed, once that is written down and cleared up; and
-    with nothing done when the run's record does not ask for it.
+    `published_at` is when the message was published. `is_replay`: it has failed before. `is_out_of_order`: it does not come in
+    its place among the run's messages. Raises HandBack when the wait budget is spent while the export goes on. Raises Permanent
+    when it cannot succeed, once that is written down and cleared up; and with nothing done when the run's record does not ask
+    for it.
     """
     delivery = _Delivery(export, published_at, services, is_replay=is_replay)
-    delivery.check()
+    is_last = delivery.is_last_of_lane() or is_out_of_order
     try:
         outcome, seen = delivery.settle()
     except Permanent as failure:
         with suppress(Permanent):  # such as no access to the bucket: the first reason counts
             delivery.pair.fail(str(failure))
+            if is_last:
+                delivery.end_run()
         raise
     if is_replay and outcome.outcome == "exported":
         delivery.pair.clear_failure()
-    # Where operations had to be asked for, they have been waited for.
-    if seen.operations is None and outcome.outcome in {"exported", "skipped"}:
+    if outcome.outcome in {"exported", "skipped"}:
+        if is_last:
+            delivery.end_run()
         with suppress(Permanent):  # it has settled all the same
-            delivery.clear_up()
+            delivery.clear_up(seen)
     return outcome
 
 
@@ -113,13 +125,28 @@ class _Delivery:
             "export_table",
             self._bucket,
             services.announcements,
-            services.run_announcements,
         )
         self._staging = Staging(pipeline, self.pair.staged_uri, services.cloudsql, self._patience)
+        self._looks = Looks(asked, self._bucket, self.pair, self._staging, self._has_shard, services.threads)
 
-    def check(self) -> None:
-        """Raise Permanent unless the run's record asks for this export."""
-        self._patience.retried(partial(belief.check_export, self._asked, self._bucket, self._services.runs))
+    def is_last_of_lane(self) -> bool:
+        """Whether the messages of its run's other tables come before. Raises Permanent unless the run asks for this export."""
+        check = partial(belief.check_export, self._asked, self._bucket, self._services.runs)
+        return self._patience.retried(check).last == self._asked.table_id
+
+    def end_run(self) -> None:
+        """
+        Announce the run, if this was the last that was to become of it.
+
+        Only the last message of its lane asks for that, and one that comes out of order. When the last is handled, each other has
+        settled, is to be described again, or is a dead letter: what is left comes out of order, or never. So a run's folder is not
+        listed for each of its tables.
+        """
+        export, topic = self._export, self._services.run_announcements
+        announce = partial(
+            announcing.announce_if_complete, self._bucket, export.pipeline, export.run_id, export.table_id, topic
+        )
+        self._patience.retried(partial(announce, export.run_tables))
 
     def settle(self) -> tuple[Outcome, Seen]:
         """
@@ -129,19 +156,22 @@ class _Delivery:
         """
         return self._patience.retried(self._settle_at_once)
 
-    def clear_up(self) -> None:
+    def clear_up(self, seen: Seen) -> None:
         """
-        Wait for an export that another delivery has begun at the same moment, and delete what it leaves in staging.
+        Delete what an export leaves in staging that another delivery has begun at the same moment. It is waited for.
 
         It may end long after the table has settled.
         """
-        operations = self._patience.retried(self._staging.operations)
-        if operations:
-            self._patience.retried(partial(self._staging.wait, operations[0]))
+        if seen.operations is None:
+            seen = self._patience.retried(partial(self._looks.with_operations, seen))
+        running = [each for each in seen.operations or () if not each.done]
+        for operation in running:
+            self._patience.retried(partial(self._staging.wait, operation))
+        if running or seen.staged:
             self.pair.delete_staged()
 
     def _settle_at_once(self) -> tuple[Outcome, Seen]:
-        seen = self._look()
+        seen = self._looks.afresh()
         while isinstance(step := self._next_step(seen), steps.Advance):
             seen = self._advance(step, seen)
         return self._end(step, seen), seen
@@ -149,43 +179,16 @@ class _Delivery:
     def _next_step(self, seen: Seen) -> steps.Step:
         return steps.next_step(self._export, seen, self._published_at, self._services.clock.now())
 
-    def _look(self) -> Seen:
-        """What the files say. Operations are not asked for: an export may have begun since, though its start was refused."""
-        export, pair = self._export, self.pair
-        seal, generation = pair.found_seal()
-        if seal and seal.run_id == export.run_id:
-            pair.delete_staged()  # of a second export, begun by a delivery at the same moment
-            return Seen(seal)
-        data = pair.data()
-        is_ours = data is not None and data.marks.get("run_id") == export.run_id
-        return Seen(
-            seal=seal,
-            seal_generation=generation,
-            data=data,
-            staged=pair.staged(),
-            shard_exists=not export.replace and self._has_shard(),
-            # Only a failure has a table described again: where nothing has been begun, this one is the first.
-            description=self._description() if is_ours else Description.FIRST,
-        )
-
     def _has_shard(self) -> bool:
-        return self._services.shards.has_shard(self._export.pipeline.shards_dataset, self._export.shard)
-
-    def _description(self) -> Description:
-        """Which of its run's descriptions of the table the message has."""
-        again = records.read_described_again(self._bucket, self._asked)
-        if again is None:
-            return Description.FIRST
-        known = {self._export.pipeline.name: self._export.pipeline}
-        # Read, not compared as it was written: an earlier version may have written it.
-        is_this = exports.listed_export(again, known) == self._asked
-        return Description.AGAIN if is_this else Description.SUPERSEDED
+        """Whether there is a shard that the export may not replace."""
+        export = self._export
+        return not export.replace and self._services.shards.has_shard(export.pipeline.shards_dataset, export.shard)
 
     def _advance(self, step: steps.Advance, seen: Seen) -> Seen:
         """Take a step, and tell what is known after it."""
         match step:
             case steps.AskOperations():
-                return self._ask_operations(seen)
+                return self._looks.with_operations(seen)
             case steps.Clear():
                 self.pair.delete_staged()
                 return replace(seen, staged=None)
@@ -195,10 +198,9 @@ class _Delivery:
                 return self._wait(operation, seen)
             case steps.Rest(until, reason, name):
                 self._patience.pause(-self._patience.age(until).total_seconds(), reason, name)
-                return self._look()
+                return self._looks.afresh()
             case steps.Move(operation, staged):
-                source = Source(operation.inserted_at, operation.seconds or 0, operation.name)
-                return replace(seen, data=self.pair.move(staged, seen.data, source), staged=None)
+                return replace(seen, data=self.pair.move(staged, seen.data, Source.of(operation)), staged=None)
             case steps.SealPair(data):
                 may_replace = self._may_replace(times.moment(data.marks["exported_at"]))
                 return replace(seen, seal=self.pair.seal(data, seen.seal_generation, seen.seal, replace=may_replace))
@@ -217,13 +219,6 @@ class _Delivery:
             case steps.GiveUp(reason, operation):
                 raise Permanent(reason, operation)
 
-    def _ask_operations(self, seen: Seen) -> Seen:
-        operations = self._staging.operations()
-        if not operations:
-            return replace(seen, operations=())
-        # The file may have come since it was looked for.
-        return replace(seen, operations=operations, staged=self.pair.staged(), description=self._description())
-
     def _start(self, seen: Seen) -> Seen:
         started = self._staging.start(statement.extraction(self._export, self._columns))
         self._services.announcements.connect()  # while the operation runs
@@ -237,8 +232,8 @@ class _Delivery:
         its own.
         """
         ended = self._staging.wait(operation)
-        look = self._look()
-        description = self._description() if ended.failed else look.description
+        look = self._looks.after(ended)
+        description = self._looks.description() if ended.failed else look.description
         return replace(look, operations=(ended, *(seen.operations or ())[1:]), description=description)
 
     def _relist(self, step: steps.Relist) -> Outcome:

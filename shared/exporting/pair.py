@@ -7,11 +7,11 @@ from typing import Protocol
 from shared import bucket as paths
 from shared import times
 from shared.bucket import Bucket, File
+from shared.exporting.operation import Operation
 from shared.exporting.typemap import MappedColumn
 from shared.messages.exports import TableExport, TableExported
 from shared.messages.outcome import Outcome
-from shared.runs import announcing, records, schema_file
-from shared.runs.announcing import RunAnnouncements
+from shared.runs import records, schema_file
 from shared.runs.schema_file import Seal
 
 
@@ -32,6 +32,10 @@ class Source:
     began_at: datetime
     seconds: float
     operation: str
+
+    @classmethod
+    def of(cls, operation: Operation) -> "Source":
+        return cls(operation.inserted_at, operation.seconds or 0, operation.name)
 
     def marks(self, run_id: str) -> dict[str, str]:
         """The marks of the data file. With them a crash before the seal costs no second export."""
@@ -54,7 +58,6 @@ class Pair:
         function: str,
         bucket: Bucket,
         announcements: Announcements,
-        run_announcements: RunAnnouncements | None,
     ) -> None:
         pipeline, table_id, day = export.pipeline, export.table_id, export.shard_date
         self._export = export
@@ -63,7 +66,6 @@ class Pair:
         self._function = function
         self._bucket = bucket
         self._announcements = announcements
-        self._run_announcements = run_announcements
         self._schema_file = paths.schema_file(pipeline.name, table_id, day)
         self._data_file = paths.data_file(pipeline.name, table_id, day, file_format)
         other_format = "csv" if file_format == "ndjson" else "ndjson"
@@ -77,6 +79,10 @@ class Pair:
 
     def staged(self) -> File | None:
         return self._bucket.stat(self._staged_file)
+
+    def mark_staged(self, source: Source) -> File | None:
+        """The staged data, with the marks that it keeps when it is moved."""
+        return self._bucket.mark(self._staged_file, source.marks(self._export.run_id))
 
     def data(self) -> File | None:
         return self._bucket.stat(self._data_file)
@@ -133,7 +139,6 @@ class Pair:
             "seconds": float(marks.get("seconds", 0)),
         }
         records.record(self._bucket, export, records.EXPORTED, exported)
-        self._announce_run()
         return Outcome("exported", f"exported to {seal.data_uri}", export.subject, operation=marks.get("operation"))
 
     def skip(self, reason: str) -> Outcome:
@@ -153,14 +158,6 @@ class Pair:
 
     def _record_reason(self, settled: str, reason: str) -> None:
         records.record_reason(self._bucket, self._export, settled, self._function, reason)
-        self._announce_run()
-
-    def _announce_run(self) -> None:
-        """This may have been its last table."""
-        export, topic = self._export, self._run_announcements
-        announcing.announce_if_complete(
-            self._bucket, export.pipeline, export.run_id, export.table_id, topic, export.run_tables
-        )
 
     def _uri(self, name: str) -> str:
         return paths.uri(self._export.pipeline.bucket, name)

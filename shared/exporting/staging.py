@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from statistics import median_low
 from typing import Protocol
 
@@ -14,6 +15,8 @@ _RUN_AND_DAY = re.compile(r"/_staging/[^/]+/(.+)_\d{8}\.\w+$")
 _FIRST_LOOK = 0.5
 _LAST = 3
 _A_LITTLE_MORE = 1.01
+_SHORTEST_PAUSE = 0.02
+_LEAST_SHARE = 0.01
 
 
 class CloudSql(Protocol):
@@ -60,7 +63,7 @@ class Staging:
         while not operation.done:
             self._patience.pause(pause, f"the operation {operation.name} goes on", operation.name)
             operation = self._cloudsql.operation(self._pipeline.instance, operation.name)
-            pause = between_looks(self._patience.age(operation.inserted_at))
+            pause = next_look(self._patience.age(operation.inserted_at), self._usual_seconds)
         return operation
 
 
@@ -80,6 +83,17 @@ def usual_seconds(recent: Iterable[Operation], uri: str) -> float:
     own = [each.seconds or 0.0 for each in ended if _table(each.uri) == _table(uri)][:_LAST]
     usual = own or [each.seconds or 0.0 for each in ended]
     return median_low(usual) * _A_LITTLE_MORE if usual else _FIRST_LOOK
+
+
+def next_look(age: timedelta, usual: float) -> float:
+    """
+    Seconds to the next look at an operation of that age, which usually takes so many.
+
+    As long as it is overdue already: one that was just missed is over soon. Never less than 1 % of its age.
+    """
+    seconds = age.total_seconds()
+    pause = max(seconds - usual, seconds * _LEAST_SHARE, _SHORTEST_PAUSE)
+    return min(pause, between_looks(age))
 
 
 def _newest_first(operations: Iterable[Operation]) -> list[Operation]:

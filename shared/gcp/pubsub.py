@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Required, TypedDict
 
 from shared.messages.exports import RunExported, TableExport, TableExported
-from shared.messages.message import REPLAY, Message
+from shared.messages.message import RELIST, REPLAY, Message
 from shared.redaction import one_line
 from shared.settings import Settings
 
@@ -37,9 +38,12 @@ class PubSub:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def request(self, exports: Sequence[Mapping[str, object]], instance: str, *, is_replay: bool) -> None:
+    def request(
+        self, exports: Sequence[Mapping[str, object]], instance: str, *, is_replay: bool, is_relist: bool
+    ) -> None:
         """Publish one message per table in the lane of the instance, and return when all are confirmed."""
-        for batch in _batches(_message(export, instance, is_replay=is_replay) for export in exports):
+        again = RELIST if is_relist else {}
+        for batch in _batches(_message(export, instance, again, is_replay=is_replay) for export in exports):
             self._publish(self._settings.table_exports_topic, batch)
 
     def relist(self, export: TableExport, *, is_replay: bool) -> None:
@@ -102,9 +106,15 @@ class PubSub:
         return PublisherClient(client_options={"api_endpoint": endpoint} if endpoint else None)
 
 
-def _message(content: Mapping[str, object], ordering_key: str = "", *, is_replay: bool = False) -> _Outgoing:
+def _message(
+    content: Mapping[str, object],
+    ordering_key: str = "",
+    attributes: Mapping[str, str] = MappingProxyType({}),
+    *,
+    is_replay: bool = False,
+) -> _Outgoing:
     data = json.dumps(content, ensure_ascii=False).encode()
-    return {"data": data, "ordering_key": ordering_key, "attributes": REPLAY if is_replay else {}}
+    return {"data": data, "ordering_key": ordering_key, "attributes": {**attributes, **(REPLAY if is_replay else {})}}
 
 
 def _batches(messages: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:

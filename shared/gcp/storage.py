@@ -95,9 +95,20 @@ class Bucket:
                 f"there is no bucket {self._bucket.name}: create it, or correct the pipeline's bucket"
             ) from error
 
+    def mark(self, name: str, marks: Mapping[str, str]) -> File | None:
+        """Give an object marks, and look at it. None if there is none."""
+        blob = self._bucket.blob(name)
+        blob.metadata = dict(marks)
+        try:
+            with self._translated(name):
+                blob.patch()
+        except _Missing:
+            return None
+        return _file(blob)
+
     def move(self, file: File, name: str, onto: int, marks: Mapping[str, str]) -> File:
         """
-        Give a file its marks, then its name, over that name's generation `onto` (0: none).
+        Give a file its marks, unless it has them, then its name, over that name's generation `onto` (0: none).
 
         The move is atomic and keeps the marks, which are custom metadata
         (https://cloud.google.com/storage/docs/json_api/v1/objects/move).
@@ -106,7 +117,8 @@ class Bucket:
         blob.metadata = dict(marks)
         try:
             with self._translated(name, {file.name: file.generation, name: onto}):
-                blob.patch(if_generation_match=file.generation)
+                if marks != file.marks:
+                    blob.patch(if_generation_match=file.generation)
                 moved = self._bucket.move_blob(
                     blob, name, if_generation_match=onto, if_source_generation_match=file.generation
                 )

@@ -42,11 +42,12 @@ class Datasets(Protocol):
 class Exports(Protocol):
     """The topic that exports are asked for on."""
 
-    def request(self, exports: Sequence[dict[str, Any]], instance: str, *, is_replay: bool) -> None:
+    def request(self, exports: Sequence[dict[str, Any]], instance: str, *, is_replay: bool, is_relist: bool) -> None:
         """
         Publish one message per table, in order, in the instance's lane. Return when all are confirmed.
 
-        `is_replay`: the request was published again, so that each of them is as late as it is.
+        `is_replay`: the request was published again, so that each of them is as late as it is. `is_relist`: they describe tables
+        again, and come when the others of their run are in the lane.
         """
 
 
@@ -71,7 +72,7 @@ def list_tables(request: MirrorRequest, services: ListServices) -> Outcome:
     pipeline = request.pipeline
     bucket = services.storage.bucket(pipeline.bucket)
     wanted = _described_again(request, bucket, services) if request.relist else _listed(request, bucket, services)
-    services.exports.request(wanted, pipeline.instance, is_replay=request.is_replay)
+    services.exports.request(wanted, pipeline.instance, is_replay=request.is_replay, is_relist=request.relist)
     if not wanted:
         _announce_run(request, bucket, services)
     return Outcome("listed", f"{len(wanted)} tables of {pipeline.database} are to be exported", request.subject)

@@ -14,7 +14,9 @@ from shared.errors import Permanent
 _GIVEN_UP_AT = "CloudPubSubDeadLetterSourceTopicPublishTime"
 REPLAY = {"replay": "true"}
 """The attribute of a message that is published because of a replay, which comes as late as the replay itself."""
-_OF_REPLAYS = frozenset({"message_id", "publish_time", "source_topic", _GIVEN_UP_AT, *REPLAY})
+RELIST = {"relist": "true"}
+"""The attribute of a message that describes a table of a run again, and comes when the run's others are in their lane."""
+_OF_LETTERS = frozenset({"message_id", "publish_time", "source_topic", _GIVEN_UP_AT})
 RUN_ID = re.compile(r"(?!\.{1,2}\Z)[!-.0-~]{1,128}")
 """
 A message's id, which is a run's: printable ASCII, without the slash that would part the names of objects, and none of the
@@ -52,7 +54,12 @@ class Message:
     @property
     def is_replay(self) -> bool:
         """Whether somebody has published it again out of the dead letters, or it comes of one that was."""
-        return not self.attributes.keys().isdisjoint(_OF_REPLAYS)
+        return not self.attributes.keys().isdisjoint(_OF_LETTERS | REPLAY.keys())
+
+    @property
+    def is_out_of_order(self) -> bool:
+        """Whether it comes by itself, and not in its place among the messages of its run."""
+        return not self.attributes.keys().isdisjoint(_OF_LETTERS | RELIST.keys())
 
     @property
     def origin_id(self) -> str:

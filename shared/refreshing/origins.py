@@ -35,9 +35,10 @@ class Origins:
     @cached_property
     def _exported(self) -> frozenset[str]:
         """The tables that have files. These are deleted after a while."""
-        folder = pipeline_folder(self._pipeline.name)
-        found = self._storage.bucket(self._pipeline.bucket).folders(folder + self._asked_about)
-        return frozenset(name.removeprefix(folder).removesuffix("/") for name in found)
+        folder, bucket = pipeline_folder(self._pipeline.name), self._storage.bucket(self._pipeline.bucket)
+        if self._asked_about:  # however many tables there are whose names begin so
+            return frozenset({self._asked_about} if bucket.names(f"{folder}{self._asked_about}/") else ())
+        return frozenset(name.removeprefix(folder).removesuffix("/") for name in bucket.folders(folder))
 
     @cached_property
     def _listed(self) -> frozenset[str] | None:

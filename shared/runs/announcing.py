@@ -37,20 +37,20 @@ def announce_if_complete(
 
     `run_tables`: how many tables it has. While fewer have settled, its manifest is not read. A mark in the bucket decides who
     announces, and what: it names the `claimant`. A claimant that crashes before it has published does so when its own message
-    comes again.
+    comes again. Once there is a mark, nothing is listed.
     """
     if announcements is None:
         return
-    settled = progress.settled(bucket, pipeline, run_id)
-    if run_tables is not None and len(set().union(*settled.values())) < run_tables:
-        return
-    found = manifest.find(bucket, pipeline, run_id)
-    run = progress.of_exports(found, pipeline, settled) if found else None
-    marker = paths.run_exported_file(pipeline.name, run_id)
-    if run and run.is_complete and (claim := _claim(bucket, marker, claimant, _announcement(run, pipeline))):
-        said, generation = claim
-        announcements.announce_run(said)
-        bucket.write(marker, _mark(claimant, said, announced=True), onto=generation)
+    mark = bucket.read(paths.run_exported_file(pipeline.name, run_id))
+    if not mark:
+        settled = progress.settled(bucket, pipeline, run_id)
+        if run_tables is not None and len(set().union(*settled.values())) < run_tables:
+            return
+        found = manifest.find(bucket, pipeline, run_id)
+        run = progress.of_exports(found, pipeline, settled) if found else None
+        mark = _claim(bucket, pipeline, run, claimant) if run and run.is_complete else None
+    if mark:
+        _tell(bucket, pipeline, run_id, mark, claimant, announcements)
 
 
 def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported | None:
@@ -69,12 +69,22 @@ def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported
 
 
 def end_silent_runs(bucket: Bucket, pipeline: Pipeline, now: datetime, announcements: RunAnnouncements) -> None:
-    """See that the whole-database runs of the last days end, once they have had their time, and are announced."""
+    """
+    See that the whole-database runs of the last days that are complete are announced, and end those that have had their time.
+
+    It costs a list of the folder of each that nobody has claimed.
+    """
     for found in manifest.of_last_days(bucket, pipeline, now):
-        if progress.has_had_its_time(found, now):
+        has_had_its_time = progress.has_had_its_time(found, now)
+        mark = bucket.read(paths.run_exported_file(pipeline.name, found.run_id))
+        if not mark:
             run = progress.of_exports(found, pipeline, progress.settled(bucket, pipeline, found.run_id))
-            progress.end_silence(bucket, pipeline, run)
-            announce_if_complete(bucket, pipeline, found.run_id, _RECONCILE, announcements)
+            run = progress.end_silence(bucket, pipeline, run) if has_had_its_time else run
+            mark = _claim(bucket, pipeline, run, _RECONCILE) if run.is_complete else None
+        if mark:
+            # A claimant that has said nothing by then never will.
+            claimant = json.loads(mark[0])["claimant"] if has_had_its_time else _RECONCILE
+            _tell(bucket, pipeline, found.run_id, mark, claimant, announcements)
 
 
 def _announcement(run: Progress, pipeline: Pipeline) -> RunExported:
@@ -88,21 +98,36 @@ def _announcement(run: Progress, pipeline: Pipeline) -> RunExported:
     )
 
 
-def _claim(bucket: Bucket, marker: str, claimant: str, run: RunExported) -> tuple[RunExported, int] | None:
+def _claim(bucket: Bucket, pipeline: Pipeline, run: Progress, claimant: str) -> tuple[bytes, int] | None:
     """
-    What is to be announced, and the generation of the marker, if it is the claimant's to announce the run.
+    The mark of a complete run: the claimant's, or that of another who was first.
 
     What was written first is announced, whatever has become of the tables since: whoever hears of it finds the same in the
-    mark. The reconcile comes a day later, when a claimant that has said nothing never will.
+    mark.
     """
+    marker = paths.run_exported_file(pipeline.name, run.run_id)
     with suppress(LostRace):  # another one's claim stands, or our own, whose answer was lost
-        bucket.write(marker, _mark(claimant, run, announced=False), onto=0)
-    found = bucket.read(marker)
-    if not found:
-        return None
-    mark = json.loads(found[0])
-    is_ours = not mark["announced"] and claimant in {mark["claimant"], _RECONCILE}
-    return (_said(mark, run.pipeline) or run, found[1]) if is_ours else None
+        bucket.write(marker, _mark(claimant, _announcement(run, pipeline), announced=False), onto=0)
+    return bucket.read(marker)
+
+
+def _tell(
+    bucket: Bucket,
+    pipeline: Pipeline,
+    run_id: str,
+    marked: tuple[bytes, int],
+    claimant: str,
+    announcements: RunAnnouncements,
+) -> None:
+    """Announce the run that is marked so, if that is left to be done, and the claimant's to do."""
+    content, generation = marked
+    mark = json.loads(content)
+    if mark["announced"] or mark["claimant"] != claimant:
+        return
+    if said := _said(mark, pipeline) or announcement(bucket, pipeline, run_id):
+        announcements.announce_run(said)
+        written = _mark(claimant, said, announced=True)
+        bucket.write(paths.run_exported_file(pipeline.name, run_id), written, onto=generation)
 
 
 def _mark(claimant: str, run: RunExported, *, announced: bool) -> bytes:

@@ -27,14 +27,19 @@ from shared.runs.digests import Digests, KnownRuns
 from shared.runs.schema_file import Seal
 
 
-def check_export(export: TableExport, bucket: Bucket, runs: KnownRuns) -> None:
-    """Raise Permanent unless the run's record asks for this export. An honest first description costs no call of its own."""
+def check_export(export: TableExport, bucket: Bucket, runs: KnownRuns) -> Digests:
+    """
+    The run, if its record asks for this export. An honest first description costs no call of its own.
+
+    Raises Permanent if it does not.
+    """
     run = _run(export, bucket, runs)
     listed = run.tables.get(export.table_id)
     if listed is None:
         raise Permanent(f"{_differs(export)}: the run has no such table")
     if listed != digests.of_export(export) and _described_again(export, bucket) != export:
         raise Permanent(f"{_differs(export)}: it describes the table, or the run, otherwise")
+    return run
 
 
 def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> Seal:

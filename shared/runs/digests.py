@@ -1,7 +1,7 @@
 """
 A run in small: what its messages have to say to be believed, without the columns of all its tables.
 
-    {"version": 1, "replace": true, "requested_at": "…", "shard_date": "…", "tables": {"orders": "<SHA-256>"}}
+    {"version": 1, "replace": true, "requested_at": "…", "shard_date": "…", "tables": {"orders": "<SHA-256>"}, "last": "orders"}
 
 It is written once, beside the manifest and after it. Where it is missing, the manifest itself is read.
 """
@@ -32,12 +32,18 @@ _MOST_RUNS = 8
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """A run. `tables`: the digest of each table's first `table-exports` message, by its table_id."""
+    """
+    A run.
+
+    `tables`: the digest of each table's first `table-exports` message, by its table_id. `last`: the one whose message is the last
+    in the lane, None if there is none.
+    """
 
     requested_at: datetime
     day: date
     replace: bool
     tables: Mapping[str, str]
+    last: str | None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +52,7 @@ class Digests:
             "requested_at": times.rfc3339(self.requested_at),
             "shard_date": self.day.isoformat(),
             "tables": self.tables,
+            "last": self.last,
         }
 
 
@@ -82,7 +89,7 @@ def of_manifest(run: Manifest, pipeline: Pipeline) -> Digests:
         with suppress(Permanent):
             export = exports.listed_export(entry, {pipeline.name: pipeline})
             tables[export.table_id] = of_export(export)
-    return _of_run(run, tables)
+    return _of_run(run, pipeline, tables)
 
 
 def write(bucket: Bucket, pipeline: Pipeline, run: Manifest, *, is_new: bool) -> None:
@@ -95,12 +102,24 @@ def write(bucket: Bucket, pipeline: Pipeline, run: Manifest, *, is_new: bool) ->
 
 def _of_new(run: Manifest, pipeline: Pipeline) -> Digests:
     """The same without a reading of the entries, which takes most of the time of a run of many tables."""
-    ids = (names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in run.tables)
-    return _of_run(run, dict(zip(ids, map(_of, run.tables), strict=True)))
+    ids = (_table_id(entry, pipeline) for entry in run.tables)
+    return _of_run(run, pipeline, dict(zip(ids, map(_of, run.tables), strict=True)))
 
 
-def _of_run(run: Manifest, tables: Mapping[str, str]) -> Digests:
-    return Digests(run.requested_at, run.day, any(entry.get("replace") for entry in run.tables), tables)
+def _of_run(run: Manifest, pipeline: Pipeline, tables: Mapping[str, str]) -> Digests:
+    # What is read in a snapshot is in no lane.
+    lane = [entry for entry in run.tables if not entry.get("snapshot")]
+    return Digests(
+        requested_at=run.requested_at,
+        day=run.day,
+        replace=any(entry.get("replace") for entry in run.tables),
+        tables=tables,
+        last=_table_id(lane[-1], pipeline) if lane else None,
+    )
+
+
+def _table_id(entry: Mapping[str, Any], pipeline: Pipeline) -> str:
+    return names.table_id(entry["schema"], entry["table"], pipeline.schemas[0])
 
 
 def _of(message: Mapping[str, Any]) -> str:
@@ -118,4 +137,5 @@ def _find(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Digests | None:
         day=times.day(fields["shard_date"]),
         replace=fields["replace"],
         tables=fields["tables"],
+        last=fields.get("last", next(reversed(fields["tables"]), None)),  # the version before did not say
     )

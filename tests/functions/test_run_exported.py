@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -68,6 +69,88 @@ def test_the_last_table_of_a_run_announces_it(stage: Stage, export_table: Functi
         seen.append(announced(stage))
 
     assert seen == [[], [], [announcement(stage)]]
+
+
+def test_only_the_last_table_of_the_lane_lists_what_has_become_of_its_run(stage: Stage, export_table: Function) -> None:
+    listed = []
+
+    def note(call: Call, answering: Answering) -> Answer:
+        listed.append(f"prefix={quote(RUN, '')}" in call.target)
+        return answering(call)
+
+    exports = begin(stage, *TABLES)
+    stage.objects.server.between = note
+
+    seen = []
+    for data in exports:
+        listed.clear()
+        export_table.receive(data)
+        seen.append(sum(listed))
+
+    assert seen == [0, 0, 1]
+
+
+def test_a_table_that_is_described_again_ends_the_run_that_waits_for_it(stage: Stage, export_table: Function) -> None:
+    altered, *others = begin(stage, *TABLES)
+    for data in others:
+        export_table.receive(data)
+    assert announced(stage) == []
+
+    request = json.loads(altered) | {"tables": [{"schema": "public", "table": TABLES[0]}], "relist": True}
+    relist = {key: request[key] for key in ("pipeline", "tables", "shard_date", "run_id", "relist")}
+    stage.function("list_tables").receive(relist, message_id="relist")
+    [again] = stage.published("table-exports")
+    export_table.receive(again.data, attributes=dict(again.attributes), message_id="again")
+
+    assert dict(again.attributes) == {"relist": "true"}
+    assert announced(stage) == [announcement(stage)]
+
+
+def test_a_table_that_pubsub_gave_up_ends_its_run_when_it_is_replayed(stage: Stage, export_table: Function) -> None:
+    given_up, *others = begin(stage, *TABLES)
+    for data in others:
+        export_table.receive(data)
+    assert announced(stage) == []
+
+    export_table.receive(given_up, attributes={"CloudPubSubDeadLetterSourceTopicPublishTime": REQUESTED})
+
+    assert announced(stage) == [announcement(stage)]
+
+
+def test_a_request_that_is_replayed_has_each_table_come_in_its_order(stage: Stage) -> None:
+    stage.run("CREATE TABLE orders (id int)")
+    replay = {"message_id": "9912", "publish_time": REQUESTED, "source_topic": topic("mirror-requests")}
+
+    stage.function("list_tables").receive({"pipeline": "billing"}, attributes=replay, message_id="replay")
+
+    [message] = stage.published("table-exports")
+    assert dict(message.attributes) == {"replay": "true"}
+
+
+def test_a_complete_run_that_nobody_has_announced_is_announced_by_the_next_reconcile_once(
+    stage: Stage, export_table: Function
+) -> None:
+    """As when Pub/Sub has given up on a table before the last of the lane, and the delivery that it gave up went on."""
+    late, *others = begin(stage, *TABLES, published=_ago(hours=1))
+    for data in [*others, late]:
+        export_table.receive(data)
+    assert announced(stage) == []
+
+    for _ in range(2):
+        stage.function("refresh_views").receive({"pipeline": "billing"})
+
+    assert [said["tables"] for said in announced(stage)] == [list(TABLES)]
+
+
+def test_the_reconcile_leaves_a_claim_to_its_claimant_for_a_day(stage: Stage, export_table: Function) -> None:
+    [data] = begin(stage, "orders", published=_ago(hours=23))
+    stage.pubsub.between = _refuse_announcements
+    export_table.receive(data)
+    stage.pubsub.between = None
+
+    stage.function("refresh_views").receive({"pipeline": "billing"})
+
+    assert announced(stage) == []
 
 
 def test_nobody_is_told_where_there_is_no_such_topic(stage: Stage) -> None:

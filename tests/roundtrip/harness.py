@@ -261,6 +261,7 @@ class _Exports:
 
     heard: Heard
 
-    def request(self, exports: Sequence[dict[str, object]], instance: str, *, is_replay: bool) -> None:
+    def request(self, exports: Sequence[dict[str, object]], instance: str, *, is_replay: bool, is_relist: bool) -> None:
         assert not is_replay
+        assert not is_relist
         self.heard.request(exports, instance)

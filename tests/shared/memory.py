@@ -28,6 +28,10 @@ class Memory:
         self.objects[name] = content
         self.marks[name] = marks or {}
 
+    def mark(self, name: str, marks: Mapping[str, str]) -> File | None:
+        self.marks[name] = marks
+        return self.stat(name)
+
     def move(self, file: File, name: str, onto: int, marks: Mapping[str, str]) -> File:
         self.write(name, self.objects[file.name], onto, marks)
         self.delete(file.name)

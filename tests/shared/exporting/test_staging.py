@@ -45,3 +45,15 @@ def test_or_when_the_last_of_the_instance_would_have() -> None:
 @pytest.mark.parametrize("recent", [[], [replace(took(9, URI, 20), done=False, ended_at=None)], [took(9, "", 20)]])
 def test_or_after_half_a_second(recent: list[Operation]) -> None:
     assert staging.usual_seconds(recent, URI) == 0.5
+
+
+@pytest.mark.parametrize(("age", "seconds"), [(2.0, 0.02), (2.02, 0.0202), (2.1, 0.1), (4, 0.2), (60, 3), (300, 10)])
+def test_an_operation_that_was_just_missed_is_looked_at_soon_and_one_that_is_overdue_less_often(
+    age: float, seconds: float
+) -> None:
+    assert staging.next_look(timedelta(seconds=age), 2.0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("age", [0.5, 1, 30])
+def test_no_look_follows_at_once(age: float) -> None:
+    assert staging.next_look(timedelta(seconds=age), 60.0) == max(0.02, age * 0.01)

@@ -58,6 +58,16 @@ def test_a_message_out_of_the_dead_letters_is_a_replay(attribute: str) -> None:
     assert not delivered(attributes={"by": "hand"}).is_replay
 
 
+@pytest.mark.parametrize("attribute", ["message_id", "source_topic", GIVEN_UP_AT, "relist"])
+def test_a_message_that_comes_by_itself_is_out_of_the_order_of_its_run(attribute: str) -> None:
+    assert delivered(attributes={attribute: "x"}).is_out_of_order
+
+
+@pytest.mark.parametrize("attributes", [{}, {"by": "hand"}, {"replay": "true"}])
+def test_one_of_a_whole_run_is_not_though_its_request_was_published_again(attributes: dict[str, str]) -> None:
+    assert not delivered(attributes=attributes).is_out_of_order
+
+
 def test_the_content_of_a_message_is_its_json() -> None:
     assert delivered(data=b'{"pipeline": "billing"}').content == {"pipeline": "billing"}
 

@@ -60,7 +60,29 @@ def test_a_run_is_written_down_in_small() -> None:
         "requested_at": "2026-11-22T02:00:00Z",
         "shard_date": "2026-11-22",
         "tables": {"orders": digests.of_export(EXPORT)},
+        "last": "orders",
     }
+
+
+def test_the_last_of_the_lane_is_the_last_of_the_manifest_that_is_not_read_in_a_snapshot() -> None:
+    entries = [replace(EXPORT, table=table).to_json() for table in ("orders", "users", "events")]
+    entries[2]["snapshot"] = 1
+
+    assert digests.of_manifest(manifest.of_request(REQUEST, entries), BILLING).last == "users"
+    assert digests.of_manifest(manifest.of_request(REQUEST, entries[2:]), BILLING).last is None
+
+
+def test_of_digests_that_do_not_say_the_last_table_is_the_last_of_the_lane() -> None:
+    """As of the version before, whose every table was in a lane."""
+    bucket = begun()
+    written = json.loads(bucket.objects[FILE])
+    del written["last"]
+    bucket.objects[FILE] = json.dumps(written | {"tables": {"users": "1", "orders": "2"}}).encode()
+
+    known = KnownRuns().find(bucket, BILLING, "9912")
+
+    assert known
+    assert known.last == "orders"
 
 
 @pytest.mark.parametrize("is_new", [True, False])
@@ -91,7 +113,7 @@ def test_digests_of_another_version_are_made_anew_from_the_manifest(version: int
 
     known = KnownRuns().find(bucket, BILLING, "9912")
 
-    assert known == Digests(REQUESTED_AT, DAY, replace=True, tables={"orders": digests.of_export(EXPORT)})
+    assert known == Digests(REQUESTED_AT, DAY, True, {"orders": digests.of_export(EXPORT)}, last="orders")
 
 
 def test_a_run_is_read_once_and_one_that_is_not_there_is_looked_for_again() -> None:
