@@ -4,14 +4,14 @@ PYTHON ?= python3
 TOOLS := .venv/bin
 # Otherwise gRPC reports on standard error each connection that a local server closes.
 export GRPC_VERBOSITY := NONE
-export SOURCE KEEP LOADER SCHEDULES SEED
+export SOURCE KEEP LOADER SMALL SCHEDULES SEED
 
 .PHONY: help demo query lint test soak test-beam bench readme format pins clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine (SOURCE=postgresql://user@host/db for your own, LOADER=beam for a job in Scio's place, KEEP=1 to leave it up)
+demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine (SOURCE=postgresql://user@host/db for your own, LOADER=beam for a job in Scio's place, SMALL=snapshot to read small tables at one moment, KEEP=1 to leave it up)
 	@$(TOOLS)/python -m local.demo
 
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')

@@ -1,4 +1,4 @@
-"""A mirror is requested: publish one export for each of the database's tables."""
+"""A mirror is requested: publish one export for each of the database's tables, or a snapshot of the small ones."""
 
 import os
 
@@ -16,7 +16,7 @@ from shared.messages.outcome import Outcome
 from shared.settings import Settings
 from shared.times import SystemClock
 
-settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC")
+settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC", needs_for_snapshots="SNAPSHOTS_TOPIC")
 topics = PubSub(settings)
 clock = SystemClock()
 services = fanout.ListServices(
@@ -25,6 +25,7 @@ services = fanout.ListServices(
     exports=topics,
     datasets=BigQuery(settings.project),
     run_announcements=topics if settings.run_exported_topic else None,
+    snapshots=topics if settings.snapshots_topic else None,
 )
 
 

@@ -45,9 +45,10 @@ _INPUTS = {
     "load_shard": "table-exported",
     "refresh_views": "view-refreshes",
     "start_loader": "run-exported",
+    "read_snapshot": "snapshots",
 }
-"""The topic of each function. `load_shard` and `start_loader` run only if a pipeline needs them."""
-_TOPICS = ("mirror-requests", "table-exports", "table-exported", "run-exported", "dead-letters")
+"""The topic of each function. `load_shard`, `start_loader` and `read_snapshot` run only if a pipeline needs them."""
+_TOPICS = ("mirror-requests", "table-exports", "snapshots", "table-exported", "run-exported", "dead-letters")
 """The topics whose names the functions are told, in `…_TOPIC` variables."""
 
 _BACKOFF = (timedelta(seconds=0.5), timedelta(seconds=5))
@@ -230,6 +231,7 @@ def _inputs(pipelines: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
     every = pipelines.values()
     needless = set() if any(each.get("loader", "bigquery") == "bigquery" for each in every) else {"load_shard"}
     needless |= set() if any(each.get("dataflow") for each in every) else {"start_loader"}
+    needless |= set() if any(each.get("small_tables") == "snapshot" for each in every) else {"read_snapshot"}
     return {function: topic for function, topic in _INPUTS.items() if function not in needless}
 
 

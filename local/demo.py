@@ -2,7 +2,8 @@
 `make demo`: run the whole mirror on this machine, from a PostgreSQL database to views.
 
 It shows the progress of each table, and checks the result at the end.
-With LOADER=beam, a Beam pipeline makes the shards, as a team's own Dataflow job would.
+With LOADER=beam, a Beam pipeline makes the shards, as a team's own Dataflow job would. With SMALL=snapshot, small tables are
+read over a connection, all at one moment.
 """
 
 import argparse
@@ -37,7 +38,9 @@ def main() -> int:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
-        return demo(arguments.source, WORK, by_beam=arguments.loader == "beam", keep=arguments.keep)
+        return demo(
+            arguments.source, WORK, small=arguments.small, by_beam=arguments.loader == "beam", keep=arguments.keep
+        )
     except KeyboardInterrupt:
         print("Stopped, and everything that was started with it.")
         return 130
@@ -61,6 +64,12 @@ def _arguments() -> argparse.Namespace:
         help="what makes the shards: load jobs of BigQuery, or a Beam pipeline that a Dataflow job stands for",
     )
     parser.add_argument(
+        "--small",
+        default=os.environ.get("SMALL") or "export",
+        choices=("export", "snapshot"),
+        help="how small tables are read: each by an export, or all in one snapshot over a connection",
+    )
+    parser.add_argument(
         "--keep",
         default=bool(os.environ.get("KEEP")),
         action="store_true",
@@ -69,7 +78,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def demo(address: str | None, work: Path, *, by_beam: bool = False, keep: bool = False) -> int:
+def demo(address: str | None, work: Path, *, small: str = "export", by_beam: bool = False, keep: bool = False) -> int:
     """
     Mirror the database at `address`, or our own if it is None. Gives 0 if all tables agree, else 1.
 
@@ -87,8 +96,8 @@ def demo(address: str | None, work: Path, *, by_beam: bool = False, keep: bool =
                 'TLS is used if the server offers it, and its certificate is not checked: "ca_file": "off".', flush=True
             )
         print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
-        print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the four functions …", flush=True)
-        with cloud_of(database, work, by_beam=by_beam) as cloud, _saying_goodbye():
+        print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the functions …", flush=True)
+        with cloud_of(database, work, small=small, by_beam=by_beam) as cloud, _saying_goodbye():
             checks = _mirror(cloud, database, work)
             good = _report(checks)
             if by_beam:
@@ -113,13 +122,14 @@ def _saying_goodbye() -> Iterator[None]:
 
 
 @contextmanager
-def cloud_of(database: Source, work: Path, *, by_beam: bool) -> Iterator[Cloud]:
+def cloud_of(database: Source, work: Path, *, by_beam: bool, small: str = "export") -> Iterator[Cloud]:
     pipeline = database.settings | {
         "instance": source.INSTANCE,
         "database": database.database,
         "bucket": "demo-mirror",
         "shards_dataset": SHARDS,
         "views_dataset": VIEWS,
+        "small_tables": small,
     }
     if by_beam:
         pipeline |= {

@@ -21,6 +21,27 @@ class File:
     marks: Mapping[str, str]
 
 
+class Upload(Protocol):
+    """
+    An object in the making, which is there when it is finished.
+
+    `write` and `finish` raise as a bucket's methods do, and LostRace if an object of its name has come to be.
+    """
+
+    @property
+    def is_long(self) -> bool:
+        """Whether some MiB of it are kept until it is finished. Of a short one it is one MiB at most."""
+
+    def write(self, chunk: bytes) -> object:
+        """Add to it."""
+
+    def finish(self) -> File:
+        """Have it there."""
+
+    def abandon(self) -> None:
+        """Let it never be there. After `finish`, do nothing."""
+
+
 class Bucket(Protocol):
     """
     A pipeline's bucket.
@@ -55,6 +76,13 @@ class Bucket(Protocol):
 
     def delete(self, name: str, generation: int | None = None) -> None:
         """Delete an object, if it is there, and of that generation where one is given."""
+
+
+class Uploads(Bucket, Protocol):
+    """A bucket into which data is uploaded while it comes."""
+
+    def upload(self, name: str, marks: Mapping[str, str]) -> Upload:
+        """Begin an object of any size that is not there yet, with marks."""
 
 
 class Storage(Protocol):
@@ -122,6 +150,11 @@ def record_file(pipeline: str, run_id: str, settled: str, table_id: str) -> str:
 def described_again_file(pipeline: str, run_id: str, table_id: str) -> str:
     """The object that describes a table of a run that was altered after it had been listed."""
     return f"{run_folder(pipeline, run_id)}relisted/{table_id}.json"
+
+
+def snapshot_file(pipeline: str, run_id: str, snapshot: int) -> str:
+    """The object that says that the reading of a run's snapshot has begun."""
+    return f"{run_folder(pipeline, run_id)}snapshots/{snapshot}.json"
 
 
 def run_exported_file(pipeline: str, run_id: str) -> str:

@@ -3,6 +3,7 @@ Whether a failure passes by itself, and what to do about one that does not: the 
 
     of_admin_api    a call of the Cloud SQL Admin API that was refused     Busy, HandBack or Permanent
     of_operation    an operation of Cloud SQL that ended with an error     OperationFailure
+    of_read         an error of the database while a table is read         OperationFailure
     of_storage      a call of Cloud Storage that was refused               Busy, LostRace or Permanent; None: nobody expects it
     of_bigquery     a call of BigQuery that was refused                    HandBack or Permanent
     passes          a job of BigQuery that failed for a reason             true or false
@@ -56,6 +57,10 @@ OLDEST_POSTGRES = 11
 """The oldest version that is supported."""
 _PASSING_SQLSTATES = ("08", "40", "53", "55006", "55P03", "57", "58", "XX")
 """How those begin that pass (https://www.postgresql.org/docs/current/errcodes-appendix.html)."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+_NOT_AS_LISTED = ("42", "3F")
+"""How the SQLSTATEs begin of what is not there, is something else, or must not be read: since it was listed, that is."""
 
 _REPLAY = "then replay the message"
 _AUDIT_LOG = "the project's audit log"
@@ -117,6 +122,7 @@ class OperationFailure(Enum):
     UNKNOWN = "it may go well"
     PASSING = "it will go well, after a while"
     REPLACED = "it will go well, unless the table is replaced again meanwhile"
+    LOCKED = "it will go well, once somebody lets go of the table"
     ALTERED = "it will go as badly, unless the table is described as it is now"
     HOPELESS = "it will go as badly"
 
@@ -159,6 +165,16 @@ def of_operation(error: str) -> OperationFailure:
     if _ALTERED.search(shape):
         return OperationFailure.ALTERED
     return OperationFailure.PASSING if _OUTAGE.search(shape) else OperationFailure.UNKNOWN
+
+
+def of_read(code: str, error: str) -> OperationFailure:
+    """What an error of the source database, its SQLSTATE and its words, says of the next try to read the table."""
+    if code == _LOCK_NOT_AVAILABLE:
+        return OperationFailure.LOCKED
+    shape = redaction.shape(error)
+    if shape != redaction.COMPLAINT_GUARDED and shape in _COMPLAINTS:
+        return _COMPLAINTS[shape]
+    return OperationFailure.ALTERED if code.startswith(_NOT_AS_LISTED) else of_operation(error)
 
 
 def remedy_of_operation(error: str) -> str:

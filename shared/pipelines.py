@@ -49,6 +49,7 @@ class Pipeline:
     keep_days: int | None = None
     dataflow: Mapping[str, Any] | None = None
     trust_database: bool = False
+    small_tables: str = "export"
 
     @property
     def job_name(self) -> str:
@@ -148,6 +149,7 @@ _RULES = {
         'an object with "template" (gs://…) and "region", and perhaps "parameters" (texts), "service_account" and "network"',
     ),
     "trust_database": _TRUE_OR_FALSE,
+    "small_tables": _one_of("export", "snapshot"),
 }
 _REQUIRED = [field.name for field in fields(Pipeline) if field.default is MISSING and field.name != "name"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")

@@ -16,6 +16,7 @@ _TOPIC_VARIABLES = frozenset(
         "RUN_EXPORTED_TOPIC",
         "DEAD_LETTERS_TOPIC",
         "JOB_EVENTS_TOPIC",
+        "SNAPSHOTS_TOPIC",
     }
 )
 _LONGEST_WAIT = 540
@@ -38,15 +39,18 @@ class Settings:
     table_exported_topic: str = ""
     run_exported_topic: str = ""
     job_events_topic: str = ""
+    snapshots_topic: str = ""
     cloudsql_admin_endpoint: str | None = None
     dataflow_endpoint: str | None = None
     pubsub_endpoint: str | None = None
     wait_budget_seconds: float = 480
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], *needs: str) -> "Settings":
+    def from_env(cls, environ: Mapping[str, str], *needs: str, needs_for_snapshots: str | None = None) -> "Settings":
         """
         The settings of a function that `needs` these variables beside those that every function needs.
+
+        `needs_for_snapshots`: one more, where a pipeline has small tables read by snapshot.
 
         Raises SettingsError, whose message names every variable that is missing or wrong.
         """
@@ -57,6 +61,8 @@ class Settings:
         if environ.get("PIPELINES"):
             known, wrong = pipelines.read(environ["PIPELINES"])
             faults += wrong
+        if needs_for_snapshots and not environ.get(needs_for_snapshots):
+            faults += [f"{needs_for_snapshots} is not set, {why}" for why in _asking_for_snapshots(known)]
         wait = environ.get("WAIT_BUDGET_SECONDS") or "480"
         if not re.fullmatch(r"\d+(\.\d+)?", wait) or not 0 < float(wait) <= _LONGEST_WAIT:
             faults.append(
@@ -73,11 +79,17 @@ class Settings:
             table_exported_topic=environ.get("TABLE_EXPORTED_TOPIC", ""),
             run_exported_topic=environ.get("RUN_EXPORTED_TOPIC", ""),
             job_events_topic=environ.get("JOB_EVENTS_TOPIC", ""),
+            snapshots_topic=environ.get("SNAPSHOTS_TOPIC", ""),
             cloudsql_admin_endpoint=environ.get("CLOUDSQL_ADMIN_ENDPOINT") or None,
             dataflow_endpoint=environ.get("DATAFLOW_ENDPOINT") or None,
             pubsub_endpoint=environ.get("PUBSUB_ENDPOINT") or None,
             wait_budget_seconds=float(wait),
         )
+
+
+def _asking_for_snapshots(known: Mapping[str, Pipeline]) -> list[str]:
+    asking = [name for name, pipeline in known.items() if pipeline.small_tables == "snapshot"]
+    return [f"and small_tables of PIPELINES.{', '.join(asking)} is snapshot"] if asking else []
 
 
 def _is_wrong_topic(name: str, value: str) -> bool:

@@ -47,7 +47,8 @@ class Table:
 
     `is_partitioned`: its rows are those of its partitions. `row_security`: policies decide which of its rows a user sees, the
     user of the export too. `server_major`: the version of PostgreSQL that has it. `size`: its bytes by the server's last estimate,
-    those of its partitions and long values included; None where a part was never estimated.
+    those of its partitions and long values included; None where a part was never estimated. `may_select`: the mirror's own user may
+    read it.
     `fault`: why it cannot be read, where its columns are not known.
     """
 
@@ -60,6 +61,7 @@ class Table:
     called: tuple[str, ...] = ()
     server_major: int | None = None
     size: int | None = None
+    may_select: bool = False
     fault: str | None = None
 
     def __str__(self) -> str:

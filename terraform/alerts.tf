@@ -1,4 +1,4 @@
-# Four alerts. RUNBOOK.md says what to do about each.
+# Five alerts, the last one only where there are snapshots. RUNBOOK.md says what to do about each.
 
 locals {
   # The longest time between two runs of a schedule, in hours: by its fields for day of month, month and day of week.
@@ -70,7 +70,7 @@ resource "google_monitoring_alert_policy" "failed" {
   }
 
   documentation {
-    content = "A permanent failure. The function says what failed: `list_tables` a request or a table that it refuses, `export_table` an export, `load_shard` or `refresh_views` a load or a view. The log line with outcome `dead` has the reason and the remedy. Runbook: \"Something failed\"."
+    content = "A permanent failure. The function says what failed: `list_tables` a request or a table that it refuses, `export_table` an export, `read_snapshot` a table that it reads, `load_shard` or `refresh_views` a load or a view. The log line with outcome `dead` has the reason and the remedy. Runbook: \"Something failed\"."
   }
 }
 
@@ -137,5 +137,40 @@ resource "google_monitoring_alert_policy" "slow_lane" {
 
   documentation {
     content = "The exports of an instance take longer than a day, so runs pile up. Or another operation runs on the instance. Runbook: \"A lane is slow\"."
+  }
+}
+
+resource "google_monitoring_alert_policy" "slow_snapshot" {
+  count = length(local.by_snapshot) > 0 ? 1 : 0
+
+  display_name          = "${var.prefix}mirror: a snapshot is older than an hour"
+  project               = var.project_id
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "small tables wait to be read for an hour"
+
+    condition_threshold {
+      filter = join(" AND ", [
+        "resource.type=\"pubsub_subscription\"",
+        "resource.labels.subscription_id=\"${google_pubsub_subscription.push["snapshots"].name}\"",
+        "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\"",
+      ])
+      comparison      = "COMPARISON_GT"
+      threshold_value = 60 * 60
+      duration        = "0s"
+
+      aggregations {
+        alignment_period   = "300s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  documentation {
+    content = "Small tables are read in seconds, and these have not been for an hour: `read_snapshot` cannot connect, or some are locked all the time. Runbook: \"A snapshot is slow\"."
   }
 }

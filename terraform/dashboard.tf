@@ -4,7 +4,7 @@ locals {
   # Hours since the last such log line of a table, within three days.
   hours_since = "(time() - max by (pipeline, table) (max_over_time(timestamp(increase(${local.outcomes}{%s}[15m]) > 0)[3d:15m]))) / 3600"
 
-  charts = [
+  charts = concat([
     {
       title = "Lag by table: hours since its last shard was complete"
       query = format(local.hours_since, local.mirrored)
@@ -33,7 +33,12 @@ locals {
       title = "Outcomes by function, in an hour"
       query = "sum by (function, outcome) (increase(${local.outcomes}{monitored_resource=\"cloud_run_revision\"}[1h]))"
     },
-  ]
+    ], length(local.by_snapshot) == 0 ? [] : [
+    {
+      title = "Snapshots: share of the hour that small tables of a pipeline were read"
+      query = "sum by (pipeline) (increase(${local.seconds}_sum{monitored_resource=\"cloud_run_revision\",function=\"read_snapshot\"}[1h])) / 3600"
+    },
+  ])
 
   chart_tiles = [
     for index, chart in local.charts : {

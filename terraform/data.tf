@@ -84,7 +84,7 @@ locals {
 # The functions write, read, replace, move and delete files and records. They do not change a bucket's settings.
 resource "google_storage_bucket_iam_member" "function" {
   for_each = {
-    for pair in setproduct(keys(local.folders_of_functions), setintersection(keys(local.functions), ["list_tables", "export_table", "load_shard", "refresh_views"])) :
+    for pair in setproduct(keys(local.folders_of_functions), setintersection(keys(local.functions), ["list_tables", "export_table", "read_snapshot", "load_shard", "refresh_views"])) :
     "${pair[0]}/${pair[1]}" => merge(local.folders_of_functions[pair[0]], { function = pair[1] })
   }
 
@@ -178,9 +178,9 @@ resource "google_bigquery_dataset" "shards" {
     }
   }
 
-  # export_table looks whether a shard exists, list_tables whether the dataset ignores case.
+  # export_table and read_snapshot look whether a shard exists, list_tables whether the dataset ignores case.
   dynamic "access" {
-    for_each = ["export_table", "list_tables"]
+    for_each = concat(["export_table", "list_tables"], contains(keys(local.by_snapshot), each.key) ? ["read_snapshot"] : [])
     content {
       role          = "roles/bigquery.metadataViewer"
       user_by_email = google_service_account.function[access.value].email

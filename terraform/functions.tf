@@ -10,9 +10,12 @@ locals {
 
   every_function = {
     list_tables = {
-      wanted      = true
-      hears       = ["mirror-requests"]
-      publishes   = { TABLE_EXPORTS_TOPIC = "table-exports", RUN_EXPORTED_TOPIC = "run-exported" }
+      wanted = true
+      hears  = ["mirror-requests"]
+      publishes = merge(
+        { TABLE_EXPORTS_TOPIC = "table-exports", RUN_EXPORTED_TOPIC = "run-exported" },
+        length(local.by_snapshot) > 0 ? { SNAPSHOTS_TOPIC = "snapshots" } : {},
+      )
       environment = {}
       memory      = "1Gi" # the catalog of tens of thousands of tables
       cpu         = "1"
@@ -34,6 +37,24 @@ locals {
       timeout     = local.wait_budget_seconds + 180
       concurrency = 4                           # it waits nearly all of the time
       instances   = length(local.instances) + 1 # so each lane finds a place, however the others are spread
+    }
+    read_snapshot = {
+      wanted = length(local.by_snapshot) > 0
+      hears  = ["snapshots"]
+      publishes = {
+        TABLE_EXPORTED_TOPIC  = "table-exported"
+        MIRROR_REQUESTS_TOPIC = "mirror-requests"
+        RUN_EXPORTED_TOPIC    = "run-exported"
+      }
+      environment = {
+        TABLE_EXPORTS_TOPIC = local.topics["table-exports"] # where a table that it gives up is replayed: it does not publish there
+        WAIT_BUDGET_SECONDS = tostring(local.wait_budget_seconds)
+      }
+      memory      = "512Mi" # a table of any size passes through some MiB
+      cpu         = "1"
+      timeout     = local.wait_budget_seconds + 180
+      concurrency = 1                             # one snapshot has the whole processor, and its memory is known
+      instances   = length(local.by_snapshot) + 1 # all schedules may have the same time, and a database gets few connections
     }
     load_shard = {
       wanted      = contains(local.loaders, "bigquery")
@@ -122,7 +143,7 @@ resource "google_cloudfunctions2_function" "function" {
     environment_variables = merge(
       {
         GOOGLE_CLOUD_PROJECT = var.project_id
-        PIPELINES            = local.pipelines_json
+        PIPELINES            = local.pipelines_json[each.key]
         DEAD_LETTERS_TOPIC   = local.topics["dead-letters"]
         # A lane's order holds only for messages that are published in one region.
         PUBSUB_ENDPOINT = "${var.region}-pubsub.googleapis.com"
@@ -133,11 +154,11 @@ resource "google_cloudfunctions2_function" "function" {
       each.value.environment,
     )
 
-    # Only list_tables connects to databases.
-    direct_vpc_egress = each.key == "list_tables" && var.network != null ? "VPC_EGRESS_PRIVATE_RANGES_ONLY" : null
+    # Only these connect to databases.
+    direct_vpc_egress = contains(keys(local.mounted), each.key) && var.network != null ? "VPC_EGRESS_PRIVATE_RANGES_ONLY" : null
 
     dynamic "direct_vpc_network_interface" {
-      for_each = each.key == "list_tables" && var.network != null ? [var.network] : []
+      for_each = contains(keys(local.mounted), each.key) && var.network != null ? [var.network] : []
       content {
         network    = direct_vpc_network_interface.value.network
         subnetwork = direct_vpc_network_interface.value.subnetwork
@@ -145,7 +166,7 @@ resource "google_cloudfunctions2_function" "function" {
     }
 
     dynamic "secret_volumes" {
-      for_each = each.key == "list_tables" ? local.mounted : {}
+      for_each = lookup(local.mounted, each.key, {})
       content {
         mount_path = dirname(secret_volumes.key)
         project_id = var.project_id
@@ -181,7 +202,7 @@ resource "google_cloudfunctions2_function" "function" {
   lifecycle {
     precondition {
       # base64 has four letters for every three bytes.
-      condition     = length(base64encode(local.pipelines_json)) * 3 / 4 <= 28 * 1024
+      condition     = length(base64encode(local.pipelines_json[each.key])) * 3 / 4 <= 28 * 1024
       error_message = "PIPELINES would have more than 28 KiB, and Cloud Run takes 32 KiB of environment: split the pipelines over two of these modules, each with a prefix."
     }
   }

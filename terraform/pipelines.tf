@@ -54,7 +54,7 @@ locals {
   keys = [
     "instance", "database", "user", "password_file", "host", "ca_file", "ip_type", "schemas", "include", "exclude", "bucket",
     "shards_dataset", "views_dataset", "time_zone", "format", "offload", "loader", "unrepresentable", "release", "max_shrink",
-    "keep_days", "trust_database", "dataflow",
+    "keep_days", "trust_database", "small_tables", "dataflow",
     "schedule", "bucket_location", "export_days",
   ]
   keys_of_dataflow = ["template", "region", "parameters", "service_account", "network"]
@@ -67,7 +67,7 @@ locals {
 locals {
   of_the_deployment = ["schedule", "bucket_location", "export_days"]
 
-  # PIPELINES, as the functions read it.
+  # PIPELINES, as the functions read it, but for the user that read_snapshot logs in as.
   settings = {
     for name, pipeline in local.pipelines : name => {
       for key, value in merge(pipeline, {
@@ -76,10 +76,21 @@ locals {
       }) : key => value if value != null && !contains(local.of_the_deployment, key)
     }
   }
-  pipelines_json = jsonencode(local.settings)
+  readers_settings = {
+    for name, pipeline in local.pipelines :
+    name => merge(local.settings[name], { user = coalesce(pipeline.user, local.reader) }) if length(local.by_snapshot) > 0
+  }
+  pipelines_json = {
+    for function in keys(local.functions) :
+    function => function == "read_snapshot" ? jsonencode(local.readers_settings) : jsonencode(local.settings)
+  }
 
   # The name of an IAM database user is its service account's e-mail address without .gserviceaccount.com.
   lister = "${google_service_account.function["list_tables"].account_id}@${var.project_id}.iam"
+  reader = length(local.by_snapshot) > 0 ? "${google_service_account.function["read_snapshot"].account_id}@${var.project_id}.iam" : null
+
+  # Pipelines whose small tables are read by snapshot.
+  by_snapshot = { for name, pipeline in local.pipelines : name => pipeline if coalesce(pipeline.small_tables, "export") == "snapshot" }
 
   # Each instance is a lane.
   instances = {

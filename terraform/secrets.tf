@@ -1,12 +1,15 @@
 # The secrets of a pipeline that logs in with a password, or that checks its host's server by a CA. Terraform makes a secret and
-# never sees what it holds. Add that with `gcloud secrets versions add` before list_tables is deployed.
+# never sees what it holds. Add that with `gcloud secrets versions add` before the functions that connect are deployed.
 
 locals {
-  # By the path that list_tables finds it at.
-  mounted = merge(
-    { for name, file in local.passwords : file => google_secret_manager_secret.password[name].secret_id },
-    { for name, file in local.cas : file => google_secret_manager_secret.ca[name].secret_id },
-  )
+  # By the function that connects, and the path that it finds it at.
+  mounted = {
+    for function, pipelines in { list_tables = local.pipelines, read_snapshot = local.by_snapshot } :
+    function => merge(
+      { for name, file in local.passwords : file => google_secret_manager_secret.password[name].secret_id if contains(keys(pipelines), name) },
+      { for name, file in local.cas : file => google_secret_manager_secret.ca[name].secret_id if contains(keys(pipelines), name) },
+    )
+  }
 }
 
 resource "google_secret_manager_secret" "password" {

@@ -133,5 +133,7 @@ resource "time_sleep" "grants" {
     },
     { for name, grant in google_secret_manager_secret_iam_member.password : "password_${name}" => grant.id },
     { for name, grant in google_secret_manager_secret_iam_member.ca : "ca_${name}" => grant.id },
+    { for name, grant in google_secret_manager_secret_iam_member.reader_password : "reader_password_${name}" => grant.id },
+    { for name, grant in google_secret_manager_secret_iam_member.reader_ca : "reader_ca_${name}" => grant.id },
   )
 }

@@ -11,6 +11,7 @@ resource "google_pubsub_topic" "topic" {
       "view-refreshes",
     ],
     var.job_events == "log_sink" ? ["job-events"] : [],
+    length(local.by_snapshot) > 0 ? ["snapshots"] : [],
   ))
 
   #checkov:skip=CKV_GCP_83:A key of your own is a choice, kms_key_name

@@ -54,7 +54,7 @@ variable "late_after_hours" {
 }
 
 variable "network" {
-  description = "The VPC network and subnetwork, in the region, through which list_tables reaches databases by a private address; null if it needs none."
+  description = "The VPC network and subnetwork, in the region, through which list_tables and read_snapshot reach databases by a private address; null if it needs none."
   type = object({
     network    = string
     subnetwork = string

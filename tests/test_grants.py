@@ -21,6 +21,7 @@ from tests.test_terraform import plan, repository  # noqa: F401 - a fixture
 pytestmark = test_terraform.pytestmark
 
 LISTER = "mirror-list-tables@my-warehouse.iam"
+READER = "mirror-read-snapshot@my-warehouse.iam"
 EXPORTER = "cloudsqlimportexport"
 RUNNER = "admin"
 """What Cloud SQL calls postgres: no superuser, but a member of cloudsqlsuperuser."""
@@ -42,7 +43,7 @@ def server() -> Iterator[Postgres]:
                 CREATE ROLE {EXPORTER} LOGIN IN ROLE cloudsqlsuperuser;
                 CREATE ROLE app LOGIN; CREATE ROLE etl LOGIN; CREATE ROLE "O'Hara x" LOGIN;
                 CREATE ROLE {RUNNER} LOGIN CREATEROLE CREATEDB IN ROLE cloudsqlsuperuser, app, "O'Hara x";
-                CREATE ROLE "{LISTER}" LOGIN
+                CREATE ROLE "{LISTER}" LOGIN; CREATE ROLE "{READER}" LOGIN
             """)
             superuser.run("CREATE DATABASE orders OWNER cloudsqlsuperuser")
             superuser.run("REVOKE CONNECT ON DATABASE orders FROM PUBLIC")
@@ -79,11 +80,11 @@ def connect(server: Postgres, user: str) -> pg8000.native.Connection:
     return pg8000.native.Connection(user, host=host, port=int(port), database="orders", ssl_context=False)
 
 
-def reads(server: Postgres, table: str) -> bool:
-    """Whether the role that exports may."""
-    with closing(connect(server, EXPORTER)) as exporter:
+def reads(server: Postgres, table: str, user: str = EXPORTER) -> bool:
+    """Whether a role may, such as the one that exports."""
+    with closing(connect(server, user)) as reader:
         try:
-            exporter.run(f"SELECT * FROM {table}")
+            reader.run(f"SELECT * FROM {table}")
         except DatabaseError as error:
             return catalog.field_of(error, "C") != "42501"
     return True
@@ -146,6 +147,17 @@ def test_the_lister_reads_no_table(grants: dict[str, str], server: Postgres) -> 
 
     with closing(connect(server, LISTER)) as lister, pytest.raises(DatabaseError, match="42501"):
         lister.run("SELECT * FROM public.orders")
+
+
+def test_where_small_tables_are_read_by_snapshot_the_lister_and_the_reader_read_them(
+    grants: dict[str, str], server: Postgres
+) -> None:
+    run(server, grants["billing"].replace('"billing"', '"orders"'))
+
+    assert [reads(server, "public.orders", user) for user in (LISTER, READER, EXPORTER)] == [True] * 3
+    with closing(connect(server, "app")) as app:
+        app.run("CREATE TABLE public.later (id int)")
+    assert reads(server, "public.later", READER)
 
 
 def test_a_function_of_a_users_is_not_called_by_whoever_runs_it(grants: dict[str, str], server: Postgres) -> None:

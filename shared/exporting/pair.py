@@ -27,23 +27,30 @@ class Announcements(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What staged data was made by: when that began, how many seconds it took, and the name of the operation."""
+    """
+    What staged data was made by: when that began, how many seconds it took, and the name of the snapshot that it shows.
+
+    `operation`: the one of Cloud SQL that made it, which is a snapshot of its own. None if it was read over a connection.
+    """
 
     began_at: datetime
     seconds: float
-    operation: str
+    snapshot: str
+    operation: str | None = None
 
     @classmethod
     def of(cls, operation: Operation) -> "Source":
-        return cls(operation.inserted_at, operation.seconds or 0, operation.name)
+        return cls(operation.inserted_at, operation.seconds or 0, operation.name, operation.name)
 
-    def marks(self, run_id: str) -> dict[str, str]:
+    def marks(self, export: TableExport) -> dict[str, str]:
         """The marks of the data file. With them a crash before the seal costs no second export."""
         return {
-            "run_id": run_id,
+            "run_id": export.run_id,
+            "requested_at": times.rfc3339(export.requested_at),
             "exported_at": times.rfc3339(self.began_at),
             "seconds": str(self.seconds),
-            "operation": self.operation,
+            "snapshot": self.snapshot,
+            **({"operation": self.operation} if self.operation else {}),
         }
 
 
@@ -73,6 +80,11 @@ class Pair:
         self._staged_file = paths.staged_file(pipeline.name, export.run_id, table_id, day, file_format)
 
     @property
+    def staged_file(self) -> str:
+        """The object in which the data is to be staged."""
+        return self._staged_file
+
+    @property
     def staged_uri(self) -> str:
         """Where the data is to be staged."""
         return self._uri(self._staged_file)
@@ -82,7 +94,7 @@ class Pair:
 
     def mark_staged(self, source: Source) -> File | None:
         """The staged data, with the marks that it keeps when it is moved."""
-        return self._bucket.mark(self._staged_file, source.marks(self._export.run_id))
+        return self._bucket.mark(self._staged_file, source.marks(self._export))
 
     def data(self) -> File | None:
         return self._bucket.stat(self._data_file)
@@ -98,7 +110,7 @@ class Pair:
     def move(self, staged: File, replaced: File | None, source: Source) -> File:
         """Give the staged data its name and marks, in the place of what was `replaced`."""
         onto = replaced.generation if replaced else 0
-        return self._bucket.move(staged, self._data_file, onto, source.marks(self._export.run_id))
+        return self._bucket.move(staged, self._data_file, onto, source.marks(self._export))
 
     def seal(self, data: File, onto: int, replaced: Seal | None, *, replace: bool) -> Seal:
         """
@@ -116,6 +128,7 @@ class Pair:
             columns=tuple(column.to_json() for column in self._columns),
             description=self._export.comment,
             replace=replace,
+            snapshot=data.marks.get("snapshot") or data.marks.get("operation"),  # the version before had no other
         )
         self._bucket.write(self._schema_file, schema_file.write(self._export, seal), onto)
         if replaced and replaced.data_uri == self._uri(self._other_data_file):
@@ -137,6 +150,7 @@ class Pair:
             "data_uri": seal.data_uri,
             "bytes": data.size if data else None,
             "seconds": float(marks.get("seconds", 0)),
+            "snapshot": seal.snapshot,
         }
         records.record(self._bucket, export, records.EXPORTED, exported)
         return Outcome("exported", f"exported to {seal.data_uri}", export.subject, operation=marks.get("operation"))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from shared import failures
+from shared import failures, times
 from shared.bucket import File
 from shared.exporting import tries
 from shared.exporting.operation import Operation
@@ -149,7 +149,7 @@ def next_step(export: TableExport, seen: Seen, published_at: datetime, now: date
     """What to do for a table, given what is seen. `published_at` is when the message that asks for it was published."""
     if seen.seal and seen.seal.run_id == export.run_id:
         return Announce(seen.seal)
-    is_moved = seen.data is not None and seen.data.marks.get("run_id") == export.run_id
+    is_moved = seen.data is not None and _is_ours(seen.data, export, seen.description)
     if reason := _reason_to_skip(export, seen, is_moved=is_moved):
         return Skip(reason)
     if seen.description is Description.SUPERSEDED:
@@ -161,7 +161,16 @@ def next_step(export: TableExport, seen: Seen, published_at: datetime, now: date
     return _after_operations(seen.operations, seen, published_at, now)
 
 
+def _is_ours(data: File, export: TableExport, description: Description) -> bool:
+    """Whether data is this run's, and of this description: in snapshots tables are read as they were listed first."""
+    is_read = "operation" not in data.marks and "snapshot" in data.marks
+    return data.marks.get("run_id") == export.run_id and not (is_read and description is Description.AGAIN)
+
+
 def _reason_to_skip(export: TableExport, seen: Seen, *, is_moved: bool) -> str | None:
+    requested_at = seen.data.marks.get("requested_at") if seen.data else None
+    if seen.data and requested_at and times.moment(requested_at) > export.requested_at and not is_moved:
+        return f"the later run {seen.data.marks.get('run_id')} is about to seal it for {export.shard_date}"
     if seen.seal and seen.seal.outranks(export.run_id, export.requested_at):
         return f"the later run {seen.seal.run_id} has exported it for {export.shard_date} already"
     if is_moved or export.replace:  # half of a pair is no gap: what an earlier delivery has begun there is finished

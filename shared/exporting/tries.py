@@ -7,10 +7,10 @@ under its export is read again at once, five times, and then after rests too.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from shared import failures
-from shared.exporting.operation import Operation
 from shared.failures import OperationFailure
 
 _PASSES_WITHIN = timedelta(minutes=5)
@@ -20,7 +20,18 @@ _AT_ONCE = 5
 """How often a table that was replaced is read again without a rest."""
 
 
-def counted(failed: Sequence[Operation]) -> int:
+class Try(Protocol):
+    """A try that has failed: when it began and ended, and the words of its error."""
+
+    @property
+    def inserted_at(self) -> datetime: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+def counted(failed: Sequence[Try]) -> int:
     """How many of these failures, newest first, count."""
     lasting = [
         each
@@ -31,7 +42,7 @@ def counted(failed: Sequence[Operation]) -> int:
     return len(lasting) + sum(not _passes(each) for each in failed)
 
 
-def rest_after(failed: Sequence[Operation]) -> timedelta:
+def rest_after(failed: Sequence[Try]) -> timedelta:
     """How long to rest between the newest of these failures, which comes first, and the next try."""
     if not _passes(failed[0]):
         return timedelta()
@@ -39,9 +50,9 @@ def rest_after(failed: Sequence[Operation]) -> timedelta:
     return timedelta(seconds=_RESTS[min(rests, len(_RESTS)) - 1] if rests > 0 else 0)
 
 
-def _series(failed: Sequence[Operation]) -> list[list[Operation]]:
+def _series(failed: Sequence[Try]) -> list[list[Try]]:
     """The failures that pass, newest first, by series: each began soon after the end of the one before."""
-    series: list[list[Operation]] = []
+    series: list[list[Try]] = []
     for each in failed:
         if not _passes(each):
             continue
@@ -52,9 +63,9 @@ def _series(failed: Sequence[Operation]) -> list[list[Operation]]:
     return series
 
 
-def _passes(failed: Operation) -> bool:
+def _passes(failed: Try) -> bool:
     return _kind(failed) in {OperationFailure.PASSING, OperationFailure.REPLACED}
 
 
-def _kind(failed: Operation) -> OperationFailure:
+def _kind(failed: Try) -> OperationFailure:
     return failures.of_operation(failed.error or "")

@@ -27,6 +27,14 @@ class BigQuery:
         """Whether the shard is there."""
         return self._table(dataset, shard.name) is not None
 
+    def tables(self, dataset: str) -> frozenset[str]:
+        """The names of all tables of a dataset."""
+        found = self._client.list_tables(f"{self.project}.{dataset}", page_size=1000, **self._patience)
+        try:
+            return frozenset(table.table_id for table in found)
+        except (errors().NotFound, errors().Forbidden) as error:
+            raise refusal(f"the list of {dataset}", error) from error
+
     def ignores_case(self, dataset: str) -> bool:
         """Whether tables whose names differ by case alone are one table in a dataset."""
         return bool(self._dataset(dataset).is_case_insensitive)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,23 @@ from shared.tables import Column, Table
 if TYPE_CHECKING:
     from pg8000.dbapi import Connection
 
-Row = tuple[str, str, str | None, str | None, bool, bool, str | None, int | None]
+Row = tuple[str, str, str | None, str | None, bool, bool, str | None, int | None, bool | None, int, bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A table, and its number in the catalog. `is_counted`: its size is an estimate of all of it."""
+
+    table: Table
+    oid: int
+    is_counted: bool
+
 
 _NO_UTF8 = frozenset({"22021", "22P05"})
 """SQLSTATEs of a text that the server cannot send as UTF-8."""
 
 
-def tables(connection: "Connection", schemas: Sequence[str], server_major: int) -> list[Table]:
+def tables(connection: "Connection", schemas: Sequence[str], server_major: int) -> list[Found]:
     """
     All tables of these schemas, with their columns, by one query on a connection that asks for UTF-8.
 
@@ -30,21 +40,21 @@ def tables(connection: "Connection", schemas: Sequence[str], server_major: int) 
     with its `fault`.
     """
     try:
-        found = [_table(row) for row in _rows(connection, sql.TABLES, list(schemas))]
+        found = [_found(row) for row in _rows(connection, sql.TABLES, list(schemas))]
     except _WithoutUtf8:
         oids = [oid for (oid,) in _rows(connection, sql.OIDS, list(schemas))]
-        found = sorted(_read_in_parts(connection, oids), key=lambda table: (table.schema, table.name))
-    return [replace(table, server_major=server_major) for table in found]
+        found = sorted(_read_in_parts(connection, oids), key=lambda each: (each.table.schema, each.table.name))
+    return [replace(each, table=replace(each.table, server_major=server_major)) for each in found]
 
 
 class _WithoutUtf8(Exception):  # noqa: N818 - it says what was found
     """Something that was asked for has bytes without UTF-8."""
 
 
-def _read_in_parts(connection: "Connection", oids: Sequence[int]) -> Iterator[Table]:
+def _read_in_parts(connection: "Connection", oids: Sequence[int]) -> Iterator[Found]:
     """The tables of these oids, read in halves until each part that fails is one table."""
     try:
-        yield from [_table(row) for row in _rows(connection, sql.SOME, oids)]
+        yield from [_found(row) for row in _rows(connection, sql.SOME, oids)]
     except _WithoutUtf8:
         if len(oids) == 1:
             yield _read_with_care(connection, oids[0])
@@ -54,24 +64,25 @@ def _read_in_parts(connection: "Connection", oids: Sequence[int]) -> Iterator[Ta
             yield from _read_in_parts(connection, oids[middle:])
 
 
-def _read_with_care(connection: "Connection", oid: int) -> Table:
+def _read_with_care(connection: "Connection", oid: int) -> Found:
     """A table of which a name or a comment has bytes without UTF-8."""
     try:
         [row] = _rows(connection, sql.SOME_WITHOUT_COMMENTS, [oid])
     except _WithoutUtf8:
         [(schema, name)] = _rows(connection, sql.RAW_NAMES, oid)
         fault = "its name, its schema's or a column's has bytes without UTF-8: rename it"
-        return Table(schema, name, (), fault=fault)
+        return Found(Table(schema, name, (), fault=fault), oid, is_counted=True)
     comments: dict[int, str] = {}
     for (number,) in _rows(connection, sql.COMMENTED, oid):
         with suppress(_WithoutUtf8):
             [(comments[number],)] = _rows(connection, sql.one_comment(number), oid)
-    table = _table(row)
+    found = _found(row)
     numbers = [number for (number,) in _rows(connection, sql.COLUMN_NUMBERS, oid)]
     columns = [
-        replace(column, comment=comments.get(number)) for number, column in zip(numbers, table.columns, strict=True)
+        replace(column, comment=comments.get(number))
+        for number, column in zip(numbers, found.table.columns, strict=True)
     ]
-    return replace(table, comment=comments.get(0), columns=tuple(columns))
+    return replace(found, table=replace(found.table, comment=comments.get(0), columns=tuple(columns)))
 
 
 def _rows(connection: "Connection", query: str, parameter: object) -> list[Any]:
@@ -92,14 +103,15 @@ def field_of(error: DatabaseError, name: str) -> str | None:
     return fields.get(name) if isinstance(fields, dict) else None
 
 
-def _table(row: Row) -> Table:
-    schema, name, comment, described, is_partitioned, row_security, called_for_rows, size = row
+def _found(row: Row) -> Found:
+    schema, name, comment, described, is_partitioned, row_security, called_for_rows, size, is_counted, oid, may = row
     found = json.loads(described or "[]")
     columns = tuple(_column(*values) for *values, _ in found)
     casts = [function for column, (*_, function) in zip(columns, found, strict=True) if column.is_written_whole]
     called = (*filter(None, casts), *json.loads(called_for_rows or "[]"))
     calls = tuple(dict.fromkeys(called))
-    return Table(schema, name, columns, comment, is_partitioned, row_security, calls, size=size)
+    table = Table(schema, name, columns, comment, is_partitioned, row_security, calls, size=size, may_select=bool(may))
+    return Found(table, oid, bool(is_counted))
 
 
 @lru_cache(10_000)

@@ -47,23 +47,34 @@ called (relation, said) AS (
     JOIN pg_catalog.pg_inherits AS i ON i.inhrelid OPERATOR(pg_catalog.=) c.oid
 )"""
 
-# The pages that the last VACUUM or ANALYZE counted: to ask for those of the files would wait for whoever locks a table.
-_SIZES = """
+# A table and, where it is partitioned, all below it.
+_PARTS = """
 parts (whole, part) AS (
-    SELECT t.oid, t.oid FROM pg_catalog.pg_class AS t
-    WHERE t.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog."char"[]) AND NOT t.relispartition
+    SELECT t.oid, t.oid FROM pg_catalog.pg_class AS t WHERE {which}
   UNION ALL
     SELECT parts.whole, i.inhrelid
     FROM parts
     JOIN pg_catalog.pg_inherits AS i ON i.inhparent OPERATOR(pg_catalog.=) parts.part
     JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) i.inhrelid AND t.relispartition
-), sizes AS (
-    SELECT parts.whole, CASE WHEN pg_catalog.bool_and(t.relpages OPERATOR(pg_catalog.>) 0) THEN
-        pg_catalog.sum(t.relpages OPERATOR(pg_catalog.+) coalesce(long.relpages, 0)::pg_catalog.int8)::pg_catalog.int8
-            OPERATOR(pg_catalog.*) pg_catalog.current_setting('block_size')::pg_catalog.int8 END AS bytes
+)"""
+_WHOLE = """t.relkind OPERATOR(pg_catalog.=) ANY (ARRAY['r', 'p']::pg_catalog."char"[]) AND NOT t.relispartition"""
+_OF_PARTS = """
     FROM parts
-    JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) parts.part AND t.relkind OPERATOR(pg_catalog.<>) 'p'
+    LEFT JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) parts.part AND t.relkind OPERATOR(pg_catalog.<>) 'p'
     LEFT JOIN pg_catalog.pg_class AS long ON long.oid OPERATOR(pg_catalog.=) t.reltoastrelid
+"""
+_BYTES_A_PAGE = "pg_catalog.current_setting('block_size')::pg_catalog.int8"
+
+# The pages that the last VACUUM or ANALYZE counted: to ask for those of the files would wait for whoever locks a table. 0 of them
+# are none, or were never counted, as those of long values are not by ANALYZE.
+_SIZES = f"""
+{_PARTS.format(which=_WHOLE)}, sizes AS (
+    SELECT parts.whole,
+        CASE WHEN pg_catalog.bool_and(t.relpages OPERATOR(pg_catalog.>) 0) THEN
+            pg_catalog.sum(t.relpages OPERATOR(pg_catalog.+) coalesce(long.relpages, 0)::pg_catalog.int8)::pg_catalog.int8
+            OPERATOR(pg_catalog.*) {_BYTES_A_PAGE} END AS bytes,
+        pg_catalog.bool_and(t.relpages OPERATOR(pg_catalog.>) 0 AND coalesce(long.relpages, 1) OPERATOR(pg_catalog.>) 0) AS are_counted
+    {_OF_PARTS}
     GROUP BY parts.whole
 )"""
 
@@ -142,7 +153,8 @@ WITH RECURSIVE wanted (oid) AS (
 )
 SELECT n.nspname, t.relname, {{comment}}, columns.described::pg_catalog.text,
     t.relkind OPERATOR(pg_catalog.=) 'p', t.relrowsecurity,
-    calls.said::pg_catalog.text, sizes.bytes
+    calls.said::pg_catalog.text, sizes.bytes, sizes.are_counted, t.oid,
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(t.oid, 'SELECT')
 FROM wanted
 JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) wanted.oid
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
@@ -168,6 +180,24 @@ WHERE {_MIRRORED}
 _OF_SOME = "t.oid OPERATOR(pg_catalog.=) ANY (CAST(%s AS pg_catalog.oid[]))"
 SOME = _QUERY.format(comment=_COMMENT, which=_OF_SOME)
 SOME_WITHOUT_COMMENTS = _QUERY.format(comment="NULL::pg_catalog.text", which=_OF_SOME)
+MEASURED = f"""
+WITH RECURSIVE {_PARTS.format(which=_OF_SOME)}, measured AS (
+    SELECT parts.whole, CASE
+        WHEN t.oid IS NULL THEN 0
+        WHEN t.relpages OPERATOR(pg_catalog.<=) 0 AND t.relkind OPERATOR(pg_catalog.=) 'f' THEN NULL
+        WHEN t.relpages OPERATOR(pg_catalog.<=) 0 THEN pg_catalog.pg_table_size(t.oid::pg_catalog.regclass)
+        WHEN long.relpages OPERATOR(pg_catalog.=) 0 THEN t.relpages OPERATOR(pg_catalog.*) {_BYTES_A_PAGE}
+            OPERATOR(pg_catalog.+) pg_catalog.pg_table_size(long.oid::pg_catalog.regclass)
+        ELSE (t.relpages OPERATOR(pg_catalog.+) coalesce(long.relpages, 0)::pg_catalog.int8) OPERATOR(pg_catalog.*) {_BYTES_A_PAGE}
+    END AS bytes
+    {_OF_PARTS}
+)
+SELECT measured.whole, pg_catalog.sum(measured.bytes)::pg_catalog.int8
+FROM measured
+GROUP BY measured.whole
+HAVING pg_catalog.bool_and(measured.bytes IS NOT NULL)
+"""
+"""Their bytes, of the files where no pages were counted. Those of a partition on another server are not known."""
 RAW_NAMES = """
 SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname::pg_catalog.text, 'SQL_ASCII'), 'escape'),
     pg_catalog.encode(pg_catalog.convert_to(t.relname::pg_catalog.text, 'SQL_ASCII'), 'escape')

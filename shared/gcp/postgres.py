@@ -10,7 +10,7 @@ from pg8000.exceptions import DatabaseError
 
 from shared import failures
 from shared.failures import ApiError
-from shared.gcp import catalog, tls
+from shared.gcp import catalog, sizes, tls
 from shared.pipelines import OFF, Pipeline
 from shared.tables import Table
 
@@ -39,23 +39,21 @@ class Postgres:
         """
         All tables of the pipeline's schemas, with their columns, in one query.
 
+        Where small ones are read by snapshot, those that were never counted are measured in another, for some seconds at most.
         Raises Permanent if there is no such database or its server is too old, Denied if we are not let in, and Busy if it
         cannot answer now. If the database is down, the driver's own error is raised.
         """
-        try:
-            with self._connected(pipeline) as connection:
-                version = connection.parameter_statuses["server_version"]
-                major = int("".join(takewhile(str.isdigit, version)))
-                if major < failures.OLDEST_POSTGRES:
-                    raise failures.of_old_postgres(pipeline, version)
-                connection.autocommit = True
-                cursor = connection.cursor()
-                for setting in _SESSION:
-                    cursor.execute(setting)
-                return catalog.tables(connection, pipeline.schemas, major)
-        except DatabaseError as error:
-            code, words = catalog.field_of(error, "C"), catalog.field_of(error, "M")
-            raise failures.of_postgres(pipeline, code, words or "") from error
+        with translated(pipeline), self._connected(pipeline) as connection:
+            version = connection.parameter_statuses["server_version"]
+            major = int("".join(takewhile(str.isdigit, version)))
+            if major < failures.OLDEST_POSTGRES:
+                raise failures.of_old_postgres(pipeline, version)
+            connection.autocommit = True
+            cursor = connection.cursor()
+            for setting in _SESSION:
+                cursor.execute(setting)
+            found = catalog.tables(connection, pipeline.schemas, major)
+            return sizes.measured(connection, found, pipeline)
 
     @contextmanager
     def _connected(self, pipeline: Pipeline) -> "Iterator[Connection]":
@@ -70,6 +68,16 @@ class Postgres:
                 closing(_through(connector, pipeline, password)) as connection,
             ):
                 yield connection
+
+
+@contextmanager
+def translated(pipeline: Pipeline) -> Iterator[None]:
+    """Have an error of the database raised as what it means for the message: Busy, Denied or Permanent."""
+    try:
+        yield
+    except DatabaseError as error:
+        code, words = catalog.field_of(error, "C"), catalog.field_of(error, "M")
+        raise failures.of_postgres(pipeline, code, words or "") from error
 
 
 def _password(pipeline: Pipeline, file: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Required, TypedDict
 
 from shared.messages.exports import RunExported, TableExport, TableExported
 from shared.messages.message import RELIST, REPLAY, Message
+from shared.messages.snapshots import SnapshotRead
 from shared.redaction import one_line
 from shared.settings import Settings
 
@@ -46,6 +47,11 @@ class PubSub:
         for batch in _batches(_message(export, instance, again, is_replay=is_replay) for export in exports):
             self._publish(self._settings.table_exports_topic, batch)
 
+    def request_snapshots(self, reads: Sequence[SnapshotRead], *, is_replay: bool) -> None:
+        """Publish one message per snapshot, and return when all are confirmed."""
+        for batch in _batches(_message(read.to_json(), is_replay=is_replay) for read in reads):
+            self._publish(self._settings.snapshots_topic, batch)
+
     def relist(self, export: TableExport, *, is_replay: bool) -> None:
         """Have the table described again in the same run, and return when the request is confirmed."""
         self._publish(self._settings.mirror_requests_topic, [_message(export.relist_request(), is_replay=is_replay)])
@@ -58,6 +64,12 @@ class PubSub:
         """Tell those who load complete runs, and return when it is confirmed."""
         self._publish(self._settings.run_exported_topic, [_message(exported.to_json())])
 
+    def give_up(self, export: TableExport, function: str, error: str) -> None:
+        """Dead-letter a table's own message on `table-exports`, as if it had been published; return when it is confirmed."""
+        asked = _message(export.to_json())["data"]
+        topic = self._settings.table_exports_topic
+        self.dead_letter(Message(topic, export.run_id, export.requested_at, asked), function, error)
+
     def dead_letter(self, message: Message, function: str, error: str) -> None:
         """
         Publish a message that can never succeed, untouched, with the reason; return when it is confirmed.
@@ -68,12 +80,15 @@ class PubSub:
             "function": function,
             "error": one_line(error),
             "source_topic": message.topic,
-            "ordering_key": self._instance(message) if function == _IN_LANES else "",
+            "ordering_key": self._instance(message) if self._is_in_lane(message, function) else "",
         }
         origin = {"message_id": message.message_id, "publish_time": message.origin_time_text}
         own = dict(list(message.attributes.items())[: _MOST_ATTRIBUTES - len(ours) - len(origin)])
         attributes = origin | own | ours
         self._publish(self._settings.dead_letters_topic, [{"data": message.data, "attributes": attributes}])
+
+    def _is_in_lane(self, message: Message, function: str) -> bool:
+        return function == _IN_LANES or message.topic == self._settings.table_exports_topic
 
     def _instance(self, message: Message) -> str:
         """The ordering key that a replay of an export needs. A push does not always bring it."""

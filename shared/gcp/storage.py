@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -15,11 +15,20 @@ from shared.errors import Busy, LostRace, Permanent
 from shared.failures import ApiError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from google.api_core.exceptions import GoogleAPICallError
     from google.cloud import storage
+    from google.cloud.storage.fileio import BlobWriter
 
 _NAMES = "items(name),nextPageToken"
 _FOLDERS = "prefixes,nextPageToken"
+_DATA = "application/octet-stream"
+_SHORT = 2**20
+"""Bytes of an upload that are kept until it is finished. What is longer is sent in parts while it comes."""
+_PART = 8 * 2**20
+"""Bytes of a part, and so of what a long upload keeps."""
 
 
 class Storage:
@@ -95,6 +104,12 @@ class Bucket:
                 f"there is no bucket {self._bucket.name}: create it, or correct the pipeline's bucket"
             ) from error
 
+    def upload(self, name: str, marks: Mapping[str, str]) -> "Upload":
+        """Begin an object that is not there yet, with marks, which are custom metadata."""
+        blob = self._bucket.blob(name)
+        blob.metadata = dict(marks)
+        return Upload(blob, partial(self._translated, name, may_be_gone=True))
+
     def mark(self, name: str, marks: Mapping[str, str]) -> File | None:
         """Give an object marks, and look at it. None if there is none."""
         blob = self._bucket.blob(name)
@@ -136,8 +151,14 @@ class Bucket:
             return
 
     @contextmanager
-    def _translated(self, name: str, condition: Mapping[str, int] = MappingProxyType({})) -> Iterator[None]:
-        """A call about an object, on the `condition` that objects have these generations (0: there is none)."""
+    def _translated(
+        self, name: str, condition: Mapping[str, int] = MappingProxyType({}), *, may_be_gone: bool = False
+    ) -> Iterator[None]:
+        """
+        A call about an object, on the `condition` that objects have these generations (0: there is none).
+
+        `may_be_gone`: what stood in its way may be gone since, so that another look says nothing.
+        """
         from google.api_core import exceptions
         from google.auth.exceptions import TransportError
         from requests.exceptions import RequestException
@@ -148,7 +169,8 @@ class Bucket:
         except exceptions.NotFound as error:
             raise _Missing(where) from error
         except exceptions.GoogleAPICallError as error:
-            raced = error.code == HTTPStatus.PRECONDITION_FAILED and not self._holds(condition)
+            is_unmet = error.code == HTTPStatus.PRECONDITION_FAILED
+            raced = is_unmet and (may_be_gone or not self._holds(condition))
             failure = failures.of_storage(_refusal(where, error), raced=raced)
             if failure is None:
                 raise
@@ -159,6 +181,64 @@ class Bucket:
     def _holds(self, condition: Mapping[str, int]) -> bool:
         found = {name: self.stat(name) for name in condition}
         return all((file.generation if file else 0) == condition[name] for name, file in found.items())
+
+
+class Upload:
+    """An object in the making. A short one is sent at once when it is finished, a longer one in parts."""
+
+    def __init__(self, blob: "storage.Blob", translated: "Callable[[], AbstractContextManager[None]]") -> None:
+        self._blob = blob
+        self._translated = translated
+        self._kept = bytearray()
+        self._parts: BlobWriter | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is sent in parts."""
+        return self._parts is not None
+
+    def write(self, chunk: bytes) -> None:
+        """Add to it. Beyond some size this sends a part."""
+        if self._parts is None and len(self._kept) + len(chunk) <= _SHORT:
+            self._kept += chunk
+            return
+        with self._translated(), _answered():
+            if self._parts is None:
+                # A part that was lost on its way is sent again, under the same condition.
+                self._parts = self._blob.open("wb", chunk_size=_PART, content_type=_DATA, if_generation_match=0)
+                self._parts.write(self._kept)
+                self._kept = bytearray()
+            for start in range(0, len(chunk), _PART):
+                self._parts.write(chunk[start : start + _PART])
+
+    def finish(self) -> File:
+        """Have it there. Raises LostRace if an object of its name has come to be."""
+        with self._translated(), _answered():
+            if self._parts:
+                self._parts.close()
+                self._blob.reload()  # what a writer is answered it keeps to itself
+            else:
+                self._blob.upload_from_string(bytes(self._kept), content_type=_DATA, if_generation_match=0)
+        return _file(self._blob)
+
+    def abandon(self) -> None:
+        """Let it never be there. A writer that is only forgotten, and not closed, makes an object of what it has."""
+        if self._parts and not self._parts.closed:
+            with suppress(Busy), self._translated():  # what is not cancelled expires
+                self._parts.terminate()
+            self._parts._buffer.close()  # noqa: SLF001 - where it could not be cancelled
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Have an answer to a part raised as other calls raise theirs."""
+    from google.api_core.exceptions import from_http_response
+    from google.cloud.storage.exceptions import InvalidResponse
+
+    try:
+        yield
+    except InvalidResponse as error:
+        raise from_http_response(error.response) from error
 
 
 def _refusal(where: str, error: "GoogleAPICallError") -> ApiError:

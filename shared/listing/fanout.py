@@ -1,4 +1,4 @@
-"""Begin a run: read the catalog once, write down what is to be exported, then ask for each table's export."""
+"""Begin a run: read the catalog once, write down what is to be exported, then ask for each table's export, or for a snapshot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from shared import log
 from shared.bucket import Bucket, Storage
 from shared.errors import Denied, Permanent
-from shared.listing import selection
+from shared.listing import selection, snapshots
 from shared.listing.formats import data_format
 from shared.listing.selection import RefusedTable
 from shared.listing.wanted import meant_of_run, shown
@@ -16,6 +16,7 @@ from shared.messages import exports
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.messages.requests import MirrorRequest
+from shared.messages.snapshots import SnapshotRead
 from shared.pipelines import Pipeline
 from shared.runs import announcing, digests, manifest, records
 from shared.runs.announcing import RunAnnouncements
@@ -51,20 +52,32 @@ class Exports(Protocol):
         """
 
 
+class Snapshots(Protocol):
+    """The topic that snapshots are asked for on."""
+
+    def request_snapshots(self, reads: Sequence[SnapshotRead], *, is_replay: bool) -> None:
+        """Publish one message per snapshot, and return when all are confirmed. `is_replay` as for an export."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListServices:
-    """What listing works with. Without `run_announcements`, nobody is told that a run is complete."""
+    """
+    What listing works with. Without `run_announcements`, nobody is told that a run is complete.
+
+    Without `snapshots`, all is exported, of a run that began when there were some, too.
+    """
 
     database: Database
     storage: Storage
     exports: Exports
     datasets: Datasets
     run_announcements: RunAnnouncements | None
+    snapshots: Snapshots | None = None
 
 
 def list_tables(request: MirrorRequest, services: ListServices) -> Outcome:
     """
-    Publish an export for each table that a request means.
+    Publish an export for each table that a request means, and a wish for each snapshot of those that are read so.
 
     The manifest is written once. A redelivered request publishes what it says, whatever the database holds by then. Raises
     Permanent if the request names what the pipeline does not mirror, or the database has nothing to mirror.
@@ -72,10 +85,25 @@ def list_tables(request: MirrorRequest, services: ListServices) -> Outcome:
     pipeline = request.pipeline
     bucket = services.storage.bucket(pipeline.bucket)
     wanted = _described_again(request, bucket, services) if request.relist else _listed(request, bucket, services)
-    services.exports.request(wanted, pipeline.instance, is_replay=request.is_replay, is_relist=request.relist)
+    exported = _published(request, wanted, services)
     if not wanted:
         _announce_run(request, bucket, services)
-    return Outcome("listed", f"{len(wanted)} tables of {pipeline.database} are to be exported", request.subject)
+    said = f"{len(exported)} tables of {pipeline.database} are to be exported"
+    if read := len(wanted) - len(exported):
+        said += f", and {read} to be read by snapshot"
+    return Outcome("listed", said, request.subject)
+
+
+def _published(
+    request: MirrorRequest, wanted: Sequence[dict[str, Any]], services: ListServices
+) -> Sequence[dict[str, Any]]:
+    """Ask for the snapshots, then for the exports, which are given: nothing waits for a snapshot, and it is over in seconds."""
+    pipeline, is_replay = request.pipeline, request.is_replay
+    if services.snapshots and (reads := snapshots.reads(wanted, pipeline)):
+        services.snapshots.request_snapshots(reads, is_replay=is_replay)
+        wanted = [each for each in wanted if not each.get("snapshot")]
+    services.exports.request(wanted, pipeline.instance, is_replay=is_replay, is_relist=request.relist)
+    return wanted
 
 
 def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> Sequence[dict[str, Any]]:
@@ -124,7 +152,9 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
         raise
     formats = {(each.schema, each.table): each.format for each in listed}  # decided once
     return [
-        records.write_described_again(bucket, replace(export, format=formats[export.schema, export.table]))
+        records.write_described_again(
+            bucket, replace(export, format=formats[export.schema, export.table], snapshot=None)
+        )
         for export in found
     ]
 
@@ -160,7 +190,11 @@ def _exports(
             recorded.add(export.table_id)
         _log(Outcome("dead", f"not mirrored: {refused.reason}", export.subject, "ERROR"))
     run_tables = len(chosen.tables) if run_tables is None else run_tables
-    wanted = {table: _export(table, table_id, request, run_tables) for table, table_id in chosen.tables.items()}
+    numbers = snapshots.numbers(chosen.tables, request.pipeline)
+    wanted = {
+        table: replace(_export(table, table_id, request, run_tables), snapshot=numbers.get(table))
+        for table, table_id in chosen.tables.items()
+    }
     for table, export in wanted.items():
         if table.row_security:
             said = f"{table} has row-level security: its export holds only what its policies show to the user that Cloud SQL exports with"

@@ -59,6 +59,7 @@ class TableExport(TableOfRun):
     `format`: of its data file, decided when it was listed. `only`: without the rows of tables that inherit from it.
     `server_major`: the version of PostgreSQL that has it. `run_tables`: how many tables the run has. None if the message does not
     say. `replace_asked`: the request itself said `replace`, which otherwise is true because the request was of its own day.
+    `snapshot`: the number, in the run, of the snapshot that the table is read in. None if it is exported.
     """
 
     columns: tuple[Column, ...]
@@ -68,6 +69,7 @@ class TableExport(TableOfRun):
     server_major: int | None = None
     run_tables: int | None = None
     replace_asked: bool = False
+    snapshot: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The message as `table-exports` carries it, and as a run's manifest records it."""
@@ -77,6 +79,7 @@ class TableExport(TableOfRun):
             "only": self.only,
             "server_major": self.server_major,
             "run_tables": self.run_tables,
+            "snapshot": self.snapshot,
             "columns": [column.to_json() for column in self.columns],
             **({"replace_asked": True} if self.replace_asked else {}),
         }
@@ -208,6 +211,7 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
         server_major=fields.number_or_none("server_major"),
         run_tables=fields.number_or_none("run_tables"),
         replace_asked=fields.flag("replace_asked", default=False),
+        snapshot=fields.number_or_none("snapshot"),
     )
 
 

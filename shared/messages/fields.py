@@ -95,6 +95,12 @@ class Fields:
             raise self._wrong(name, "a list of texts")
         return tuple(value)
 
+    def number(self, name: str) -> int:
+        value = self.number_or_none(name)
+        if value is None:
+            raise self._wrong(name, "a whole number")
+        return value
+
     def number_or_none(self, name: str) -> int | None:
         value = self.get(name)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):

@@ -4,6 +4,7 @@ Whom to believe: a message on a topic of the mirror's own counts only if the run
     a message on      is held against
     table-exports     the entry of the run's manifest, or the table's new description in `relisted/`
     table-exported    the run's moment, day and `replace`; the names that follow from these; the seal of the pair
+    snapshots         the run's moment, day and `replace`, and the numbers of the snapshots in its manifest
     run-exported      the announcement in the run's `run_exported.json`
 
 What differs is Permanent, and so is what has no record any more: files and records expire together. Each check comes before
@@ -22,8 +23,10 @@ from shared.bucket import Bucket
 from shared.errors import Permanent
 from shared.messages import exports
 from shared.messages.exports import RunExported, TableExport, TableExported, TableOfRun
-from shared.runs import announcing, digests, records, schema_file
+from shared.messages.snapshots import SnapshotRead
+from shared.runs import announcing, digests, manifest, records, schema_file
 from shared.runs.digests import Digests, KnownRuns
+from shared.runs.manifest import Manifest
 from shared.runs.schema_file import Seal
 
 
@@ -77,6 +80,28 @@ def seal_of(exported: TableExported, bucket: Bucket) -> Seal:
     if seal is None:
         raise Permanent(f"{exported.schema_uri} is gone, or no schema file. {_remedy(exported)}")
     return seal
+
+
+def check_snapshot(wish: SnapshotRead, bucket: Bucket) -> Manifest:
+    """The manifest of the run whose snapshot is to be read. Raises Permanent unless it asks for that."""
+    run, pipeline = manifest.find(bucket, wish.pipeline, wish.run_id), wish.pipeline
+    if run is None:
+        request = json.dumps({"pipeline": pipeline.name, "shard_date": wish.shard_date.isoformat()})
+        raise Permanent(
+            f"no run {wish.run_id} of {pipeline.name} is on record in the bucket {pipeline.bucket}. If it has expired, publish "
+            f"{request} on mirror-requests"
+        )
+    differs = f"what is said of the snapshot {wish.snapshot} is not what the record of the run {wish.run_id} says"
+    if not any(entry.get("snapshot") == wish.snapshot for entry in run.tables):
+        raise Permanent(f"{differs}: the run has no such snapshot")
+    recorded = replace(
+        wish,
+        requested_at=run.requested_at,
+        shard_date=run.day,
+        replace=any(entry.get("replace") for entry in run.tables),
+    )
+    _check_same(recorded.to_json(), wish.to_json(), differs)
+    return run
 
 
 def check_run(run: RunExported, bucket: Bucket) -> None:

@@ -20,7 +20,8 @@ class Seal:
 
     `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more. `replace`: its rows may replace
     those of a shard; None if the file does not say. `whose`: of one that was read, which table of which pipeline and day it
-    describes, by the same words as in messages.
+    describes, by the same words as in messages. `snapshot`: a name that two pairs have in common if and only if they show one
+    moment of the database. None before 0.2.
     """
 
     run_id: str
@@ -33,6 +34,7 @@ class Seal:
     description: str | None = None
     replace: bool | None = None
     whose: Mapping[str, str | None] = field(default_factory=dict)
+    snapshot: str | None = None
 
     def outranks(self, run_id: str, requested_at: datetime) -> bool:
         """Whether the pair belongs to a request that came after this one, so that this one may not replace it."""
@@ -51,6 +53,7 @@ def write(export: TableExport, seal: Seal) -> bytes:
         "run_id": seal.run_id,
         "requested_at": times.rfc3339(seal.requested_at),
         "exported_at": times.rfc3339(seal.exported_at),
+        "snapshot": seal.snapshot,
         "shard_date": export.shard_date.isoformat(),
         "format": seal.format,
         "replace": seal.replace,
@@ -78,6 +81,7 @@ def read(content: bytes) -> Seal | None:
             description=fields["description"],
             replace=fields.get("replace"),
             whose={key: fields.get(key) for key in _WHOSE},
+            snapshot=fields.get("snapshot"),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -27,6 +27,7 @@ variable "pipelines" {
     max_shrink      = optional(number)
     keep_days       = optional(number)
     trust_database  = optional(bool)
+    small_tables    = optional(string)
     dataflow = optional(object({
       template        = string
       region          = string
@@ -83,8 +84,9 @@ variable "pipelines" {
       contains(["PUBLIC", "PRIVATE", "PSC"], coalesce(p.ip_type, "PUBLIC")),
       contains(["null", "fail", "string"], coalesce(p.unrepresentable, "null")),
       contains(["each", "together"], coalesce(p.release, "each")),
+      contains(["export", "snapshot"], coalesce(p.small_tables, "export")),
     ])])
-    error_message = "format is \"auto\", \"csv\" or \"ndjson\", ip_type \"PUBLIC\", \"PRIVATE\" or \"PSC\", unrepresentable \"null\", \"fail\" or \"string\", release \"each\" or \"together\"."
+    error_message = "format is \"auto\", \"csv\" or \"ndjson\", ip_type \"PUBLIC\", \"PRIVATE\" or \"PSC\", unrepresentable \"null\", \"fail\" or \"string\", release \"each\" or \"together\", small_tables \"export\" or \"snapshot\"."
   }
 
   validation {

@@ -98,6 +98,20 @@ run "a_schedule_of_six_fields" {
   expect_failures = [var.pipelines]
 }
 
+run "small_tables_that_go_a_way_that_there_is_not" {
+  command = plan
+
+  module {
+    source = "./pipelines"
+  }
+
+  variables {
+    pipelines = { billing = merge(var.good, { small_tables = "stream" }) }
+  }
+
+  expect_failures = [var.pipelines]
+}
+
 run "a_bucket_in_two_locations" {
   command = plan
 

@@ -20,6 +20,7 @@ INPUTS = {
     "load_shard": "table-exported",
     "refresh_views": "view-refreshes",
     "start_loader": "run-exported",
+    "read_snapshot": "snapshots",
 }
 
 

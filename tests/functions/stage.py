@@ -116,7 +116,7 @@ class Stage:
         module: Any = sys.modules[name]
         if name == "list_tables":
             module.clock = self.clock
-        elif name == "export_table":
+        elif name in {"export_table", "read_snapshot"}:
             module.services = replace(module.services, clock=self.clock)
         return function
 
@@ -250,9 +250,9 @@ class Stage:
         return f"{PROJECT}.{self.pipeline['views_dataset']}.{name}"
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Return as soon as it holds; fail where it does not within five seconds."""
-    until = time.monotonic() + 5
+def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Return as soon as it holds; fail where it does not within so many seconds."""
+    until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.005)

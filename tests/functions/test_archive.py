@@ -137,6 +137,7 @@ def test_a_function_imports_at_its_start_no_heavy_module_that_only_others_need(
     foreign = {
         "list_tables": {"google.cloud.bigquery", "googleapiclient", "local"},
         "export_table": {"pg8000", "google.cloud.sql", "local"},
+        "read_snapshot": {"googleapiclient", "google.cloud.bigquery", "google.cloud.sql", "local"},
         "load_shard": {"googleapiclient", "pg8000", "google.cloud.sql", "local"},
         "refresh_views": {"googleapiclient", "pg8000", "google.cloud.sql", "google.cloud.storage", "local"},
     }

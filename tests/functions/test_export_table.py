@@ -53,6 +53,7 @@ def test_the_schema_file_describes_and_seals_the_pair(stage: Stage) -> None:
     [operation] = stage.exports()
     schema = stage.json(SCHEMA)
     exported_at = datetime.fromisoformat(schema.pop("exported_at"))
+    assert schema.pop("snapshot") == operation["name"]
     assert exported_at == datetime.fromisoformat(operation["insertTime"])
     assert schema == {
         "version": 1,
@@ -103,6 +104,7 @@ def test_the_record_says_where_the_files_are_and_what_they_cost(stage: Stage) ->
         "schema_uri": f"gs://{stage.bucket.name}/{SCHEMA}",
         "data_uri": f"gs://{stage.bucket.name}/{DATA}",
         "bytes": len('1,"a,b"\n2,\n3,""\n'),
+        "snapshot": stage.exports()[0]["name"],
     }
 
 

@@ -65,6 +65,7 @@ def test_a_message_carries_all_that_the_export_needs(stage: Stage) -> None:
         "only": True,
         "server_major": 18,
         "run_tables": 1,
+        "snapshot": None,
         "columns": [
             {"name": "id", "data_type": "bigint", "nullable": False, "comment": None},
             {

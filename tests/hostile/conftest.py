@@ -53,7 +53,8 @@ def exported(server: Postgres) -> Exports:
     found = Exports({table.name: database.exports(table) for table in tables})
     ways = [(file_format, policy) for file_format in FORMATS for policy in ("null", "fail")]
     queries = [database.query(table, format=of, unrepresentable=policy) for table in tables for of, policy in ways]
-    database.make([*schema.MAKE, *schema.usurpers([*queries, catalog_sql.TABLES.replace("%s", "$1")])])
+    of_catalog = [query.replace("%s", "$1") for query in (catalog_sql.TABLES, catalog_sql.MEASURED)]
+    database.make([*schema.MAKE, *schema.usurpers([*queries, *of_catalog])])
     database.attacker.close()
     with closing(server.connect()) as admin:
         admin.run(f"ALTER DATABASE {database.name} RENAME TO hostile")

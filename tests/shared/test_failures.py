@@ -18,6 +18,10 @@ def answered(status: int, reason: str = "", message: str = "No.", *, by_id: bool
     return ApiError("the export", status, {reason}, message, by_id)
 
 
+def complaint(text: str) -> str:
+    return f'unrecognized configuration parameter "{text}"'
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -244,3 +248,24 @@ def test_a_database_that_does_not_answer_now_is_waited_for(code: str | None) -> 
 
     assert type(judged) is Busy
     assert str(judged) == "the database billing_db of p:r:db says: the database system is starting up"
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "failure"),
+    [
+        ("55P03", "canceling statement due to lock timeout", OperationFailure.LOCKED),
+        ("42501", "permission denied for table orders", OperationFailure.ALTERED),
+        ("42P01", 'relation "public.orders" does not exist', OperationFailure.ALTERED),
+        ("42703", "Spalte t.note existiert nicht", OperationFailure.ALTERED),  # another lc_messages
+        ("3F000", 'schema "sales" does not exist', OperationFailure.ALTERED),
+        ("42704", complaint(ALTERED), OperationFailure.ALTERED),
+        ("42704", complaint(GUARDED), OperationFailure.ALTERED),
+        ("42704", complaint(REPLACED), OperationFailure.REPLACED),
+        ("42704", complaint(f"column at {BEYOND}"), OperationFailure.HOPELESS),
+        ("22012", "division by zero", OperationFailure.UNKNOWN),
+        ("XX000", "could not open relation with OID 4711", OperationFailure.UNKNOWN),
+    ],
+    ids=str,
+)
+def test_an_error_of_a_read_says_what_the_next_try_will_be(code: str, error: str, failure: OperationFailure) -> None:
+    assert failures.of_read(code, error) is failure

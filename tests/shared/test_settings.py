@@ -118,3 +118,27 @@ def test_a_wait_that_no_delivery_outlasts_is_refused(wait: str) -> None:
 @pytest.mark.parametrize("topic", ["table-exports", "projects/p/topics/", "projects/p/subscriptions/s", EXPORTS + "/x"])
 def test_what_is_no_full_topic_name_is_refused(topic: str) -> None:
     assert repr(topic) in faults(ENVIRON | {"TABLE_EXPORTS_TOPIC": topic}, "TABLE_EXPORTS_TOPIC")
+
+
+def test_a_topic_for_snapshots_is_missed_with_all_else_where_a_pipeline_asks_for_them() -> None:
+    asking = ENVIRON | {"PIPELINES": json.dumps({"billing": PIPELINE | {"small_tables": "snapshot"}})}
+
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(asking, "TABLE_EXPORTS_TOPIC", needs_for_snapshots="SNAPSHOTS_TOPIC")
+
+    assert "TABLE_EXPORTS_TOPIC is not set" in str(caught.value)
+    assert "SNAPSHOTS_TOPIC is not set, and small_tables of PIPELINES.billing is snapshot" in str(caught.value)
+
+
+def test_without_such_a_pipeline_it_is_not_missed() -> None:
+    settings = Settings.from_env(ENVIRON, needs_for_snapshots="SNAPSHOTS_TOPIC")
+
+    assert settings.snapshots_topic == ""
+
+
+def test_the_topic_for_snapshots_is_read() -> None:
+    settings = Settings.from_env(
+        ENVIRON | {"SNAPSHOTS_TOPIC": "projects/p/topics/snapshots"}, needs_for_snapshots="SNAPSHOTS_TOPIC"
+    )
+
+    assert settings.snapshots_topic == "projects/p/topics/snapshots"

@@ -1,4 +1,5 @@
-# Three databases on two instances that have private addresses only, one of them in another project; data in the EU.
+# Three databases on two instances that have private addresses only, one of them in another project; data in the EU. The small
+# tables of one are read over a connection, all at one moment.
 
 module "mirror" {
   source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.2.0"
@@ -21,6 +22,7 @@ module "mirror" {
       shards_dataset  = "billing_shards"
       views_dataset   = "billing"
       keep_days       = 400
+      small_tables    = "snapshot"
       time_zone       = "Europe/Berlin"
       schedule        = "30 4 * * *"
     }

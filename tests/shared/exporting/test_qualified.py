@@ -69,6 +69,7 @@ def test_types_that_are_gone_are_rendered_like_those_that_are_not_known(exports:
         catalog_sql.OIDS,
         catalog_sql.SOME,
         catalog_sql.SOME_WITHOUT_COMMENTS,
+        catalog_sql.MEASURED,
         catalog_sql.RAW_NAMES,
         catalog_sql.COLUMN_NUMBERS,
         catalog_sql.COMMENTED,

@@ -49,6 +49,7 @@ _EXPORTS = st.builds(
     only=st.booleans(),
     server_major=st.none() | st.integers(11, 99),
     run_tables=st.none() | st.integers(1, 20_000),
+    snapshot=st.none() | st.integers(1, 20),
 )
 _ANNOUNCEMENTS = st.builds(
     TableExported,
@@ -149,6 +150,7 @@ def test_a_wish_for_an_export_is_written_as_the_contract_says() -> None:
         "only": False,
         "server_major": None,
         "run_tables": None,
+        "snapshot": None,
         "columns": [{"name": "id", "data_type": "bigint", "nullable": False, "comment": None}],
     }
 

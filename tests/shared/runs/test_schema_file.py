@@ -51,6 +51,7 @@ SEAL = Seal(
     replace=True,
     columns=tuple(column.to_json() for column in typemap.mapped(EXPORT.columns, "fail")),
     description="What we gave back",
+    snapshot="export-1",
 )
 
 _MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
@@ -65,6 +66,7 @@ _SEALS = st.builds(
     columns=st.sampled_from([(), SEAL.columns]),
     description=st.none() | st.text(),
     whose=st.just(WHOSE),
+    snapshot=st.none() | st.text(),
 )
 
 
@@ -83,6 +85,7 @@ def test_the_file_is_what_the_contract_says() -> None:
         "run_id": "9912",
         "requested_at": "2026-11-22T02:00:00Z",
         "exported_at": "2026-11-22T02:01:00Z",
+        "snapshot": "export-1",
         "shard_date": "2026-11-22",
         "format": "csv",
         "replace": True,
