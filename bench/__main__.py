@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import chart, events, fanout, lane, reconcile, report, start, whole
+from bench import chart, events, fanout, lane, reconcile, report, small, start, whole
 from bench.figures import Figure
 from bench.progress import Progress
 from local import readme
@@ -25,6 +25,7 @@ _BENCHES: dict[str, Callable[[Path, Progress], list[Figure]]] = {
     "start": start.measure,
     "fanout": fanout.measure,
     "reconcile": reconcile.measure,
+    "small": small.measure,
     "whole": whole.measure,
 }
 

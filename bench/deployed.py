@@ -59,11 +59,11 @@ def topic(variable: str) -> str:
     return f"projects/{PROJECT}/topics/{variable.lower().replace('_', '-')}"
 
 
-def pushed(message: Mapping[str, Any]) -> Event:
+def pushed(message: Mapping[str, Any], message_id: str = "9912") -> Event:
     """A message as a push subscription delivers it."""
     fields = {
         "data": base64.b64encode(json.dumps(message).encode()).decode(),
-        "messageId": "9912",
+        "messageId": message_id,
         "publishTime": datetime.now(UTC).isoformat(),
     }
     body = {"message": fields, "subscription": f"projects/{PROJECT}/subscriptions/bench"}

@@ -1,6 +1,5 @@
 """The whole mirror: how long each stage takes for two databases, compared with dlt, which streams their rows."""
 
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,16 +8,16 @@ from pathlib import Path
 
 import pg8000.native
 
+from bench import streams
 from bench.deployed import PIPELINE
 from bench.figures import Figure
 from bench.progress import Progress
 from local import flights
-from local.cloud import REPOSITORY, Cloud
+from local.cloud import Cloud
 from local.postgres import Postgres
 from local.run import Run
 from local.source import INSTANCE
 
-STREAMING = REPOSITORY / ".venv-bench" / "bin" / "python"
 _STAGES = {"list_tables": "list", "export_table": "export", "load_shard": "load", "refresh_views": "view"}
 _PATIENCE = 300.0
 """Seconds to wait until a database is mirrored."""
@@ -89,13 +88,9 @@ def _follow(run: Run, progress: Progress) -> None:
 
 
 def _stream(server: Postgres, database: str, named: str, rows: int, work: Path, progress: Progress) -> Iterator[Figure]:
-    if not STREAMING.exists():
+    if not streams.DLT.exists():
         progress.step("whole: dlt is not installed, and is left out")
         return
     progress.step(f"whole: dlt moves {named} to local files")
-    address = f"postgresql+psycopg2://{server.user}@{server.host}/{database}"
-    environ = {"HOME": str(work), "RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
-    command = [str(STREAMING.absolute()), str(Path(__file__).with_name("streaming.py")), address, str(work)]
-    said = subprocess.run(command, env=environ, check=True, capture_output=True, text=True).stdout
-    seconds = float(said.splitlines()[-1])
+    seconds = float(streams.dlt(server, database, work / "dlt").splitlines()[-1])
     yield Figure("whole", f"{named}: dlt, to local Parquet files", rows / seconds, "rows/s")

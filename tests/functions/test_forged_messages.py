@@ -259,7 +259,7 @@ def test_a_redelivered_request_writes_the_digests_that_a_crash_has_left_out(
 
     assert again == exports
     assert stage.json(f"{RUN}/digests.json") == digests
-    assert digests.keys() == {"version", "replace", "requested_at", "shard_date", "tables"}
+    assert digests.keys() == {"version", "replace", "requested_at", "shard_date", "tables", "last"}
 
 
 def test_a_table_is_believed_as_it_was_described_again_and_no_otherwise(
