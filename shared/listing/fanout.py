@@ -134,7 +134,11 @@ def _described_again(request: MirrorRequest, bucket: Bucket, services: ListServi
         raise Permanent(
             f"the run {run.run_id} is of {run.day}, not of {request.shard_date}: leave out run_id and relist"
         )
-    listed, first = _as_listed(request, run), run.tables[0]
+    # A delivery that came twice may have exported a table before it was altered.
+    listed = [each for each in _as_listed(request, run) if not records.is_exported(bucket, each)]
+    if not listed:
+        return []
+    first = run.tables[0]
     as_first = replace(
         request,
         requested_at=run.requested_at,

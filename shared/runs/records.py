@@ -24,6 +24,11 @@ def record_reason(bucket: Bucket, table: TableOfRun, settled: str, function: str
     record(bucket, table, settled, {"function": function, "error": one_line(reason)})
 
 
+def is_exported(bucket: Bucket, table: TableOfRun) -> bool:
+    """Whether it is on record that a table was exported."""
+    return bucket.stat(paths.record_file(table.pipeline.name, table.run_id, EXPORTED, table.table_id)) is not None
+
+
 def clear_failure(bucket: Bucket, table: TableOfRun) -> None:
     """Take back what was written down of a failure that a replay has made good."""
     bucket.delete(paths.record_file(table.pipeline.name, table.run_id, FAILED, table.table_id))

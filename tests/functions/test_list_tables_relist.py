@@ -112,6 +112,19 @@ def test_a_table_that_has_been_dropped_is_dead_lettered_and_recorded(stage: Stag
     assert exports(stage) == []
 
 
+@pytest.mark.usefixtures("listed")
+def test_a_table_that_its_run_has_exported_is_not_described_again(stage: Stage, list_tables: Function) -> None:
+    stage.put(f"{RUN}/exported/orders.json", {})
+    stage.run("DROP TABLE orders", "CREATE TABLE refunds (id bigint)")
+
+    status = list_tables.receive(REQUEST, message_id="9950", published=NOW)
+
+    assert status == 200
+    assert exports(stage) == []
+    assert stage.published("dead-letters") == []
+    assert FAILED not in stage.files()
+
+
 def test_a_table_that_is_there_again_is_exported_by_a_replay_of_the_request(
     stage: Stage, listed: dict[str, Any], list_tables: Function
 ) -> None:
