@@ -1,7 +1,7 @@
 """A run whose tables are to be read in a snapshot, as it is listed, and what comes of it."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any
 
 from shared import times
+from tests.functions.delivery import topic
 from tests.functions.stage import DATABASE, Stage, wait_for
 
 FIRST = "CREATE TABLE aaa (id bigint NOT NULL, note text)"
@@ -17,10 +18,9 @@ FIRST = "CREATE TABLE aaa (id bigint NOT NULL, note text)"
 
 @dataclass
 class Run:
-    """A run of today over all tables of the stage, which are in its snapshot 1, but for those that are `exported`."""
+    """A run of today over all tables of the stage, which are in its snapshot 1."""
 
     stage: Stage
-    exported: Collection[str] = ()
     number: int = 1
     replace: bool = True
     day: str | None = None
@@ -35,18 +35,11 @@ class Run:
         self.shard_date = self.day or now.date().isoformat()
         self.stamp = self.shard_date.replace("-", "")
         request = {"pipeline": "billing"} | ({"shard_date": self.day} if self.day else {})
-        listing = self.stage.function("list_tables")
+        self.stage.pipeline["small_tables"] = "snapshot"
+        listing = self.stage.function("list_tables", SNAPSHOTS_TOPIC=topic("snapshots"))
         assert listing.receive(request, message_id=self.run_id, published=self.requested_at) == 200
         self.stage.published("table-exports")
-        self.put_manifest()
         self.function = self.stage.function("read_snapshot", **self.environ)
-
-    def put_manifest(self) -> None:
-        name = f"billing/_runs/{self.run_id}/manifest.json"
-        manifest = self.stage.json(name)
-        for entry in manifest["tables"]:
-            entry["snapshot"] = None if entry["table"] in self.exported else 1
-        self.stage.put(name, manifest)
 
     @property
     def wish(self) -> dict[str, Any]:
