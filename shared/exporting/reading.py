@@ -13,6 +13,9 @@ from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
 from shared.redaction import told
 
+MOST_BYTES = 1024**3
+"""What may come out of a table, which is listed by what its files took when it was last counted. So it takes seconds to be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -41,10 +44,10 @@ class Reading(Protocol):
         """Take a snapshot, which all that is copied sees until `end`."""
 
     def begin_locked(self, export: TableExport) -> Moment:
-        """Lock a table, then take a snapshot, which so cannot be older than the table's rows."""
+        """Lock a table, then take a snapshot, which so cannot be older than the table's rows. One copy is made, and ends both."""
 
     def copy(self, export: TableExport, extraction: Extraction, sink: Sink) -> None:
-        """Send the rows to the sink. The locks that this takes are given back, the snapshot is kept."""
+        """Send the rows to the sink. No lock is held then, the snapshot of `begin` is kept. Raises what the sink raises."""
 
     def end(self) -> None:
         """Let the snapshot go, and any lock with it."""
@@ -55,6 +58,30 @@ class Readings(Protocol):
 
     def reading(self, pipeline: Pipeline) -> AbstractContextManager[Reading]:
         """A connection. Raises Permanent, Denied or Busy if there can be none."""
+
+
+class Oversized(Told):
+    """A table has grown so large that it is not for a snapshot any more."""
+
+    remedy = "ANALYZE it, so that its size is known when it is listed"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"more than {most >> 20} MiB come out of it")
+
+
+class Bounded:
+    """A sink for the bytes of one table. Its `write` raises Oversized when there are more than `most`."""
+
+    def __init__(self, sink: Sink, most: int) -> None:
+        self._sink = sink
+        self._most = self._left = most
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise Oversized(self._most)
+        self._sink.write(chunk)
 
 
 class Unreadable(Told):

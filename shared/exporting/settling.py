@@ -14,7 +14,7 @@ from shared.exporting import statement, steps, typemap
 from shared.exporting.delivery import Requests
 from shared.exporting.pair import Announcements, Pair, Source
 from shared.exporting.patience import Patience
-from shared.exporting.reading import Moment, Unreadable
+from shared.exporting.reading import Moment, Oversized, Unreadable
 from shared.exporting.statement import Extraction
 from shared.exporting.steps import Description, Seen
 from shared.messages import replacing
@@ -94,13 +94,13 @@ class SnapshotTable:
         with self._failing_alone():
             self._take_up()
 
-    def relist(self, reason: Unreadable) -> None:
-        """Have it described again, and so exported. It has been altered, or may not be read any more, since it was listed."""
+    def relist(self, reason: Unreadable | Oversized) -> None:
+        """Have it described again, and so exported: since it was listed it was altered, has grown, or may not be read any more."""
         if self._around.requests is None:
             self.give_up(f"it cannot be read: {reason}. {reason.remedy}")
             return
         self._around.requests.relist(self.asked, is_replay=self._around.is_replay)
-        self._report(self._left(f"it has been altered, and is to be described again: {reason}"))
+        self._report(self._left(f"it is to be described again, and exported: {reason}"))
 
     def give_up(self, reason: str) -> None:
         """Have it fail for good. Its message is a dead letter before that is on record, so that no crash loses it."""

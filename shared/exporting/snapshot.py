@@ -13,7 +13,7 @@ from shared.exporting.delivery import Requests
 from shared.exporting.order import Order
 from shared.exporting.pair import Announcements
 from shared.exporting.patience import Patience
-from shared.exporting.reading import Failed, Moment, Reading, Readings, Unreadable
+from shared.exporting.reading import MOST_BYTES, Bounded, Failed, Moment, Oversized, Reading, Readings, Unreadable
 from shared.exporting.settling import Letters, SnapshotTable, Surroundings
 from shared.failures import OperationFailure
 from shared.messages import exports
@@ -46,7 +46,7 @@ class SnapshotServices:
     What the reading of a snapshot works with.
 
     Without `requests`, a table that has been altered since it was listed is given up. Without `run_announcements`, nobody is
-    told that a run is complete.
+    told that a run is complete. `most_bytes` may come out of a table.
     """
 
     database: Readings
@@ -58,6 +58,7 @@ class SnapshotServices:
     datasets: Datasets
     clock: Clock
     wait_budget: timedelta
+    most_bytes: int = MOST_BYTES
 
 
 def read_snapshot(
@@ -192,19 +193,21 @@ class _Delivery:
                 self._judge(table, began, reason, beside)
                 continue
             self._read_table(reading, table, moment, beside)
-            reading.end()
 
     def _read_table(self, reading: Reading, table: SnapshotTable, moment: Moment, beside: Beside) -> None:
         began = self._clock.now()
         upload = table.upload(moment)
         try:
-            reading.copy(table.asked, table.extraction(), upload)
+            reading.copy(table.asked, table.extraction(), Bounded(upload, self._services.most_bytes))
             staged = upload.finish
             if upload.is_long:
                 file = upload.finish()
                 staged = lambda: file  # noqa: E731
         except Unreadable as reason:
             self._judge(table, began, reason, beside)
+            return
+        except Oversized as reason:
+            beside.do(partial(table.relist, reason))
             return
         except LostRace:  # somebody has staged it
             beside.do(table.take_up)

@@ -4,7 +4,8 @@ The condition that a table has not been replaced under the export that reads it,
 An export takes its snapshot, and then waits for the table's lock. Behind a transaction that truncates the table and fills it
 again, or drops and makes it again, or does so with a partition, it reads no rows, or a part of them, and succeeds. So once it
 has the locks it compares two sets of the table and its partitions, each with the file of its rows: the one of the snapshot, as
-pg_class and pg_inherits have it, and the one of now, as the server itself sees it. Seen on PostgreSQL 11 and 18.
+pg_class and pg_inherits have it, and the one of now, as the server itself sees it. The table of the snapshot is the one that bore
+the name then. Seen on PostgreSQL 11 and 18.
 """
 
 from collections.abc import Iterator
@@ -34,10 +35,11 @@ def limit(export: TableExport) -> str:
     """
     major, trusts = export.server_major, export.pipeline.trust_database
     root = cast(literal(f"{identifier(export.schema)}.{identifier(export.table)}"), "regclass")
+    was_root = " AND ".join([infix("c.oid", "=", root), *_had_its_name(export)])
     # A partition that is being detached belongs to nobody's set, however long that takes.
     belongs = "NOT i.inhdetachpending" if (major or 0) >= _DETACHES_CONCURRENTLY else "true"
     sees_now = major is None or major >= _HAS_PARTITION_TREE
-    changed = _differs(root, belongs) if sees_now else _differs_before_12(root)
+    changed = _differs(root, was_root, belongs) if sees_now else _differs_before_12(root, was_root)
     cases = [] if trusts else [(_reads_policies(root), GUARDED), *_calls_casts(export, root)]
     tests = " ".join(f"WHEN {test} THEN {complaint(words)}" for test, words in cases)
     return f"(SELECT {cast(f'CASE {tests} ELSE ({changed}) END' if tests else f'({changed})', 'int8')})"
@@ -58,15 +60,22 @@ def _calls_casts(export: TableExport, root: str) -> Iterator[tuple[str, str]]:
         yield f"EXISTS (WITH RECURSIVE {casts.OWN_FUNCTIONS}, {casts.TELLING} {found})", ALTERED
 
 
-def _of_snapshot(root: str, belongs: str) -> str:
+def _had_its_name(export: TableExport) -> Iterator[str]:
+    """Whether a row of pg_class bore the table's name. One that was given it since, as a swap by RENAME does, did not."""
+    schema, table = cast(literal(export.schema), "name"), cast(literal(export.table), "name")
+    is_its_schema = f"{infix('n.oid', '=', 'c.relnamespace')} AND {infix('n.nspname', '=', schema)}"
+    yield infix("c.relname", "=", table)
+    yield f"EXISTS (SELECT FROM pg_catalog.pg_namespace AS n WHERE {is_its_schema})"
+
+
+def _of_snapshot(was_root: str, belongs: str) -> str:
     """The table, and the partitions that `belongs` lets in, with their files, by the snapshot. A younger table has no row."""
-    is_root = infix("c.oid", "=", root)
     is_below = infix("i.inhparent", "=", "above.oid")
     is_child = infix("c.oid", "=", "i.inhrelid")
     # Before PostgreSQL 12 a partitioned table bears a number of a file that is not there.
     file = f"CASE WHEN {infix('c.relkind', '=', _PARTITIONED)} THEN {_NO_FILE} ELSE c.relfilenode END"
     return (
-        f"WITH RECURSIVE tree (oid, kind, file) AS (SELECT c.oid, c.relkind, {file} FROM pg_catalog.pg_class AS c WHERE {is_root} "
+        f"WITH RECURSIVE tree (oid, kind, file) AS (SELECT c.oid, c.relkind, {file} FROM pg_catalog.pg_class AS c WHERE {was_root} "
         f"UNION ALL SELECT c.oid, c.relkind, {file} FROM tree AS above JOIN pg_catalog.pg_inherits AS i ON {is_below} AND {belongs} "
         f"JOIN pg_catalog.pg_class AS c ON {is_child} AND c.relispartition)"
     )
@@ -77,17 +86,17 @@ def _file_now(oid: str) -> str:
     return f"coalesce({call('pg_relation_filenode', oid)}, {_NO_FILE})"
 
 
-def _differs(root: str, belongs: str) -> str:
+def _differs(root: str, was_root: str, belongs: str) -> str:
     """A complaint for each table that is in one set only, whose file is another, or that is no table."""
     partition = cast("part.relid", "oid")
     now = f"SELECT {cast(root, 'oid')} AS oid UNION SELECT {partition} FROM {call('pg_partition_tree', root)} AS part"
     return (
-        f"{_of_snapshot(root, belongs)} SELECT {_COMPLAINT} FROM tree FULL JOIN ({now}) AS now ON {infix('tree.oid', '=', 'now.oid')} "
+        f"{_of_snapshot(was_root, belongs)} SELECT {_COMPLAINT} FROM tree FULL JOIN ({now}) AS now ON {infix('tree.oid', '=', 'now.oid')} "
         f"WHERE tree.oid IS NULL OR now.oid IS NULL OR {infix('tree.file', '<>', _file_now('now.oid'))} OR {_NO_TABLE}"
     )
 
 
-def _differs_before_12(root: str) -> str:
+def _differs_before_12(root: str, was_root: str) -> str:
     """
     The same, as far as PostgreSQL 11 can tell: it has no function that gives the partitions of now.
 
@@ -99,6 +108,6 @@ def _differs_before_12(root: str) -> str:
     is_default = f"SELECT FROM pg_catalog.pg_class AS c WHERE {infix('c.oid', '=', 'tree.oid')} AND {infix(bound, '=', literal('DEFAULT'))}"
     detached = f"{call('pg_get_partition_constraintdef', 'tree.oid')} IS NULL AND NOT EXISTS ({is_default})"
     return (
-        f"{_of_snapshot(root, 'true')} SELECT {_COMPLAINT} FROM (SELECT {cast(root, 'oid')} AS oid) AS now LEFT JOIN tree ON true "
+        f"{_of_snapshot(was_root, 'true')} SELECT {_COMPLAINT} FROM (SELECT {cast(root, 'oid')} AS oid) AS now LEFT JOIN tree ON true "
         f"WHERE tree.oid IS NULL OR {infix('tree.file', '<>', _file_now('tree.oid'))} OR (NOT {is_root} AND {detached}) OR {_NO_TABLE}"
     )

@@ -107,3 +107,15 @@ def _between(
         for server in servers:
             server.between = None
         stage.pubsub.between = None
+
+
+@contextmanager
+def refused(stage: Stage, which: Callable[[Call], bool]) -> Iterator[None]:
+    """Have some calls of Cloud Storage refused as if the function had died before them."""
+
+    def answer(call: Call, answering: Answering) -> Answer:
+        return Answer(501, b"{}") if which(call) else answering(call)
+
+    stage.objects.server.between = answer
+    yield
+    stage.objects.server.between = None

@@ -1,13 +1,17 @@
 """Tables that change between their listing, the snapshot and their reading: all rows, or a new description, and never half."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from threading import Thread
 from typing import Any
 
 import pytest
 
+from local.server import Call
+from tests.functions.cuts import refused
 from tests.functions.delivery import topic
 from tests.functions.snapshot import FIRST, Run, behind_the_snapshot
 from tests.functions.stage import DATABASE, Log, Stage, wait_for
@@ -31,6 +35,14 @@ REPLACED = {
             "ALTER TABLE new RENAME TO t",
             FILL,
             "DROP TABLE old",
+        ),
+    ),
+    "swapped for one that was filled in part": (
+        (*PLAIN, "CREATE TABLE new (LIKE t)", "INSERT INTO new VALUES (1, 'new')"),
+        (
+            "INSERT INTO new VALUES (2, 'new'), (3, 'new')",
+            "ALTER TABLE t RENAME TO old",
+            "ALTER TABLE new RENAME TO t",
         ),
     ),
     "rewritten": (PLAIN, ("DELETE FROM t", FILL, "ALTER TABLE t ALTER COLUMN note TYPE text USING note || ''")),
@@ -99,6 +111,30 @@ def test_no_lock_outlives_the_reading_of_its_own_table(stage: Stage) -> None:
     assert stage.database.run("SELECT DISTINCT relation FROM held") == [["aaa"]]
 
 
+def test_no_lock_is_held_while_the_rows_of_a_table_that_is_read_again_are_uploaded(stage: Stage) -> None:
+    stage.run(FIRST, *PLAIN)
+    run = Run(stage)
+    held: list[Any] = []
+    with closing(stage.postgres.connect(DATABASE)) as watcher:
+
+        def look(call: Call) -> bool:
+            if "uploadType=resumable" in call.target:
+                held.extend(
+                    watcher.run(
+                        "SELECT state FROM pg_locks JOIN pg_stat_activity USING (pid) "
+                        "WHERE relation = 't'::regclass AND query NOT LIKE 'COPY%' AND pid <> pg_backend_pid()"
+                    )
+                )
+            return False
+
+        refill = "INSERT INTO t SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 3000) AS n"
+        with behind_the_snapshot(stage, "TRUNCATE t", refill), refused(stage, look):
+            run.read()
+
+    assert len(run.rows("t")) == 3000
+    assert held == []
+
+
 def test_rows_that_come_behind_the_snapshot_are_not_read(stage: Stage) -> None:
     stage.run(FIRST, *PLAIN)
     run = Run(stage)
@@ -131,6 +167,24 @@ def test_a_table_that_is_not_as_it_was_listed_is_described_again(
     assert (request["tables"], request["relist"]) == ([{"schema": "public", "table": "t"}], True)
     assert run.ends() == {"exported": ["aaa", "users"]}
     assert [line["outcome"] for line in log() if line.get("table") == "public.t"] == ["waiting"]
+    assert run.staged() == []
+
+
+def test_a_table_that_has_grown_too_large_is_described_again_and_the_others_are_read(stage: Stage) -> None:
+    stage.run(FIRST, "CREATE TABLE t (id bigint NOT NULL, note text)")
+    stage.run("CREATE TABLE users (id bigint NOT NULL, note text)", "INSERT INTO users VALUES (7, 'u')")
+    run = Run(stage, environ={"MIRROR_REQUESTS_TOPIC": topic("table-exports")})
+    stage.run("INSERT INTO t SELECT n, repeat('x', 1048576) FROM generate_series(1, 30) AS n")
+    read_snapshot: Any = sys.modules["read_snapshot"]
+    read_snapshot.services = replace(read_snapshot.services, most_bytes=20 * 2**20)
+
+    status = run.read()
+
+    [request] = [json.loads(message.data) for message in stage.published("table-exports")]
+    assert status == 200
+    assert request["tables"] == [{"schema": "public", "table": "t"}]
+    assert run.ends() == {"exported": ["aaa", "users"]}
+    assert run.seal("aaa")["snapshot"] == run.seal("users")["snapshot"]
     assert run.staged() == []
 
 

@@ -1,12 +1,8 @@
 """Whatever step the reading of a snapshot crashes at, and whoever reads it at the same time, the redelivery ends in the same state."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import pytest
 
-from local.server import Answer, Answering, Call
-from tests.functions.cuts import cut_off, meanwhile
+from tests.functions.cuts import cut_off, meanwhile, refused
 from tests.functions.snapshot import FIRST, Run, behind_the_snapshot
 from tests.functions.stage import Stage
 
@@ -131,15 +127,3 @@ def test_a_database_that_is_away_hands_the_message_back(stage: Stage) -> None:
 
     assert away.receive(run.wish, published=run.requested_at) == 500
     assert run.ends() == {}
-
-
-@contextmanager
-def refused(stage: Stage, which: Callable[[Call], bool]) -> Iterator[None]:
-    """Have some calls of Cloud Storage refused as if the function had died before them."""
-
-    def answer(call: Call, answering: Answering) -> Answer:
-        return Answer(501, b"{}") if which(call) else answering(call)
-
-    stage.objects.server.between = answer
-    yield
-    stage.objects.server.between = None

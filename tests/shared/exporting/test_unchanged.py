@@ -44,6 +44,7 @@ MAKE = {
     ),
 }
 ROWS = "SELECT part, {v} AS v FROM unnest(ARRAY[1, 2, 3]) AS part, generate_series(1, 20)"
+HALF = ROWS.replace("20", "10")
 FILL = f"INSERT INTO t {ROWS}"
 WAYS_OF_ALL = {
     "truncate": ("TRUNCATE ONLY t", FILL),
@@ -57,6 +58,16 @@ WAYS_OF_ALL = {
         "DROP TABLE old",
     ),
     "make again": ("DROP TABLE t", f"CREATE TABLE t AS {ROWS}"),
+    "swap what is filled": (
+        "CREATE TABLE new (LIKE t)",
+        f"INSERT INTO new {HALF}",
+        "COMMIT",
+        "BEGIN",
+        f"INSERT INTO new {HALF}",
+        "ALTER TABLE t RENAME TO old",
+        "ALTER TABLE new RENAME TO t",
+        "DROP TABLE old",
+    ),
 }
 _FILL_PART = "INSERT INTO t SELECT {part}, {v} FROM generate_series(1, 20)"
 WAYS_OF_PART = {
