@@ -162,7 +162,7 @@ run "small_tables_are_read_where_a_pipeline_asks" {
     error_message = "read_snapshot does not see shards, or those of other pipelines."
   }
   assert {
-    condition     = contains(keys(google_storage_bucket_iam_member.function), "my-project-mirror/0/read_snapshot")
+    condition     = contains(keys(google_storage_bucket_iam_member.function), "my-project-mirror/read_snapshot")
     error_message = "read_snapshot may not write files."
   }
 
