@@ -93,7 +93,7 @@ def test_each_package_is_pinned_to_one_version_and_its_hashes(file: str) -> None
     assert [
         line
         for line in packages
-        if not re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==\S+ ( *--hash=sha256:[0-9a-f]{64} *)+", line)
+        if not re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==\S+ (; [^-]+? )?( *--hash=sha256:[0-9a-f]{64} *)+", line)
     ] == []
 
 
