@@ -40,8 +40,9 @@ class Copies:
         ref = TableRef.of(copy["destinationTable"])
         with self._catalog.lock:
             existing = self._catalog.find(ref)
-            check_writable(existing, ref, copy, "WRITE_EMPTY")
             sources = [self._source(each, job.location) for each in _sources(copy)]
+            copy = copy | {"clustering": sources[0].properties.get("clustering")}
+            check_writable(existing, ref, copy, "WRITE_EMPTY")
             if not all(same_shape(source.fields, sources[0].fields) for source in sources):
                 raise BigQueryError("invalid", "Source tables have schemas that differ")
             names = [source.rows for source in sources]

@@ -7,6 +7,7 @@ columns (measured by users: https://github.com/dlt-hub/dlt/pull/4130).
 import io
 from typing import Any
 
+from local.bigquery import clustering
 from local.bigquery.catalog import Catalog, Table, TableRef
 from local.bigquery.csv_format import Csv
 from local.bigquery.errors import BigQueryError, refuse_others, unhonoured
@@ -22,6 +23,7 @@ _HONOURED = frozenset(
     {
         "allowJaggedRows",
         "allowQuotedNewlines",
+        "clustering",
         "createDisposition",
         "destinationTable",
         "destinationTableProperties",
@@ -73,6 +75,7 @@ class Loads:
         existing = self._catalog.find(ref)
         check_writable(existing, ref, load, "WRITE_APPEND")
         fields = _fields(load, existing, ref)
+        clustering.check(load.get("clustering"), fields)
         form = _format(load, fields)
         uris = self._files.matching(load["sourceUris"])
         loader = Loader(self._catalog.rows, fields, empty_is_null=form.empty_is_null)

@@ -7,6 +7,7 @@ legacy SQL is stored without columns, and cannot be queried.
 from collections import defaultdict, deque
 from typing import Any, NamedTuple
 
+from local.bigquery import clustering
 from local.bigquery.catalog import Catalog, Table, TableRef, now
 from local.bigquery.errors import BigQueryError, refuse_others, unhonoured
 from local.bigquery.pages import etag, numbered_page, rows_page
@@ -14,7 +15,7 @@ from local.bigquery.queries import Queries
 from local.bigquery.schemas import Field, checked, same_shape
 from local.rest import Request
 
-_PROPERTIES = frozenset({"description", "expirationTime", "friendlyName", "labels"})
+_PROPERTIES = frozenset({"clustering", "description", "expirationTime", "friendlyName", "labels"})
 _IDENTITY = frozenset({"etag", "id", "kind", "selfLink", "tableReference", "type"})
 _HONOURED = _PROPERTIES | _IDENTITY | {"schema", "view"}
 _PAGE = 50
@@ -71,9 +72,12 @@ class Tables:
             if wanted not in ("*", _etag(table)):
                 raise BigQueryError("conditionNotMet", "Precondition check failed.")
             view = _patched_view(table, patch)
+            fields = self._patched_fields(table, patch, view)
+            properties = _merged(table.properties, {name: patch[name] for name in patch.keys() & _PROPERTIES})
+            clustering.check(properties.get("clustering"), fields)
             changed = table.changed(
-                fields=self._patched_fields(table, patch, view),
-                properties=_merged(table.properties, {name: patch[name] for name in patch.keys() & _PROPERTIES}),
+                fields=fields,
+                properties=properties,
                 query=view.query,
                 legacy=view.legacy,
             )
@@ -108,6 +112,7 @@ class Tables:
         if not body.get("schema"):
             raise unhonoured("a table without a schema")
         fields = checked(body["schema"])
+        clustering.check(body.get("clustering"), fields)
         return self._catalog.new_table(ref, fields, properties).changed(rows=self._catalog.rows.create(fields))
 
     def _view(self, ref: TableRef, properties: dict[str, Any], body: dict[str, Any]) -> Table:
@@ -168,7 +173,7 @@ def _etag(table: Table) -> str:
 
 
 def _item(table: Table) -> dict[str, Any]:
-    shown = ("expirationTime", "friendlyName", "labels")
+    shown = ("clustering", "expirationTime", "friendlyName", "labels")
     item = {
         "kind": "bigquery#table",
         "id": str(table.ref),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from local.bigquery import clustering
 from local.bigquery.catalog import Catalog, Table, TableRef
 from local.bigquery.errors import BigQueryError, unhonoured
 from local.bigquery.schemas import Field, same_shape
@@ -29,6 +30,7 @@ def check_writable(existing: Table | None, ref: TableRef, job: dict[str, Any], d
         )
     if write == "WRITE_EMPTY" and existing.size.rows:
         raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
+    clustering.check_same(existing.properties, job.get("clustering"), ref)
     for name, value in job.get("destinationTableProperties", {}).items():
         if existing.properties.get(name, {} if name == "labels" else None) != value:
             raise BigQueryError("invalid", f"{name} of {ref} differs from what the job would create the table with")
@@ -51,7 +53,8 @@ def written(
             table, rows = before, before.rows
             catalog.rows.append(rows, sources)
         else:
-            table = before or catalog.new_table(ref, fields, job.get("destinationTableProperties", {}))
+            given = {**job.get("destinationTableProperties", {}), "clustering": job.get("clustering")}
+            table = before or catalog.new_table(ref, fields, given)
             rows = catalog.rows.create(fields)
             catalog.rows.append(rows, sources)
             table = table.changed(fields=fields)

@@ -376,7 +376,6 @@ def test_a_new_table_is_described_as_told_and_an_old_one_must_be_already(world: 
         {"autodetect": True},
         {"max_bad_records": 1},
         {"schema_update_options": ["ALLOW_FIELD_ADDITION"]},
-        {"clustering_fields": ["a"]},
         {"time_partitioning": bigquery.TimePartitioning()},
         {"encoding": "ISO-8859-1"},
     ],

@@ -334,9 +334,9 @@ def test_a_view_has_no_rows_to_list(client: bigquery.Client) -> None:
 
 def test_an_option_that_is_not_honoured_is_refused(client: bigquery.Client) -> None:
     table = bigquery.Table("p.d.t", COLUMNS)
-    table.clustering_fields = ["id"]
+    table.time_partitioning = bigquery.TimePartitioning()
 
-    with pytest.raises(BadRequest, match=r"does not honour table\.clustering"):
+    with pytest.raises(BadRequest, match=r"does not honour table\.timePartitioning"):
         client.create_table(table)
 
 
