@@ -6,7 +6,8 @@ import zoneinfo
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import chain
 from typing import Any
@@ -50,6 +51,8 @@ class Pipeline:
     dataflow: Mapping[str, Any] | None = None
     trust_database: bool = False
     small_tables: str = "export"
+    leave_out: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
 
     @property
     def job_name(self) -> str:
@@ -64,6 +67,25 @@ class Pipeline:
             and any(fnmatchcase(name, glob) for glob in self.include)
             and not any(fnmatchcase(name, glob) for glob in self.exclude)
         )
+
+    def leaves_out(self, column: str) -> bool:
+        """Whether nothing of a column, `schema.table.column`, is mirrored."""
+        return matches(self.leave_out, column)
+
+    def hashes(self, column: str) -> bool:
+        """Whether the hash of a column is mirrored, and not its values. One that is left out as well is left out."""
+        return matches(self.hash, column) and not self.leaves_out(column)
+
+
+def matches(globs: tuple[str, ...], name: str) -> bool:
+    """Whether one of the globs matches the name. Case counts, and `*` crosses dots."""
+    return bool(globs) and _pattern(globs).match(name) is not None
+
+
+@lru_cache
+def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
+    """What any of the globs matches. One search for all of them: a database may have a million columns."""
+    return re.compile("|".join(map(translate, globs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +172,8 @@ _RULES = {
     ),
     "trust_database": _TRUE_OR_FALSE,
     "small_tables": _one_of("export", "snapshot"),
+    "leave_out": _texts(0, "a list of globs on schema.table.column"),
+    "hash": _texts(0, "a list of globs on schema.table.column"),
 }
 _REQUIRED = [field.name for field in fields(Pipeline) if field.default is MISSING and field.name != "name"]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")

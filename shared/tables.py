@@ -20,7 +20,8 @@ class Column:
 
     `base_type`: what a domain stands for. A chain of domains is followed to its end, in arrays too. For an array of a user's
     type it is `text[]` if its elements are written as their text, and `record[]` if to_json has its own way: composites,
-    arrays, and some types of extensions. None for all other types.
+    arrays, and some types of extensions. None for all other types. `hashed`: of its values only the hash is mirrored. `calls`: the
+    function of a user's that to_json would call for it; known of what the catalog gives, and in no message.
     """
 
     name: str
@@ -28,16 +29,19 @@ class Column:
     nullable: bool
     comment: str | None = None
     base_type: str | None = None
+    hashed: bool = False
+    calls: str | None = None
 
     @property
     def is_written_whole(self) -> bool:
         """Whether to_json writes it down to its last part, and calls the casts to json that it finds on the way."""
-        return self.base_type == "record[]"
+        return self.base_type == "record[]" and not self.hashed
 
     def to_json(self) -> dict[str, Any]:
         """The column as `table-exports` carries it."""
         described = {"name": self.name, "data_type": self.data_type, "nullable": self.nullable, "comment": self.comment}
-        return described | ({"base_type": self.base_type} if self.base_type else {})
+        described |= {"base_type": self.base_type} if self.base_type else {}
+        return described | ({"hashed": True} if self.hashed else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,8 @@ class Table:
     `is_partitioned`: its rows are those of its partitions. `row_security`: policies decide which of its rows a user sees, the
     user of the export too. `server_major`: the version of PostgreSQL that has it. `size`: its bytes by the server's last estimate,
     those of its partitions and long values included; None where a part was never estimated. `may_select`: the mirror's own user may
-    read it.
-    `fault`: why it cannot be read, where its columns are not known.
+    read it. `primary_key`: the names of its columns, in their order. `called`: what of a user's is called for whichever column is read.
+    `fault`: why it is not to be read.
     """
 
     schema: str
@@ -63,6 +67,7 @@ class Table:
     size: int | None = None
     may_select: bool = False
     fault: str | None = None
+    primary_key: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"

@@ -7,6 +7,7 @@ from typing import Protocol
 from shared import bucket as paths
 from shared import times
 from shared.bucket import Bucket, File
+from shared.exporting.clustering import clustering
 from shared.exporting.operation import Operation
 from shared.exporting.typemap import MappedColumn
 from shared.messages.exports import TableExport, TableExported
@@ -128,6 +129,7 @@ class Pair:
             columns=tuple(column.to_json() for column in self._columns),
             description=self._export.comment,
             replace=replace,
+            clustering=clustering(self._export.primary_key, self._columns),
             snapshot=data.marks.get("snapshot") or data.marks.get("operation"),  # the version before had no other
         )
         self._bucket.write(self._schema_file, schema_file.write(self._export, seal), onto)

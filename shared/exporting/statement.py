@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared.errors import Permanent
 from shared.exporting import typemap, unchanged
 from shared.exporting.sql import Sql, call, cast, held_to, identifier, literal
 from shared.exporting.typemap import MappedColumn
@@ -49,8 +50,9 @@ def extraction(export: TableExport, columns: Sequence[MappedColumn]) -> Extracti
     What the Admin API is to run for a table.
 
     ndjson leaves through the same CSV writer: JSON text holds no control characters, so with these as quote, escape and
-    delimiter the writer has nothing to quote.
+    delimiter the writer has nothing to quote. Raises Permanent for columns that are not to leave the database any more.
     """
+    _check_columns(export)
     unrepresentable, digits = export.pipeline.unrepresentable, _float_digits(export, columns)
     references = [_reference(column, digits) for column in columns]
     is_ndjson = file_format(export, columns) == "ndjson"
@@ -64,6 +66,18 @@ def extraction(export: TableExport, columns: Sequence[MappedColumn]) -> Extracti
     return Extraction(_select(export, values, digits), quote="22", escape="22", delimiter="2C")
 
 
+def _check_columns(export: TableExport) -> None:
+    """Raise Permanent if the pipeline has come to leave out, or to hash, some of them since the table was listed."""
+    pipeline, table = export.pipeline, f"{export.schema}.{export.table}"
+    named = [(f"{table}.{column.name}", column.hashed) for column in export.columns]
+    left = [name for name, hashed in named if pipeline.leaves_out(name) or (pipeline.hashes(name) and not hashed)]
+    if left:
+        raise Permanent(
+            f"{', '.join(left)} was to be mirrored when the table was listed, and is to be left out or hashed now: request the "
+            "table again"
+        )
+
+
 def _float_digits(export: TableExport, columns: Sequence[MappedColumn]) -> str:
     """
     The setting extra_float_digits that tells each float from its neighbours.
@@ -72,7 +86,11 @@ def _float_digits(export: TableExport, columns: Sequence[MappedColumn]) -> str:
     double in JSON, where BigQuery takes no more digits than come back. There two are enough, and a real is read as a double.
     """
     is_old = export.server_major is not None and export.server_major < _SHORTEST_FLOATS
-    in_json = any(_plain_type(column) in {"double precision[]", "real[]", "record[]"} for column in columns)
+    in_json = any(
+        _plain_type(column) in {"double precision[]", "real[]", "record[]"}
+        for column in columns
+        if not column.source.hashed
+    )
     return "2" if is_old and in_json else "3"
 
 
@@ -82,7 +100,8 @@ def _plain_type(column: MappedColumn) -> str:
 
 def _reference(column: MappedColumn, digits: str) -> str:
     reference = f"t.{identifier(column.source.name)}"
-    wider = _WIDER.get(_plain_type(column)) if digits == "2" and not _has_own_elements(column) else None
+    is_as_it_is = column.source.hashed or _has_own_elements(column)
+    wider = _WIDER.get(_plain_type(column)) if digits == "2" and not is_as_it_is else None
     return wider(reference) if wider else reference
 
 

@@ -1,9 +1,4 @@
-"""
-What each PostgreSQL type becomes in BigQuery, and the SQL that renders its values so that they arrive as they were.
-
-A rendering is an SQL expression over the column. It stands in the SELECT of a `COPY … TO STDOUT`, in a session whose
-settings `statement` has fixed, so that PostgreSQL's own output of a value is the same on every server.
-"""
+"""What each PostgreSQL type becomes in BigQuery, and which SQL of `values` renders it so that it arrives as it was."""
 
 import re
 from collections.abc import Sequence
@@ -11,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import names
-from shared.exporting import json_limits
+from shared.exporting import values
 from shared.exporting.arrays import as_built_in, element, from_text
-from shared.exporting.sql import Sql, call, cast, complaint, held_to, infix
+from shared.exporting.sql import Sql, complaint
 from shared.redaction import BEYOND
 from shared.tables import Column
 
@@ -63,122 +58,51 @@ class MappedColumn:
         }
 
 
-def _quoted(value: Sql) -> Sql:
-    """The value's text as a JSON string."""
-    return lambda c: _text(call("to_json", value(c)))
-
-
-def _itself(c: str) -> str:
-    return c
-
-
-def _text(c: str) -> str:
-    return cast(c, "text")
-
-
-def _as(data_type: str) -> Sql:
-    return lambda c: held_to(c, data_type)
-
-
-def _own_text(c: str) -> str:
-    """A value's own output. A cast would give another: padded char(n), inet without a mask. format() makes '' of NULL."""
-    own = _text(call("to_json", call("format", "'%s'", c)))
-    return f"CASE WHEN {infix(call('num_nulls', c), '=', '0')} THEN {own} END"
-
-
-def _number(c: str) -> str:
-    return _text(call("to_json", c))
-
-
-def _amount(c: str) -> str:
-    return _text(cast(c, "numeric"))
-
-
-def _datetime(c: str) -> str:
-    return call("to_char", c, "'YYYY-MM-DD HH24:MI:SS.US'")
-
-
-def _instant(c: str) -> str:
-    return infix(_datetime(call("timezone", "'UTC'", c)), "||", "'+00:00'")
-
-
-def _time(c: str) -> str:
-    return call("to_char", c, "'HH24:MI:SS.US'")
-
-
-def _base64(c: str) -> str:
-    return call("translate", call("encode", c, "'base64'"), call("chr", "10"), "''")  # encode() breaks lines
-
-
-def _blanked(c: str) -> str:
-    """The text of a json in one line: raw control characters stand only between its tokens."""
-    return call("translate", _text(c), call("concat", *(call("chr", code) for code in ("9", "10", "13"))), "'   '")
-
-
-def _jsonb(c: str) -> str:
-    return _text(call("to_jsonb", c))
-
-
-def _json(c: str) -> str:
-    """For elements of which jsonb would write out all digits of 1e300, or that it refuses: like `_blanked`, in one line."""
-    return _blanked(call("to_json", c))
-
-
-def _is_finite(c: str) -> str:
-    values = cast("ARRAY['NaN', 'Infinity', '-Infinity']", "text[]")
-    return infix(_text(c), "<>", f"ALL ({values})")
-
-
-def _from(least: str, data_type: str, operator: str, most: str) -> Sql:
-    """Whether a value is at least the one, and below or at the other."""
-    lower, upper = cast(f"'{least}'", data_type), cast(f"'{most}'", data_type)
-    return lambda c: f"{infix(c, '>=', lower)} AND {infix(c, operator, upper)}"
-
-
-def _is_time(c: str) -> str:
-    return infix(c, "<", cast("'24:00:00'", "time"))
-
-
-def _is_held_json(text: Sql) -> Sql:
-    return lambda c: json_limits.held(text(c))
-
-
-_is_day = _from("0001-01-01", "date", "<=", "9999-12-31")
-_is_datetime = _from("0001-01-01 00:00:00", "timestamp", "<", "10000-01-01 00:00:00")
-_is_instant = _from("0001-01-01 00:00:00+00", "timestamptz", "<", "10000-01-01 00:00:00+00")
-
-_TEXT = Kind("STRING", _itself, _own_text, _itself)
-_INTEGER = Kind("INT64", _itself, _quoted(_text), _as("int8"))
-_FLOAT = Kind("FLOAT64", _itself, _number, _as("float8"))
-_JSON = Kind("JSON", _text, _blanked, _as("json"), holds=_is_held_json(_text))
-_NUMERIC = Kind("NUMERIC", _itself, _quoted(_text), _as("numeric"), holds=_is_finite)
+_TEXT = Kind("STRING", values.itself, values.own_text, values.itself)
+_HASHED = Kind("STRING", values.hashed, values.quoted(values.hashed), values.itself)
+_INTEGER = Kind("INT64", values.itself, values.quoted(values.text), values.held_as("int8"))
+_FLOAT = Kind("FLOAT64", values.itself, values.number, values.held_as("float8"))
+_JSON = Kind("JSON", values.text, values.blanked, values.held_as("json"), holds=values.is_held_json(values.text))
+_NUMERIC = Kind("NUMERIC", values.itself, values.quoted(values.text), values.held_as("numeric"), holds=values.is_finite)
 _BY_NAME = {
     "smallint": _INTEGER,
     "integer": _INTEGER,
     "bigint": _INTEGER,
     "oid": _INTEGER,
-    "real": replace(_FLOAT, read=_as("float4")),
+    "real": replace(_FLOAT, read=values.held_as("float4")),
     "double precision": _FLOAT,
-    "boolean": Kind("BOOL", _text, _text, _as("bool")),
-    "money": Kind("NUMERIC", _amount, _quoted(_amount), _as("money")),
-    "date": Kind("DATE", _itself, _quoted(_text), _as("date"), holds=_is_day),
-    "time without time zone": Kind("TIME", _time, _quoted(_time), _as("time"), holds=_is_time),
-    "timestamp without time zone": Kind(
-        "DATETIME", _datetime, _quoted(_datetime), _as("timestamp"), holds=_is_datetime
+    "boolean": Kind("BOOL", values.text, values.text, values.held_as("bool")),
+    "money": Kind("NUMERIC", values.amount, values.quoted(values.amount), values.held_as("money")),
+    "date": Kind("DATE", values.itself, values.quoted(values.text), values.held_as("date"), holds=values.is_day),
+    "time without time zone": Kind(
+        "TIME", values.time, values.quoted(values.time), values.held_as("time"), holds=values.is_time
     ),
-    "timestamp with time zone": Kind("TIMESTAMP", _instant, _quoted(_instant), _as("timestamptz"), holds=_is_instant),
-    "bytea": Kind("BYTES", _base64, _quoted(_base64), _as("bytea")),
+    "timestamp without time zone": Kind(
+        "DATETIME",
+        values.datetime,
+        values.quoted(values.datetime),
+        values.held_as("timestamp"),
+        holds=values.is_datetime,
+    ),
+    "timestamp with time zone": Kind(
+        "TIMESTAMP",
+        values.instant,
+        values.quoted(values.instant),
+        values.held_as("timestamptz"),
+        holds=values.is_instant,
+    ),
+    "bytea": Kind("BYTES", values.base64, values.quoted(values.base64), values.held_as("bytea")),
     "json": _JSON,
-    "jsonb": replace(_JSON, read=_as("jsonb")),
+    "jsonb": replace(_JSON, read=values.held_as("jsonb")),
 }
-_ARRAY = Kind("JSON", _jsonb, _jsonb, as_built_in)
-_WIDE_ARRAY = replace(_ARRAY, holds=_is_held_json(_jsonb), or_text=False)
-_JSON_ARRAY = Kind("JSON", _json, _json, as_built_in, holds=_is_held_json(_json), or_text=False)
+_ARRAY = Kind("JSON", values.jsonb, values.jsonb, as_built_in)
+_WIDE_ARRAY = replace(_ARRAY, holds=values.is_held_json(values.jsonb), or_text=False)
+_JSON_ARRAY = Kind("JSON", values.json, values.json, as_built_in, holds=values.is_held_json(values.json), or_text=False)
 _ARRAYS = {
-    "real[]": replace(_ARRAY, csv=_json, ndjson=_json),
-    "double precision[]": replace(_ARRAY, csv=_json, ndjson=_json),
+    "real[]": replace(_ARRAY, csv=values.json, ndjson=values.json),
+    "double precision[]": replace(_ARRAY, csv=values.json, ndjson=values.json),
     "json[]": _JSON_ARRAY,
-    "record[]": replace(_JSON_ARRAY, read=_itself),
+    "record[]": replace(_JSON_ARRAY, read=values.itself),
     "jsonb[]": _WIDE_ARRAY,
     "numeric[]": _WIDE_ARRAY,
 }
@@ -209,6 +133,8 @@ def ndjson_value(column: MappedColumn, reference: str, unrepresentable: str) -> 
 
 def _mapped(column: Column, name: str, unrepresentable: str) -> MappedColumn:
     kind, note = _kind(column), None
+    if column.hashed:
+        kind, note = _HASHED, f"Hashed: the SHA-256, in hexadecimal, of the text of {column.data_type}."
     if kind.holds and kind.or_text and unrepresentable == "string":
         kind, note = _TEXT, f"{column.data_type} as text, because BigQuery cannot hold all of its values."
     loses_values = kind.holds is not None and unrepresentable != "fail"
@@ -250,7 +176,7 @@ def _guarded(column: MappedColumn, rendered: Sql, reference: str, unrepresentabl
     if unrepresentable != "fail":
         return f"CASE WHEN {holds} THEN {value} END"
     too_much = complaint(f"column {column.source.name} {BEYOND}")
-    return f"CASE WHEN {read} IS NULL OR {holds} THEN {_text(value)} ELSE {too_much} END"
+    return f"CASE WHEN {read} IS NULL OR {holds} THEN {values.text(value)} ELSE {too_much} END"
 
 
 def _description(comment: str | None, note: str | None) -> str | None:

@@ -1,6 +1,6 @@
 """BigQuery's load jobs, which fill the shards."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
@@ -33,16 +33,17 @@ class BigQueryLoads(BigQuery):
         """
         Run a load job to its end, or wait for the one that has this id already. Then the shard has its descriptions.
 
-        The shard is replaced as a whole or not at all: a load commits when it ends. Descriptions come with the load that makes
-        a shard, so that its view finds them. A load that changed those of a shard that is there would fail, so that they
-        follow in a patch.
+        The shard is replaced as a whole or not at all: a load commits when it ends. Descriptions and clustering come with the load
+        that makes a shard, so that its view finds them. A load that changed those of a shard that is there would fail. So its
+        descriptions follow in a patch, and its clustering stays.
         """
         dataset = exported.pipeline.shards_dataset
         destination = f"{self.project}.{dataset}.{exported.shard.name}"
         described = seal.description or any(column["description"] for column in seal.columns)
-        is_new = not described or self._table(dataset, exported.shard.name) is None
+        standing = self._table(dataset, exported.shard.name)
+        clustering = self._kept_clustering(standing, seal, exported) if standing else seal.clustering
         location = self._location(dataset)
-        config = _load_config(exported, pair, seal, described=is_new)
+        config = _load_config(exported, pair, seal, clustering, described=standing is None)
         existed = False
         try:
             job = self._client.load_table_from_uri(
@@ -54,7 +55,7 @@ class BigQueryLoads(BigQuery):
         except refusals() as error:
             raise refusal(f"the load into {destination}", error) from error
         ended = _ended(job, existed=existed)
-        if not ended.failed and not is_new:
+        if not ended.failed and standing and described:
             self._describe(destination, seal)
         return ended
 
@@ -72,6 +73,25 @@ class BigQueryLoads(BigQuery):
                 return None
             raise refused from error
         return _ended(job, existed=True)
+
+    def _kept_clustering(self, standing: "bigquery.Table", seal: Seal, exported: TableExported) -> Sequence[str]:
+        """
+        The clustering of a shard that stands, which a load has to repeat.
+
+        It is taken off where the new rows have no such column any more, or one of a type that BigQuery does not cluster by.
+        """
+        kept: Sequence[str] = standing.clustering_fields or ()
+        if seal.can_be_clustered_by(kept) or not (exported.replace or not standing.num_rows):
+            return kept
+        from google.cloud import bigquery
+
+        table = bigquery.Table(standing.reference)
+        table.clustering_fields = None
+        try:
+            self._client.update_table(table, ["clustering_fields"], **self._patience)
+        except refusals() as error:
+            raise refusal(f"a change of {exported.shard.name}", error) from error
+        return ()
 
     def _describe(self, destination: str, seal: Seal) -> None:
         from google.cloud import bigquery
@@ -92,7 +112,9 @@ class BigQueryLoads(BigQuery):
         return self._locations[dataset]
 
 
-def _load_config(exported: TableExported, pair: str, seal: Seal, *, described: bool) -> "bigquery.LoadJobConfig":
+def _load_config(
+    exported: TableExported, pair: str, seal: Seal, clustering: Sequence[str], *, described: bool
+) -> "bigquery.LoadJobConfig":
     from google.cloud import bigquery
 
     csv = exported.format == "csv"
@@ -108,6 +130,8 @@ def _load_config(exported: TableExported, pair: str, seal: Seal, *, described: b
     if csv:
         config.allow_quoted_newlines = True
         config.preserve_ascii_control_characters = True
+    if clustering:
+        config.clustering_fields = clustering
     if described and seal.description:
         config.destination_table_description = seal.description
     return config

@@ -15,7 +15,9 @@ from shared.tables import Column, Table
 if TYPE_CHECKING:
     from pg8000.dbapi import Connection
 
-Row = tuple[str, str, str | None, str | None, bool, bool, str | None, int | None, bool | None, int, bool | None]
+Row = tuple[
+    str, str, str | None, str | None, bool, bool, str | None, int | None, bool | None, int, bool | None, str | None
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +106,25 @@ def field_of(error: DatabaseError, name: str) -> str | None:
 
 
 def _found(row: Row) -> Found:
-    schema, name, comment, described, is_partitioned, row_security, called_for_rows, size, is_counted, oid, may = row
-    found = json.loads(described or "[]")
-    columns = tuple(_column(*values) for *values, _ in found)
-    casts = [function for column, (*_, function) in zip(columns, found, strict=True) if column.is_written_whole]
-    called = (*filter(None, casts), *json.loads(called_for_rows or "[]"))
-    calls = tuple(dict.fromkeys(called))
-    table = Table(schema, name, columns, comment, is_partitioned, row_security, calls, size=size, may_select=bool(may))
+    schema, name, comment, described, is_partitioned, row_security, called, size, is_counted, oid, may, key = row
+    table = Table(
+        schema,
+        name,
+        tuple(_column(*values) for values in json.loads(described or "[]")),
+        comment,
+        is_partitioned,
+        row_security,
+        tuple(json.loads(called or "[]")),
+        size=size,
+        may_select=bool(may),
+        primary_key=tuple(json.loads(key or "[]")),
+    )
     return Found(table, oid, bool(is_counted))
 
 
 @lru_cache(10_000)
-def _column(name: str, data_type: str, nullable: bool, comment: str | None, base_type: str | None) -> Column:
+def _column(
+    name: str, data_type: str, nullable: bool, comment: str | None, base_type: str | None, calls: str | None
+) -> Column:
     """A column. Equal ones are the same object, because the columns of thousands of tables are much alike."""
-    return Column(name, data_type, nullable, comment, base_type)
+    return Column(name, data_type, nullable, comment, base_type, calls=calls)

@@ -154,12 +154,22 @@ WITH RECURSIVE wanted (oid) AS (
 SELECT n.nspname, t.relname, {{comment}}, columns.described::pg_catalog.text,
     t.relkind OPERATOR(pg_catalog.=) 'p', t.relrowsecurity,
     calls.said::pg_catalog.text, sizes.bytes, sizes.are_counted, t.oid,
-    pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(t.oid, 'SELECT')
+    pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(t.oid, 'SELECT'),
+    keys.columns::pg_catalog.text
 FROM wanted
 JOIN pg_catalog.pg_class AS t ON t.oid OPERATOR(pg_catalog.=) wanted.oid
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
 LEFT JOIN columns ON columns.attrelid OPERATOR(pg_catalog.=) t.oid
 LEFT JOIN sizes ON sizes.whole OPERATOR(pg_catalog.=) t.oid
+LEFT JOIN (
+    SELECT c.conrelid, pg_catalog.json_agg(a.attname ORDER BY number.place)
+    FROM pg_catalog.pg_constraint AS c
+    CROSS JOIN LATERAL pg_catalog.unnest(c.conkey) WITH ORDINALITY AS number (of_column, place)
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) c.conrelid
+        AND a.attnum OPERATOR(pg_catalog.=) number.of_column
+    WHERE c.contype OPERATOR(pg_catalog.=) 'p'
+    GROUP BY c.conrelid
+) AS keys (relation, columns) ON keys.relation OPERATOR(pg_catalog.=) t.oid
 LEFT JOIN (
     SELECT called.relation, pg_catalog.json_agg(called.said ORDER BY called.said) FROM called GROUP BY called.relation
 ) AS calls (relation, said) ON calls.relation OPERATOR(pg_catalog.=) t.oid

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from shared import log
 from shared.bucket import Bucket, Storage
 from shared.errors import Denied, Permanent
-from shared.listing import selection, snapshots
+from shared.listing import columns, selection, snapshots
 from shared.listing.formats import data_format
 from shared.listing.selection import RefusedTable
 from shared.listing.wanted import meant_of_run, shown
@@ -182,7 +182,7 @@ def _exports(
 
     `run_tables`: how many tables the run has, None if these are all.
     """
-    found = services.database.tables(request.pipeline)
+    found = _found(request, services)
     ignores_case = partial(_ignores_case, request.pipeline, services.datasets)
     chosen = selection.select(found, request.pipeline, request.tables, ignores_case)
     recorded: set[str] = set()
@@ -204,6 +204,18 @@ def _exports(
             said = f"{table} has row-level security: its export holds only what its policies show to the user that Cloud SQL exports with"
             _log(Outcome("listed", said, export.subject, "WARNING"))
     return list(wanted.values()), chosen.refused
+
+
+def _found(request: MirrorRequest, services: ListServices) -> list[Table]:
+    """All tables of the database, without the columns that are left out. A pattern that matches none is reported, once in a run."""
+    pipeline = request.pipeline
+    tables = services.database.tables(pipeline)
+    patterns = columns.patterns(tables, pipeline)
+    for each in patterns:
+        if each.is_idle and not request.relist:
+            said = f"{each.key} has {each.glob}, which matches no column of {pipeline.database}: correct or remove it"
+            _log(Outcome("listed", said, request.subject, "WARNING"))
+    return columns.decided(tables, pipeline, patterns)
 
 
 def _ignores_case(pipeline: Pipeline, datasets: Datasets) -> bool:
@@ -228,6 +240,7 @@ def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int
         server_major=table.server_major,
         run_tables=run_tables,
         replace_asked=request.replace_asked,
+        primary_key=table.primary_key,
     )
 
 

@@ -126,7 +126,7 @@ def _reason_to_refuse(
     if table_id in bucket.RESERVED:
         return f"{table} would be called {table_id}, which the mirror keeps for itself: exclude or rename it"
     if table.fault:
-        return f"{table} cannot be read: {table.fault}"
+        return f"{table} is not read: {table.fault}"
     if not table.columns:
         return f"{table} has no columns, and BigQuery has no such tables: exclude it"
     if (size := _message_size(table)) > _LARGEST_MESSAGE:
@@ -156,6 +156,7 @@ def _reason_to_distrust(table: Table) -> str | None:
     """What reading it would run, with the rights of the role that Cloud SQL exports with, of what others have written."""
     if table.row_security:
         return f"{table} has row-level security, whose policies hide rows and may run code: exclude it, or {remedies.TRUST}"
-    if table.called:
-        return f"reading {table} may call {_some(table.called)}: exclude it, or {remedies.TRUST}"
+    called = dict.fromkeys([each.calls for each in table.columns if each.calls and each.is_written_whole])
+    if called := called | dict.fromkeys(table.called):
+        return f"reading {table} may call {_some(called)}: exclude it, or {remedies.TRUST}"
     return None

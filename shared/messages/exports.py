@@ -59,7 +59,8 @@ class TableExport(TableOfRun):
     `format`: of its data file, decided when it was listed. `only`: without the rows of tables that inherit from it.
     `server_major`: the version of PostgreSQL that has it. `run_tables`: how many tables the run has. None if the message does not
     say. `replace_asked`: the request itself said `replace`, which otherwise is true because the request was of its own day.
-    `snapshot`: the number, in the run, of the snapshot that the table is read in. None if it is exported.
+    `snapshot`: the number, in the run, of the snapshot that the table is read in. None if it is exported. `primary_key`: the names of
+    its columns, up to the first that is left out.
     """
 
     columns: tuple[Column, ...]
@@ -70,6 +71,7 @@ class TableExport(TableOfRun):
     run_tables: int | None = None
     replace_asked: bool = False
     snapshot: int | None = None
+    primary_key: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The message as `table-exports` carries it, and as a run's manifest records it."""
@@ -80,6 +82,7 @@ class TableExport(TableOfRun):
             "server_major": self.server_major,
             "run_tables": self.run_tables,
             "snapshot": self.snapshot,
+            "primary_key": list(self.primary_key),
             "columns": [column.to_json() for column in self.columns],
             **({"replace_asked": True} if self.replace_asked else {}),
         }
@@ -212,6 +215,7 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
         run_tables=fields.number_or_none("run_tables"),
         replace_asked=fields.flag("replace_asked", default=False),
         snapshot=fields.number_or_none("snapshot"),
+        primary_key=fields.texts("primary_key"),  # before 0.2 there was none
     )
 
 
@@ -242,4 +246,5 @@ def _column(fields: Fields) -> Column:
         nullable=fields.flag("nullable", default=True),
         comment=fields.text_or_none("comment"),
         base_type=fields.text_or_none("base_type"),
+        hashed=fields.flag("hashed", default=False),
     )

@@ -25,7 +25,7 @@ from shared.pipelines import Pipeline
 from shared.runs import manifest, records
 from shared.runs.manifest import Manifest
 
-VERSION = 1
+VERSION = 2
 """Of how a table is digested. It goes up whenever the same message gets another digest."""
 _MOST_RUNS = 8
 

@@ -1,7 +1,7 @@
 """The schema file: it describes a table's data file, and seals the pair. Where it stands, both files are complete."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,8 @@ from shared import times
 from shared.messages.exports import TableExport
 
 VERSION = 1
+CLUSTERED_TYPES = frozenset({"BIGNUMERIC", "BOOL", "DATE", "DATETIME", "INT64", "NUMERIC", "STRING", "TIMESTAMP"})
+"""What BigQuery clusters by (https://cloud.google.com/bigquery/docs/clustered-tables#limitations)."""
 _WHOSE = ("pipeline", "schema", "table", "table_id", "shard_date")
 
 
@@ -21,7 +23,7 @@ class Seal:
     `columns` are as the file has them: `name`, `bigquery_type`, `mode`, `description` and more. `replace`: its rows may replace
     those of a shard; None if the file does not say. `whose`: of one that was read, which table of which pipeline and day it
     describes, by the same words as in messages. `snapshot`: a name that two pairs have in common if and only if they show one
-    moment of the database. None before 0.2.
+    moment of the database. None before 0.2. `clustering`: the columns that a shard of it is clustered by, as BigQuery calls them.
     """
 
     run_id: str
@@ -35,10 +37,16 @@ class Seal:
     replace: bool | None = None
     whose: Mapping[str, str | None] = field(default_factory=dict)
     snapshot: str | None = None
+    clustering: tuple[str, ...] = ()
 
     def outranks(self, run_id: str, requested_at: datetime) -> bool:
         """Whether the pair belongs to a request that came after this one, so that this one may not replace it."""
         return (self.requested_at, self.run_id) > (requested_at, run_id)
+
+    def can_be_clustered_by(self, names: Iterable[str]) -> bool:
+        """Whether all of these are columns of it, and of types that BigQuery clusters by."""
+        types = {column["name"]: column["bigquery_type"] for column in self.columns}
+        return all(types.get(name) in CLUSTERED_TYPES for name in names)
 
 
 def write(export: TableExport, seal: Seal) -> bytes:
@@ -60,6 +68,7 @@ def write(export: TableExport, seal: Seal) -> bytes:
         "description": seal.description,
         "data_uri": seal.data_uri,
         "data_generation": seal.data_generation,
+        "clustering": list(seal.clustering),
         "columns": seal.columns,
     }
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
@@ -82,6 +91,7 @@ def read(content: bytes) -> Seal | None:
             replace=fields.get("replace"),
             whose={key: fields.get(key) for key in _WHOSE},
             snapshot=fields.get("snapshot"),
+            clustering=tuple(fields.get("clustering") or ()),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -66,6 +66,7 @@ def test_a_message_carries_all_that_the_export_needs(stage: Stage) -> None:
         "server_major": 18,
         "run_tables": 1,
         "snapshot": None,
+        "primary_key": ["id"],
         "columns": [
             {"name": "id", "data_type": "bigint", "nullable": False, "comment": None},
             {

@@ -80,6 +80,8 @@ def test_a_pipeline_knows_its_name() -> None:
         {"max_shrink": 0.5},
         {"max_shrink": 1},
         {"keep_days": 400},
+        {"leave_out": ["*.password"]},
+        {"hash": ["public.users.email"]},
         {"dataflow": {"template": "gs://p/load.json", "region": "europe-west1", "parameters": {"mode": "fast"}}},
     ],
 )
@@ -122,6 +124,8 @@ def test_a_setting_is_taken(changes: dict[str, Any]) -> None:
         ("max_shrink", 1.5),
         ("max_shrink", True),
         ("keep_days", 0),
+        ("leave_out", "*.password"),
+        ("hash", [""]),
         ("keep_days", 1.0),
         ("keep_days", True),
         ("dataflow", "mirror"),

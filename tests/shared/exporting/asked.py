@@ -22,4 +22,5 @@ def export_of(table: Table, pipeline: Pipeline, file_format: str) -> TableExport
         format=file_format,
         only=not table.is_partitioned,
         server_major=table.server_major,
+        primary_key=table.primary_key,
     )

@@ -49,7 +49,10 @@ def test_an_export_calls_nothing_by_its_bare_name(
         columns = typemap.mapped(export.columns, unrepresentable)
         asked = replace(export, pipeline=pipeline, format=file_format, server_major=server_major)
         query = statement.extraction(asked, columns).query
+        hashed = replace(asked, columns=tuple(replace(column, hashed=True) for column in asked.columns))
+        query_of_hashes = statement.extraction(hashed, typemap.mapped(hashed.columns, unrepresentable)).query
 
+        assert unqualified.found(query_of_hashes, f"public.{export.table}") == []
         assert unqualified.found(query, f"public.{export.table}") == []
 
 

@@ -1,6 +1,7 @@
 """What PostgreSQL makes of the SELECT of an export, whatever it is set to: exactly the text that the contract promises."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 from pg8000.exceptions import DatabaseError
 
 from local.postgres import Postgres
+from shared.errors import Permanent
 from shared.exporting import statement, typemap
 from shared.exporting.statement import Extraction
 from shared.gcp.postgres import Postgres as Source
-from shared.listing import selection
+from shared.listing import columns, selection
+from shared.messages.exports import TableExport
 from shared.pipelines import Pipeline
 from tests.shared.exporting import usurpers
 from tests.shared.exporting.asked import export_of
@@ -31,6 +34,13 @@ HOSTILE = {
     "extra_float_digits": "-10",
     "standard_conforming_strings": "off",
     "escape_string_warning": "off",
+}
+CONTRACT = {
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "3",
 }
 TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'it''s "ok"');
@@ -191,16 +201,36 @@ class Database:
         for row in rows:
             self.run(f"INSERT INTO {table} VALUES ({row})")
 
-    def extraction(self, file_format: str, unrepresentable: str = "null", name: str = "x") -> Extraction:
-        """What the mirror asks of the table."""
-        pipeline = replace(self._pipeline, unrepresentable=unrepresentable)
-        (table,) = selection.select(Source().tables(pipeline), pipeline, [f"public.{name}"]).tables
-        export = export_of(table, pipeline, file_format)
+    def extraction(
+        self, file_format: str, unrepresentable: str = "null", name: str = "x", hashed: str | None = None
+    ) -> Extraction:
+        """What the mirror asks of the table. `hashed`: a pattern of columns."""
+        export = self.listed(file_format, unrepresentable, name, hashed)
         return statement.extraction(export, typemap.mapped(export.columns, unrepresentable))
+
+    def listed(
+        self, file_format: str, unrepresentable: str = "null", name: str = "x", hashed: str | None = None
+    ) -> TableExport:
+        """The table as it is to be exported."""
+        pipeline = replace(self._pipeline, unrepresentable=unrepresentable, hash=(hashed,) if hashed else ())
+        tables = Source().tables(pipeline)
+        decided = columns.decided(tables, pipeline, columns.patterns(tables, pipeline))
+        (table,) = selection.select(decided, pipeline, [f"public.{name}"]).tables
+        return export_of(table, pipeline, file_format)
 
     def export(self, file_format: str, unrepresentable: str = "null", name: str = "x") -> str:
         """What Cloud SQL makes of that."""
         return self.copy(self.extraction(file_format, unrepresentable, name))
+
+    def own_texts(self, name: str) -> list[list[str | None]]:
+        """PostgreSQL's own text of each value of the table, as the contract has it."""
+        written = io.BytesIO()
+        self.run("START TRANSACTION READ ONLY")
+        for setting, value in CONTRACT.items():
+            self.run(f"SET LOCAL {setting} = '{value}'")
+        self._copy(f"COPY {name} TO STDOUT WITH (FORMAT csv)", stream=written)
+        self.run("ROLLBACK")
+        return csv_fields(written.getvalue().decode())
 
     def copy(self, wanted: Extraction) -> str:
         quote, escape, delimiter = (f"E'\\x{code}'" for code in (wanted.quote, wanted.escape, wanted.delimiter))
@@ -277,6 +307,40 @@ def test_values_have_their_text_in_an_ndjson_file(typed: Database, unrepresentab
     text = typed.export("ndjson", unrepresentable, "held")
 
     assert text == lines(row([ndjson for _, _, _, ndjson in HELD]), row(["null"] * len(HELD)))
+
+
+@EITHER
+@pytest.mark.parametrize("unrepresentable", ["null", "fail", "string"])
+@pytest.mark.parametrize("name", ["held", "unheld"])
+def test_a_hash_is_that_of_postgresqls_own_text(
+    typed: Database, name: str, unrepresentable: str, file_format: str
+) -> None:
+    hashes = [
+        [None if text is None else hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        for texts in typed.own_texts(name)
+    ]
+
+    text = typed.copy(typed.extraction(file_format, unrepresentable, name, hashed="*"))
+
+    assert any(hashes[0])
+    assert set(hashes[1]) == {None}
+    if file_format == "csv":
+        assert csv_fields(text) == hashes
+    else:
+        assert [list(json.loads(line).values()) for line in text.splitlines()] == hashes
+
+
+def test_what_is_to_be_left_out_since_it_was_listed_is_in_no_select(database: Database) -> None:
+    """As of a message that was listed, or has become a dead letter, before the pipeline said so."""
+    database.make("id int, email text", "1, 'x'")
+    listed = database.listed("csv")
+    mapped = typemap.mapped(listed.columns, "null")
+
+    glob = ("*.email",)
+    for pipeline in (replace(listed.pipeline, leave_out=glob), replace(listed.pipeline, hash=glob)):
+        now = replace(listed, pipeline=pipeline)
+        with pytest.raises(Permanent, match=r"^public\.x\.email was to be mirrored .*: request the table again$"):
+            statement.extraction(now, mapped)
 
 
 def test_values_that_do_not_fit_are_null(typed: Database) -> None:

@@ -92,6 +92,16 @@ def test_a_type_becomes_what_holds_its_values(data_type: str, bigquery_type: str
     assert mapped(data_type).kind.bigquery_type == bigquery_type
 
 
+@pytest.mark.parametrize("nullable", [False, True])
+@pytest.mark.parametrize("unrepresentable", ["null", "fail", "string"])
+@pytest.mark.parametrize("data_type", ["text", "date", "json", "integer[]"])
+def test_a_column_that_is_hashed_is_a_string_and_says_so(data_type: str, unrepresentable: str, nullable: bool) -> None:
+    [found] = typemap.mapped([Column("c", data_type, nullable, "of the user", hashed=True)], unrepresentable)
+
+    assert (found.kind.bigquery_type, found.mode) == ("STRING", "NULLABLE" if nullable else "REQUIRED")
+    assert found.description == f"of the user\nHashed: the SHA-256, in hexadecimal, of the text of {data_type}."
+
+
 def test_a_domain_becomes_what_its_base_does() -> None:
     assert mapped("euros", base_type="numeric(12,2)").kind.bigquery_type == "NUMERIC"
 

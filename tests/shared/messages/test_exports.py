@@ -22,7 +22,7 @@ PIPELINES = {"billing": BILLING}
 
 _TEXTS = st.text(min_size=1, max_size=10)
 _IDS = st.from_regex(RUN_ID, fullmatch=True)
-_COLUMNS = st.builds(Column, _TEXTS, _TEXTS, st.booleans(), st.none() | _TEXTS, st.none() | _TEXTS)
+_COLUMNS = st.builds(Column, _TEXTS, _TEXTS, st.booleans(), st.none() | _TEXTS, st.none() | _TEXTS, st.booleans())
 _OF_RUN: dict[str, Any] = {
     "run_id": _IDS,
     "requested_at": st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis adds the zone
@@ -50,6 +50,7 @@ _EXPORTS = st.builds(
     server_major=st.none() | st.integers(11, 99),
     run_tables=st.none() | st.integers(1, 20_000),
     snapshot=st.none() | st.integers(1, 20),
+    primary_key=st.lists(_TEXTS, max_size=3).map(tuple),
 )
 _ANNOUNCEMENTS = st.builds(
     TableExported,
@@ -151,6 +152,7 @@ def test_a_wish_for_an_export_is_written_as_the_contract_says() -> None:
         "server_major": None,
         "run_tables": None,
         "snapshot": None,
+        "primary_key": [],
         "columns": [{"name": "id", "data_type": "bigint", "nullable": False, "comment": None}],
     }
 
@@ -188,6 +190,22 @@ def test_a_wish_of_the_version_before_has_the_format_of_its_pipeline(of_pipeline
     pipelines = {"billing": replace(BILLING, format=of_pipeline)}
 
     assert exports.table_export(message(content), pipelines).format == meant
+
+
+def test_a_wish_of_the_version_before_has_no_primary_key_and_hashes_nothing() -> None:
+    content = export(primary_key=("id",)).to_json()
+    del content["primary_key"]
+
+    found = exports.table_export(message(content), PIPELINES)
+
+    assert found.primary_key == ()
+    assert [column.hashed for column in found.columns] == [False]
+
+
+def test_a_column_that_is_hashed_says_so() -> None:
+    [column] = export(columns=(Column("email", "text", nullable=True, hashed=True),)).to_json()["columns"]
+
+    assert column == {"name": "email", "data_type": "text", "nullable": True, "comment": None, "hashed": True}
 
 
 def test_an_announcement_names_its_shard() -> None:

@@ -52,6 +52,7 @@ SEAL = Seal(
     columns=tuple(column.to_json() for column in typemap.mapped(EXPORT.columns, "fail")),
     description="What we gave back",
     snapshot="export-1",
+    clustering=("id",),
 )
 
 _MOMENTS = st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
@@ -67,6 +68,7 @@ _SEALS = st.builds(
     description=st.none() | st.text(),
     whose=st.just(WHOSE),
     snapshot=st.none() | st.text(),
+    clustering=st.sampled_from([(), ("id",)]),
 )
 
 
@@ -92,6 +94,7 @@ def test_the_file_is_what_the_contract_says() -> None:
         "description": "What we gave back",
         "data_uri": "gs://p-mirror/billing/x/data_20261122.csv",
         "data_generation": 1_700_000_000_000_000,
+        "clustering": ["id"],
         "columns": [
             {
                 "name": "id",
@@ -118,6 +121,13 @@ def test_the_file_is_what_the_contract_says() -> None:
 @given(_SEALS)
 def test_a_seal_comes_back_from_its_file(written: Seal) -> None:
     assert schema_file.read(schema_file.write(EXPORT, written)) == written
+
+
+def test_a_file_of_an_earlier_version_says_no_clustering() -> None:
+    content = json.loads(schema_file.write(EXPORT, SEAL))
+    del content["clustering"]
+
+    assert schema_file.read(json.dumps(content).encode()) == replace(SEAL, whose=WHOSE, clustering=())
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"[]", b"{}", b'"text"', b'{"run_id": "9912"}'])
