@@ -162,6 +162,8 @@ resource "google_bigquery_dataset" "shards" {
   labels          = var.labels
   deletion_policy = "ABANDON" # shards outlive the mirror
 
+  max_time_travel_hours = local.time_travel_hours
+
   access {
     role          = "OWNER"
     special_group = "projectOwners"
@@ -358,6 +360,8 @@ resource "google_project_iam_member" "refresh_views_reads_jobs" {
 }
 
 locals {
+  time_travel_hours = 168 # BigQuery's default: for so long can a shard that has expired be had back
+
   role_prefix = replace(var.prefix, "-", "_")
 
   # IAM members as the access list of a dataset has them.

@@ -24,6 +24,11 @@ output "grants" {
   }
 }
 
+output "retention" {
+  description = "By pipeline, the most days that a row can still be found in after it has left the database: in shards, which is the sum of the parts before it, in files, and in all. null: for ever. docs/erasure.md says what that rests on."
+  value       = local.retention
+}
+
 output "service_accounts" {
   description = "The functions' service accounts, by the functions' names in the code."
   value       = { for name, account in google_service_account.function : name => account.email }
@@ -35,6 +40,25 @@ output "topics" {
 }
 
 locals {
+  # A shard is shown until the next run's is, and expires then at its date and keep_days, or with a day's notice. The bucket's rules are
+  # carried out as a rule within a day (https://cloud.google.com/storage/docs/lifecycle#behavior).
+  shown     = { for name, gap in local.gaps : name => ceil(gap / 24) + 1 }
+  fail_safe = 7 # days (https://cloud.google.com/bigquery/docs/time-travel#fail-safe)
+  parts = {
+    for name, pipeline in local.pipelines : name => {
+      kept        = pipeline.keep_days == null ? null : max(pipeline.keep_days, local.shown[name])
+      time_travel = local.time_travel_hours / 24
+      fail_safe   = local.fail_safe
+      files       = pipeline.export_days + 1
+    }
+  }
+  retention = {
+    for name, parts in local.parts : name => merge(parts, {
+      shards = parts.kept == null ? null : parts.kept + parts.time_travel + parts.fail_safe
+      all    = parts.kept == null ? null : max(parts.kept + parts.time_travel + parts.fail_safe, parts.files)
+    })
+  }
+
   # By pipeline, the database users of the mirror, quoted: one, unless read_snapshot logs in as its own account.
   users = {
     for name, pipeline in local.settings : name => [

@@ -54,7 +54,7 @@ locals {
   keys = [
     "instance", "database", "user", "password_file", "host", "ca_file", "ip_type", "schemas", "include", "exclude", "bucket",
     "shards_dataset", "views_dataset", "time_zone", "format", "offload", "loader", "unrepresentable", "release", "max_shrink",
-    "keep_days", "trust_database", "small_tables", "dataflow",
+    "keep_days", "trust_database", "small_tables", "leave_out", "hash", "dataflow",
     "schedule", "bucket_location", "export_days",
   ]
   keys_of_dataflow = ["template", "region", "parameters", "service_account", "network"]

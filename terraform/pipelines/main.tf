@@ -28,6 +28,8 @@ variable "pipelines" {
     keep_days       = optional(number)
     trust_database  = optional(bool)
     small_tables    = optional(string)
+    leave_out       = optional(list(string))
+    hash            = optional(list(string))
     dataflow = optional(object({
       template        = string
       region          = string
@@ -97,6 +99,13 @@ variable "pipelines" {
   validation {
     condition     = alltrue([for p in var.pipelines : p.keep_days == null ? true : p.keep_days >= 1 && floor(p.keep_days) == p.keep_days])
     error_message = "keep_days is a whole number of days, 1 or more, or null to keep shards for ever."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for p in var.pipelines : [for glob in concat(coalesce(p.leave_out, []), coalesce(p.hash, [])) : try(length(glob) > 0, false)]
+    ]))
+    error_message = "leave_out and hash are lists of globs on schema.table.column, such as \"public.users.email\" or \"*.password\", none of them empty."
   }
 
   validation {

@@ -157,4 +157,13 @@ pipelines = {
     user           = "mirror"
     host           = "10.0.0.3:5432"
   }
+  p16 = { # which would match nothing
+    instance       = "my-project:europe-west1:billing-db"
+    database       = "billing"
+    bucket         = "mirror"
+    shards_dataset = "mirror_shards"
+    views_dataset  = "mirror"
+    keep_days      = 400
+    leave_out      = ["*.password", ""]
+  }
 }

@@ -34,3 +34,8 @@ output "grants" {
   description = "What to run in each database."
   value       = module.mirror.grants
 }
+
+output "retention" {
+  description = "For how many days a row can be found after it has left its database."
+  value       = module.mirror.retention
+}
