@@ -411,6 +411,8 @@ def test_an_unknown_key_of_a_pipeline_is_refused_and_the_nearest_named(repositor
         "view_dataset": "views_dataset",
         "includes": "include",
         "Format": "format",
+        "leaveout": "leave_out",
+        "hashes": "hash",
     }
     given = tmp_path / "given.tfvars.json"
     pipelines = {"billing": dict.fromkeys(meant), "shop": {"dataflow": {"max_workers": 3}}}

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pg8000.native
 import pytest
@@ -328,6 +329,27 @@ def test_a_hash_is_that_of_postgresqls_own_text(
         assert csv_fields(text) == hashes
     else:
         assert [list(json.loads(line).values()) for line in text.splitlines()] == hashes
+
+
+@EITHER
+def test_so_it_is_of_the_oldest_postgresql(programs_11: Path, file_format: str) -> None:
+    with Postgres(HOSTILE, programs_11) as server, closing(server.connect()) as connection:
+        database = Database(server, connection)
+        database.make(
+            "a text, b timestamptz, c bytea, d float8, e real, f int[], g jsonb, h char(5)",
+            """'größe', '2026-01-15', decode('00ff', 'hex'), 0.1, 1.1, '{1,2}', '{"a": 1}', 'x'""",
+            ", ".join(["NULL"] * 8),
+        )
+        hashes = [hashlib.sha256((text or "").encode()).hexdigest() for text in database.own_texts("x")[0]]
+
+        text = database.copy(database.extraction(file_format, hashed="*"))
+
+    first, second = text.splitlines()
+    if file_format == "csv":
+        assert (first.split(","), second) == (hashes, "," * 7)
+    else:
+        assert list(json.loads(first).values()) == hashes
+        assert set(json.loads(second).values()) == {None}
 
 
 def test_what_is_to_be_left_out_since_it_was_listed_is_in_no_select(database: Database) -> None:

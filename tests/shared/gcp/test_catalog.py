@@ -299,3 +299,23 @@ def test_a_table_that_somebody_locks_has_its_size_at_once(server: Postgres) -> N
         connection.run("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
 
         assert tables(server, "locked")["t"].size == 8192
+
+
+def test_a_primary_key_is_in_its_own_order(server: Postgres) -> None:
+    with database(server, "keys") as connection:
+        connection.run(
+            'CREATE TABLE composite (id int, gone int, "Tenant" text, note text UNIQUE, PRIMARY KEY ("Tenant", id))'
+        )
+        connection.run("ALTER TABLE composite DROP COLUMN gone")
+        connection.run("CREATE TABLE parted (id int, day date, PRIMARY KEY (day, id)) PARTITION BY LIST (day)")
+        connection.run("CREATE TABLE keyless (id int UNIQUE NOT NULL)")
+        connection.run("CREATE TABLE heir () INHERITS (composite)")
+
+        found = tables(server, "keys")
+
+    assert {name: table.primary_key for name, table in found.items()} == {
+        "composite": ("Tenant", "id"),
+        "parted": ("day", "id"),
+        "keyless": (),
+        "heir": (),
+    }
