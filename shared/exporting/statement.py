@@ -73,8 +73,7 @@ def _check_columns(export: TableExport) -> None:
     left = [name for name, hashed in named if pipeline.leaves_out(name) or (pipeline.hashes(name) and not hashed)]
     if left:
         raise Permanent(
-            f"{', '.join(left)} was to be mirrored when the table was listed, and is to be left out or hashed now: request the "
-            "table again"
+            f"the pipeline has come to leave out or to hash {', '.join(left)} since the table was listed: request the table again"
         )
 
 

@@ -215,7 +215,7 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
         run_tables=fields.number_or_none("run_tables"),
         replace_asked=fields.flag("replace_asked", default=False),
         snapshot=fields.number_or_none("snapshot"),
-        primary_key=fields.texts("primary_key"),  # before 0.2 there was none
+        primary_key=fields.texts("primary_key"),  # before 0.3 there was none
     )
 
 

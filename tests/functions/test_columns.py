@@ -256,8 +256,8 @@ def test_a_dead_letter_from_before_a_pattern_lets_nothing_out(world: World) -> N
     assert status == 200
     assert stage.exports() == []
     assert letter.attributes["error"] == (
-        f"public.users.a_{LEFT}, public.users.email was to be mirrored when the table was listed, and is to be left out or hashed "
-        "now: request the table again"
+        f"the pipeline has come to leave out or to hash public.users.a_{LEFT}, public.users.email since the table was listed: "
+        "request the table again"
     )
 
 
