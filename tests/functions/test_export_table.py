@@ -65,6 +65,7 @@ def test_the_schema_file_describes_and_seals_the_pair(stage: Stage) -> None:
         "run_id": "9912",
         "requested_at": REQUESTED,
         "shard_date": "2026-01-15",
+        "clustering": [],
         "format": "csv",
         "replace": True,
         "description": "All orders.",
