@@ -227,6 +227,14 @@ def test_every_example_prints_the_sql_of_each_of_its_pipelines(plans: dict[str, 
             assert f'GRANT CONNECT ON DATABASE "{pipeline["database"]}" TO "{pipeline["user"]}", ' in printed[name]
 
 
+def test_every_example_prints_for_how_many_days_a_row_can_be_found(plans: dict[str, Any]) -> None:
+    for planned in plans.values():
+        printed = planned["planned_values"]["outputs"]
+
+        assert printed["retention"]["value"].keys() == printed["grants"]["value"].keys()
+        assert all(each["all"] is None or each["all"] >= 14 for each in printed["retention"]["value"].values())
+
+
 def test_an_example_can_be_copied_out() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
