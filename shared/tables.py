@@ -21,7 +21,8 @@ class Column:
     `base_type`: what a domain stands for. A chain of domains is followed to its end, in arrays too. For an array of a user's
     type it is `text[]` if its elements are written as their text, and `record[]` if to_json has its own way: composites,
     arrays, and some types of extensions. None for all other types. `hashed`: of its values only the hash is mirrored. `calls`: the
-    function of a user's that to_json would call for it; known of what the catalog gives, and in no message.
+    function of a user's that to_json would call for it; known of what the catalog gives, and in no message. `number`: its own in its
+    table, whatever its name; known where its pipeline leaves out or hashes columns.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Column:
     base_type: str | None = None
     hashed: bool = False
     calls: str | None = None
+    number: int | None = None
 
     @property
     def is_written_whole(self) -> bool:
@@ -41,7 +43,8 @@ class Column:
         """The column as `table-exports` carries it."""
         described = {"name": self.name, "data_type": self.data_type, "nullable": self.nullable, "comment": self.comment}
         described |= {"base_type": self.base_type} if self.base_type else {}
-        return described | ({"hashed": True} if self.hashed else {})
+        described |= {"hashed": True} if self.hashed else {}
+        return described | ({"number": self.number} if self.number else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Table:
     `is_partitioned`: its rows are those of its partitions. `row_security`: policies decide which of its rows a user sees, the
     user of the export too. `server_major`: the version of PostgreSQL that has it. `size`: its bytes by the server's last estimate,
     those of its partitions and long values included; None where a part was never estimated. `may_select`: the mirror's own user may
-    read it. `primary_key`: the names of its columns, in their order. `called`: what of a user's is called for whichever column is read.
+    read it. `primary_key`: the names of its columns, in their order. `numbers`: those of its columns. `called`: what of a user's is
+    called for whichever column is read.
     `fault`: why it is not to be read.
     """
 
@@ -68,6 +72,7 @@ class Table:
     may_select: bool = False
     fault: str | None = None
     primary_key: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"

@@ -40,13 +40,14 @@ output "topics" {
 }
 
 locals {
-  # A shard is shown until the next run's is, and expires then at its date and keep_days, or with a day's notice. The bucket's rules are
-  # carried out as a rule within a day (https://cloud.google.com/storage/docs/lifecycle#behavior).
-  shown     = { for name, gap in local.gaps : name => ceil(gap / 24) + 1 }
+  # A shard is shown until the next run's is, and expires then at its date and keep_days, or with a day's notice. It is made later than its
+  # date in UTC begins: a pipeline's day may be half a day ahead, and a run may take hours. The bucket's rules are carried out as a rule
+  # within a day (https://cloud.google.com/storage/docs/lifecycle#behavior).
+  shown     = { for name, hours in local.allowed : name => ceil(hours / 24) + 1 }
   fail_safe = 7 # days (https://cloud.google.com/bigquery/docs/time-travel#fail-safe)
   parts = {
     for name, pipeline in local.pipelines : name => {
-      kept        = pipeline.keep_days == null ? null : max(pipeline.keep_days, local.shown[name])
+      kept        = pipeline.keep_days == null ? null : max(pipeline.keep_days + 1, local.shown[name])
       time_travel = local.time_travel_hours / 24
       fail_safe   = local.fail_safe
       files       = pipeline.export_days + 1

@@ -18,6 +18,7 @@ from shared.exporting.patience import Patience
 from shared.exporting.staging import CloudSql, Staging
 from shared.exporting.steps import Seen
 from shared.messages import replacing
+from shared.messages.columns import check_listed
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.runs import announcing, belief
@@ -85,6 +86,7 @@ def export_table(
     delivery = _Delivery(export, published_at, services, is_replay=is_replay)
     is_last = delivery.is_last_of_lane() or is_out_of_order
     try:
+        check_listed(export)
         outcome, seen = delivery.settle()
     except Permanent as failure:
         with suppress(Permanent):  # such as no access to the bucket: the first reason counts

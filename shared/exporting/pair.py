@@ -130,6 +130,7 @@ class Pair:
             description=self._export.comment,
             replace=replace,
             clustering=clustering(self._export.primary_key, self._columns),
+            column_rules=self._export.column_rules,
             snapshot=data.marks.get("snapshot") or data.marks.get("operation"),  # the version before had no other
         )
         self._bucket.write(self._schema_file, schema_file.write(self._export, seal), onto)

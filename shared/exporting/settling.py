@@ -18,6 +18,7 @@ from shared.exporting.reading import Moment, Oversized, Unreadable
 from shared.exporting.statement import Extraction
 from shared.exporting.steps import Description, Seen
 from shared.messages import replacing
+from shared.messages.columns import check_listed
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Concerning, Outcome
 from shared.runs import records
@@ -137,6 +138,7 @@ class SnapshotTable:
         return self._announce(seal, replace(data, marks={**data.marks, "seconds": f"{seconds:.3f}"}))
 
     def _resume_at_once(self) -> Outcome | None:
+        check_listed(self.asked)
         seen = self._look()
         now = self._around.now()
         match steps.next_step(self.export, seen, now, now):

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.errors import Permanent
 from shared.exporting import typemap, unchanged
 from shared.exporting.sql import Sql, call, cast, held_to, identifier, literal
 from shared.exporting.typemap import MappedColumn
+from shared.messages.columns import check_listed
 from shared.messages.exports import TableExport
 
 _SETTINGS = {
@@ -52,7 +52,7 @@ def extraction(export: TableExport, columns: Sequence[MappedColumn]) -> Extracti
     ndjson leaves through the same CSV writer: JSON text holds no control characters, so with these as quote, escape and
     delimiter the writer has nothing to quote. Raises Permanent for columns that are not to leave the database any more.
     """
-    _check_columns(export)
+    check_listed(export)
     unrepresentable, digits = export.pipeline.unrepresentable, _float_digits(export, columns)
     references = [_reference(column, digits) for column in columns]
     is_ndjson = file_format(export, columns) == "ndjson"
@@ -64,17 +64,6 @@ def extraction(export: TableExport, columns: Sequence[MappedColumn]) -> Extracti
         query = _select(export, [_json_object(columns, values)], digits)
         return Extraction(query, quote="01", escape="01", delimiter="02")
     return Extraction(_select(export, values, digits), quote="22", escape="22", delimiter="2C")
-
-
-def _check_columns(export: TableExport) -> None:
-    """Raise Permanent if the pipeline has come to leave out, or to hash, some of them since the table was listed."""
-    pipeline, table = export.pipeline, f"{export.schema}.{export.table}"
-    named = [(f"{table}.{column.name}", column.hashed) for column in export.columns]
-    left = [name for name, hashed in named if pipeline.leaves_out(name) or (pipeline.hashes(name) and not hashed)]
-    if left:
-        raise Permanent(
-            f"the pipeline has come to leave out or to hash {', '.join(left)} since the table was listed: request the table again"
-        )
 
 
 def _float_digits(export: TableExport, columns: Sequence[MappedColumn]) -> str:

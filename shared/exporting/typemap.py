@@ -55,6 +55,7 @@ class MappedColumn:
             "bigquery_type": self.kind.bigquery_type,
             "mode": self.mode,
             "description": self.description,
+            **({"hashed": True} if self.source.hashed else {}),
         }
 
 

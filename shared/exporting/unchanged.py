@@ -40,9 +40,25 @@ def limit(export: TableExport) -> str:
     belongs = "NOT i.inhdetachpending" if (major or 0) >= _DETACHES_CONCURRENTLY else "true"
     sees_now = major is None or major >= _HAS_PARTITION_TREE
     changed = _differs(root, was_root, belongs) if sees_now else _differs_before_12(root, was_root)
-    cases = [] if trusts else [(_reads_policies(root), GUARDED), *_calls_casts(export, root)]
+    cases = list(_has_other_columns(export, root))
+    cases += [] if trusts else [(_reads_policies(root), GUARDED), *_calls_casts(export, root)]
     tests = " ".join(f"WHEN {test} THEN {complaint(words)}" for test, words in cases)
     return f"(SELECT {cast(f'CASE {tests} ELSE ({changed}) END' if tests else f'({changed})', 'int8')})"
+
+
+def _has_other_columns(export: TableExport, root: str) -> Iterator[tuple[str, str]]:
+    """
+    Whether a column is not the one that bore its name when the table was listed: it may be one that is not to leave.
+
+    pg_identify_object_as_address sees the names of now, which the SELECT has found its columns by. pg_attribute is of the snapshot.
+    """
+    if numbered := [column for column in export.columns if column.number]:
+        names = cast(f"ARRAY[{', '.join(literal(column.name) for column in numbered)}]", "text[]")
+        numbers = cast(f"ARRAY[{', '.join(str(column.number) for column in numbered)}]", "int4[]")
+        asked = f"ROWS FROM ({call('unnest', names)}, {call('unnest', numbers)}) AS asked (name, number)"
+        now = call("pg_identify_object_as_address", cast("1259", "oid"), cast(root, "oid"), "asked.number")
+        differs = infix("asked.name", "<>", "coalesce(now.object_names[3], '')")
+        yield f"EXISTS (SELECT FROM {asked} CROSS JOIN LATERAL {now} AS now WHERE {differs})", ALTERED
 
 
 def _reads_policies(root: str) -> str:

@@ -107,10 +107,11 @@ def field_of(error: DatabaseError, name: str) -> str | None:
 
 def _found(row: Row) -> Found:
     schema, name, comment, described, is_partitioned, row_security, called, size, is_counted, oid, may, key = row
+    columns = json.loads(described or "[]")
     table = Table(
         schema,
         name,
-        tuple(_column(*values) for values in json.loads(described or "[]")),
+        tuple(_column(*values) for *values, _ in columns),
         comment,
         is_partitioned,
         row_security,
@@ -118,6 +119,7 @@ def _found(row: Row) -> Found:
         size=size,
         may_select=bool(may),
         primary_key=tuple(json.loads(key or "[]")),
+        numbers=tuple(number for *_, number in columns),
     )
     return Found(table, oid, bool(is_counted))
 

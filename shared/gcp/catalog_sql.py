@@ -134,7 +134,8 @@ WITH RECURSIVE wanted (oid) AS (
                   AND c.casttarget OPERATOR(pg_catalog.=) 'pg_catalog.json'::pg_catalog.regtype) THEN 'record[]'
             ELSE 'text[]' END,
         CASE WHEN told.function IS NOT NULL
-            THEN pg_catalog.concat('the function ', told.function::pg_catalog.regproc) END
+            THEN pg_catalog.concat('the function ', told.function::pg_catalog.regproc) END,
+        a.attnum
     ) ORDER BY a.attnum) AS described
     FROM wanted
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid OPERATOR(pg_catalog.=) wanted.oid

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from shared.pipelines import Pipeline, matches
+from shared.pipelines import WILDCARDS, Pipeline, matches
 from shared.tables import Table
-
-_WILDCARDS = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,10 @@ def decided(tables: Sequence[Table], pipeline: Pipeline, found: Sequence[Pattern
 
 
 def _decided(table: Table, pipeline: Pipeline, fault: str | None) -> Table:
-    named = dict(zip(_names(table), table.columns, strict=True))
+    numbers = table.numbers or (None,) * len(table.columns)
     kept = tuple(
-        replace(column, hashed=True) if pipeline.hashes(name) else column
-        for name, column in named.items()
+        replace(column, hashed=pipeline.hashes(name), number=number)
+        for name, column, number in zip(_names(table), table.columns, numbers, strict=True)
         if not pipeline.leaves_out(name)
     )
     if table.columns and not kept:
@@ -74,7 +72,7 @@ def _names(table: Table) -> list[str]:
 def _pattern(key: str, glob: str, columns: Sequence[str], tables: Sequence[Table], pipeline: Pipeline) -> Pattern:
     matched = tuple(name for name in columns if matches((glob,), name))
     missing: tuple[Table, ...] = ()
-    if not matched and _WILDCARDS.isdisjoint(glob):
+    if not matched and WILDCARDS.isdisjoint(glob):
         named = (table for table in tables if glob.startswith(f"{table}."))
         missing = tuple(table for table in named if pipeline.mirrors(table.schema, table.name))
     return Pattern(key, glob, matched, missing)

@@ -13,6 +13,7 @@ from shared.listing.formats import data_format
 from shared.listing.selection import RefusedTable
 from shared.listing.wanted import meant_of_run, shown
 from shared.messages import exports
+from shared.messages.columns import rules
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.messages.requests import MirrorRequest
@@ -241,6 +242,7 @@ def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int
         run_tables=run_tables,
         replace_asked=request.replace_asked,
         primary_key=table.primary_key,
+        column_rules=rules(request.pipeline, table.schema, table.name),
     )
 
 

@@ -10,6 +10,7 @@ from shared.bucket import Bucket, File, Storage
 from shared.errors import HandBack, Permanent
 from shared.loading import attempts
 from shared.loading.attempts import LoadJob, LoadJobs
+from shared.messages import columns
 from shared.messages.exports import TableExported
 from shared.messages.outcome import Outcome
 from shared.redaction import told
@@ -56,6 +57,9 @@ def _load(exported: TableExported, seal: Seal, published_at: datetime, bucket: B
     if seal.run_id != exported.run_id:
         return _give_way(seal, exported, bucket, jobs)
     _check_size(seal, _check_data(seal, exported, bucket), exported)
+    columns.check(
+        exported, ((each["source_name"], each.get("hashed", False)) for each in seal.columns), seal.column_rules
+    )
     job = attempts.deciding_job(exported, seal, published_at, jobs)
     if job.reason == "duplicate" and not exported.replace:
         reason = f"{exported.shard.name} has rows already"

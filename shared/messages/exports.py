@@ -60,7 +60,7 @@ class TableExport(TableOfRun):
     `server_major`: the version of PostgreSQL that has it. `run_tables`: how many tables the run has. None if the message does not
     say. `replace_asked`: the request itself said `replace`, which otherwise is true because the request was of its own day.
     `snapshot`: the number, in the run, of the snapshot that the table is read in. None if it is exported. `primary_key`: the names of
-    its columns, up to the first that is left out.
+    its columns, up to the first that is left out. `column_rules`: of messages/columns.py, when it was listed.
     """
 
     columns: tuple[Column, ...]
@@ -72,6 +72,7 @@ class TableExport(TableOfRun):
     replace_asked: bool = False
     snapshot: int | None = None
     primary_key: tuple[str, ...] = ()
+    column_rules: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The message as `table-exports` carries it, and as a run's manifest records it."""
@@ -84,6 +85,7 @@ class TableExport(TableOfRun):
             "snapshot": self.snapshot,
             "primary_key": list(self.primary_key),
             "columns": [column.to_json() for column in self.columns],
+            **({"column_rules": self.column_rules} if self.column_rules else {}),
             **({"replace_asked": True} if self.replace_asked else {}),
         }
 
@@ -216,6 +218,7 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
         replace_asked=fields.flag("replace_asked", default=False),
         snapshot=fields.number_or_none("snapshot"),
         primary_key=fields.texts("primary_key"),  # before 0.3 there was none
+        column_rules=fields.text_or_none("column_rules"),
     )
 
 
@@ -247,4 +250,5 @@ def _column(fields: Fields) -> Column:
         comment=fields.text_or_none("comment"),
         base_type=fields.text_or_none("base_type"),
         hashed=fields.flag("hashed", default=False),
+        number=fields.number_or_none("number"),
     )

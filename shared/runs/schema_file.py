@@ -24,6 +24,7 @@ class Seal:
     those of a shard; None if the file does not say. `whose`: of one that was read, which table of which pipeline and day it
     describes, by the same words as in messages. `snapshot`: a name that two pairs have in common if and only if they show one
     moment of the database. None before 0.2. `clustering`: the columns that a shard of it is clustered by, as BigQuery calls them.
+    `column_rules`: those of the message that it was exported by.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class Seal:
     whose: Mapping[str, str | None] = field(default_factory=dict)
     snapshot: str | None = None
     clustering: tuple[str, ...] = ()
+    column_rules: str | None = None
 
     def outranks(self, run_id: str, requested_at: datetime) -> bool:
         """Whether the pair belongs to a request that came after this one, so that this one may not replace it."""
@@ -70,6 +72,7 @@ def write(export: TableExport, seal: Seal) -> bytes:
         "data_generation": seal.data_generation,
         "clustering": list(seal.clustering),
         "columns": seal.columns,
+        **({"column_rules": seal.column_rules} if seal.column_rules else {}),
     }
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
 
@@ -92,6 +95,7 @@ def read(content: bytes) -> Seal | None:
             whose={key: fields.get(key) for key in _WHOSE},
             snapshot=fields.get("snapshot"),
             clustering=tuple(fields.get("clustering") or ()),
+            column_rules=fields.get("column_rules"),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -52,15 +52,15 @@ run "the_sum_of_days_is_shown" {
   command = plan
 
   assert {
-    condition     = output.retention["daily"] == { kept = 30, time_travel = 7, fail_safe = 7, shards = 44, files = 41, all = 44 }
+    condition     = output.retention["daily"] == { kept = 31, time_travel = 7, fail_safe = 7, shards = 45, files = 41, all = 45 }
     error_message = "A row is in shards for keep_days, time travel and fail-safe."
   }
   assert {
-    condition     = output.retention["files-longer"] == { kept = 2, time_travel = 7, fail_safe = 7, shards = 16, files = 61, all = 61 }
+    condition     = output.retention["files-longer"] == { kept = 3, time_travel = 7, fail_safe = 7, shards = 17, files = 61, all = 61 }
     error_message = "A shard is shown for a day and kept for another, and files may outlast it."
   }
   assert {
-    condition     = output.retention["weekly"] == { kept = 8, time_travel = 7, fail_safe = 7, shards = 22, files = 3, all = 22 }
+    condition     = output.retention["weekly"] == { kept = 9, time_travel = 7, fail_safe = 7, shards = 23, files = 3, all = 23 }
     error_message = "A shard is shown until the next run, a week later, and a day more."
   }
   assert {
