@@ -66,7 +66,7 @@ _REPLAY = "then replay the message"
 _AUDIT_LOG = "the project's audit log"
 _ALTERED = re.compile(
     r"\b(column|relation|table|schema|type|function|operator)\b.* does not exist|\bcannot (cast type|be cast|be matched)\b|"
-    r"could not convert type|cache lookup failed for|TABLESAMPLE clause can only be applied",
+    r"could not convert type|cache lookup failed for attribute|TABLESAMPLE clause can only be applied",
     re.DOTALL,
 )
 """PostgreSQL's words, and ours, for a SELECT that names what has been dropped, renamed, given another type or made a view."""

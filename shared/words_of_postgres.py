@@ -26,6 +26,7 @@ _NOT_AS_DESCRIBED = (
     "operator is not unique: {signature}",
     "could not open relation with OID {n}",
     "cached plan must not change result type",
+    "cache lookup failed for attribute {n} of relation {n}",
     "cache lookup failed for {kind} {n}",
     "cache lookup failed for …",
 )
