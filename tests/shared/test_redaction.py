@@ -44,6 +44,7 @@ _ROOM = "more memory or disk"
 _DAMAGED = "restored from a backup"
 _BUCKET = "roles/storage.objectAdmin"
 _REMEDIES = {
+    "cache lookup failed for attribute": _ALTERED,
     "does not exist": _ALTERED,
     "cannot cast type": _ALTERED,
     "cannot be cast": _ALTERED,
