@@ -38,6 +38,7 @@ from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
 from shared.listing import fanout
 from shared.messages.requests import MirrorRequest
+from shared.runs.announcing import Listeners
 from shared.settings import Settings
 
 SIZES = (100, 1_000, 10_000)
@@ -114,7 +115,7 @@ def _around() -> Iterator[_Around]:
         known, _ = pipelines.read(json.dumps({"bench": PIPELINE | {"host": server.host}}))
         settings = Settings(PROJECT, known, topic("DEAD_LETTERS"), table_exports_topic=topic("TABLE_EXPORTS"))
         services = fanout.ListServices(
-            Postgres(), Storage(PROJECT), PubSub(settings), BigQuery(PROJECT), run_announcements=None
+            Postgres(), Storage(PROJECT), PubSub(settings), BigQuery(PROJECT), listeners=Listeners()
         )
         now = datetime.now(UTC)
         request = MirrorRequest("0", now, known["bench"], None, now.date(), replace=True)

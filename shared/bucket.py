@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
 
 from shared.times import stamp
@@ -18,6 +18,15 @@ class File:
     name: str
     generation: int
     size: int
+    marks: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a list has it: when it was written, and its marks."""
+
+    name: str
+    written_at: datetime
     marks: Mapping[str, str]
 
 
@@ -57,6 +66,9 @@ class Bucket(Protocol):
 
     def names(self, prefix: str) -> list[str]:
         """The names of all objects that begin so."""
+
+    def listing(self, prefix: str) -> list[Listed]:
+        """All objects whose names begin so."""
 
     def folders(self, prefix: str) -> list[str]:
         """The beginnings, up to the next slash and with it, of all names that begin so and have one. Each comes once."""
@@ -143,7 +155,7 @@ def digests_file(pipeline: str, run_id: str) -> str:
 
 
 def record_file(pipeline: str, run_id: str, settled: str, table_id: str) -> str:
-    """The object that says that a table of a run was `exported`, has `failed`, or was `skipped`."""
+    """The object that says how a table of a run has settled: `exported`, `failed`, and so on."""
     return f"{run_folder(pipeline, run_id)}{settled}/{table_id}.json"
 
 
@@ -160,6 +172,26 @@ def snapshot_file(pipeline: str, run_id: str, snapshot: int) -> str:
 def run_exported_file(pipeline: str, run_id: str) -> str:
     """The object that decides who announces that a run is complete."""
     return f"{run_folder(pipeline, run_id)}run_exported.json"
+
+
+def run_shown_file(pipeline: str, run_id: str) -> str:
+    """The object that decides who tells that each table of a run has come to its end."""
+    return f"{run_folder(pipeline, run_id)}run_shown.json"
+
+
+def stopped_file(pipeline: str, run_id: str) -> str:
+    """The object that says that a run is to begin no more tables."""
+    return f"{run_folder(pipeline, run_id)}stopped.json"
+
+
+def open_runs(pipeline: str) -> str:
+    """What the names of the marks of runs begin with that are not over. No run has an id with a slash, or this one."""
+    return f"{run_folders(pipeline)}open/"
+
+
+def open_run_file(pipeline: str, run_id: str) -> str:
+    """The mark of a run that is not over. Without it, whoever looks for such runs would have to look at all."""
+    return f"{open_runs(pipeline)}{run_id}"
 
 
 def uri(bucket: str, name: str) -> str:

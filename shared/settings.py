@@ -14,6 +14,7 @@ _TOPIC_VARIABLES = frozenset(
         "TABLE_EXPORTS_TOPIC",
         "TABLE_EXPORTED_TOPIC",
         "RUN_EXPORTED_TOPIC",
+        "RUN_SHOWN_TOPIC",
         "DEAD_LETTERS_TOPIC",
         "JOB_EVENTS_TOPIC",
         "SNAPSHOTS_TOPIC",
@@ -29,7 +30,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The environment of a function, as the README lists it. A topic that the function has no use for is empty."""
+    """The environment of a function, as the README lists it. What the function has no use for is empty."""
 
     project: str
     pipelines: Mapping[str, Pipeline]
@@ -38,8 +39,10 @@ class Settings:
     table_exports_topic: str = ""
     table_exported_topic: str = ""
     run_exported_topic: str = ""
+    run_shown_topic: str = ""
     job_events_topic: str = ""
     snapshots_topic: str = ""
+    ops_dataset: str = ""
     cloudsql_admin_endpoint: str | None = None
     dataflow_endpoint: str | None = None
     pubsub_endpoint: str | None = None
@@ -74,12 +77,8 @@ class Settings:
             project=environ["GOOGLE_CLOUD_PROJECT"],
             pipelines=known,
             dead_letters_topic=environ["DEAD_LETTERS_TOPIC"],
-            mirror_requests_topic=environ.get("MIRROR_REQUESTS_TOPIC", ""),
-            table_exports_topic=environ.get("TABLE_EXPORTS_TOPIC", ""),
-            table_exported_topic=environ.get("TABLE_EXPORTED_TOPIC", ""),
-            run_exported_topic=environ.get("RUN_EXPORTED_TOPIC", ""),
-            job_events_topic=environ.get("JOB_EVENTS_TOPIC", ""),
-            snapshots_topic=environ.get("SNAPSHOTS_TOPIC", ""),
+            **{name.lower(): environ.get(name, "") for name in _TOPIC_VARIABLES - {"DEAD_LETTERS_TOPIC"}},
+            ops_dataset=environ.get("OPS_DATASET", ""),
             cloudsql_admin_endpoint=environ.get("CLOUDSQL_ADMIN_ENDPOINT") or None,
             dataflow_endpoint=environ.get("DATAFLOW_ENDPOINT") or None,
             pubsub_endpoint=environ.get("PUBSUB_ENDPOINT") or None,

@@ -22,7 +22,7 @@ from shared.messages.columns import check_listed
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.runs import announcing, belief
-from shared.runs.announcing import RunAnnouncements
+from shared.runs.announcing import Listeners
 from shared.runs.digests import KnownRuns
 from shared.tables import Shard
 from shared.times import Clock
@@ -52,14 +52,14 @@ class ExportServices:
     What an export works with.
 
     `threads` carry calls that need not wait for one another. Without `requests`, a table that has been altered since it was
-    listed is given up. Without `run_announcements`, nobody is told that a run is complete.
+    listed is given up.
     """
 
     cloudsql: CloudSql
     storage: Storage
     announcements: Announcements
     requests: Requests | None
-    run_announcements: RunAnnouncements | None
+    listeners: Listeners
     shards: Shards
     clock: Clock
     wait_budget: timedelta
@@ -144,9 +144,9 @@ class _Delivery:
         settled, is to be described again, or is a dead letter: what is left comes out of order, or never. So a run's folder is not
         listed for each of its tables.
         """
-        export, topic = self._export, self._services.run_announcements
+        export, listeners = self._export, self._services.listeners
         announce = partial(
-            announcing.announce_if_complete, self._bucket, export.pipeline, export.run_id, export.table_id, topic
+            announcing.announce, self._bucket, export.pipeline, export.run_id, export.table_id, listeners
         )
         self._patience.retried(partial(announce, export.run_tables))
 

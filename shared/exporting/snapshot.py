@@ -20,7 +20,7 @@ from shared.messages import exports
 from shared.messages.outcome import Outcome
 from shared.messages.snapshots import SnapshotRead
 from shared.runs import announcing, belief, records
-from shared.runs.announcing import RunAnnouncements
+from shared.runs.announcing import Listeners
 from shared.times import Clock
 
 _LEFT = "tables of the snapshot are left to be read"
@@ -45,8 +45,7 @@ class SnapshotServices:
     """
     What the reading of a snapshot works with.
 
-    Without `requests`, a table that has been altered since it was listed is given up. Without `run_announcements`, nobody is
-    told that a run is complete. `most_bytes` may come out of a table.
+    Without `requests`, a table that has been altered since it was listed is given up. `most_bytes` may come out of a table.
     """
 
     database: Readings
@@ -54,7 +53,7 @@ class SnapshotServices:
     announcements: Announcements
     letters: Letters
     requests: Requests | None
-    run_announcements: RunAnnouncements | None
+    listeners: Listeners
     datasets: Datasets
     clock: Clock
     wait_budget: timedelta
@@ -132,9 +131,9 @@ class _Delivery:
 
     def announce_run(self) -> None:
         """This may have been its last tables."""
-        wish, topic = self._wish, self._services.run_announcements
+        wish, listeners = self._wish, self._services.listeners
         claimant = f"snapshot {wish.snapshot}"  # no table's id has a blank
-        announce = partial(announcing.announce_if_complete, self._bucket, wish.pipeline, wish.run_id, claimant, topic)
+        announce = partial(announcing.announce, self._bucket, wish.pipeline, wish.run_id, claimant, listeners)
         self._patience.retried(partial(announce, self._run_tables))
 
     def outcome(self) -> Outcome:

@@ -64,6 +64,10 @@ class PubSub:
         """Tell those who load complete runs, and return when it is confirmed."""
         self._publish(self._settings.run_exported_topic, [_message(exported.to_json())])
 
+    def announce_shown(self, shown: Mapping[str, object]) -> None:
+        """Tell those who wait for a run to be shown, and return when it is confirmed."""
+        self._publish(self._settings.run_shown_topic, [_message(shown)])
+
     def give_up(self, export: TableExport, function: str, error: str) -> None:
         """Dead-letter a table's own message on `table-exports`, as if it had been published; return when it is confirmed."""
         asked = _message(export.to_json())["data"]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from shared import failures
-from shared.bucket import File
+from shared.bucket import File, Listed
 from shared.errors import Busy, LostRace, Permanent
 from shared.failures import ApiError
 
@@ -22,13 +22,10 @@ if TYPE_CHECKING:
     from google.cloud import storage
     from google.cloud.storage.fileio import BlobWriter
 
-_NAMES = "items(name),nextPageToken"
-_FOLDERS = "prefixes,nextPageToken"
+_NAMES, _LISTED = "items(name),nextPageToken", "items(name,timeCreated,metadata),nextPageToken"
 _DATA = "application/octet-stream"
-_SHORT = 2**20
-"""Bytes of an upload that are kept until it is finished. What is longer is sent in parts while it comes."""
-_PART = 8 * 2**20
-"""Bytes of a part, and so of what a long upload keeps."""
+_SHORT = 2**20  # bytes of an upload that are kept until it is finished; what is longer is sent in parts while it comes
+_PART = 8 * 2**20  # bytes, and so what a long upload keeps
 
 
 class Storage:
@@ -48,7 +45,7 @@ class Storage:
 
 
 class _Missing(Exception):  # noqa: N818 - a name without an object is an answer, too
-    """There is no such object, or no such bucket."""
+    """Nor such a bucket, perhaps."""
 
 
 class Bucket:
@@ -74,10 +71,17 @@ class Bucket:
         with self._translated(prefix):
             return [blob.name for blob in self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_NAMES)]
 
+    def listing(self, prefix: str) -> list[Listed]:
+        """All objects whose names begin so."""
+        with self._translated(prefix):
+            blobs = self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_LISTED)
+            return [Listed(blob.name, blob.time_created, dict(blob.metadata or {})) for blob in blobs]
+
     def folders(self, prefix: str) -> list[str]:
         """The beginnings, up to the next slash and with it, of all names that begin so and have one. Each comes once."""
         with self._translated(prefix):
-            found = self._bucket.client.list_blobs(self._bucket, prefix=prefix, delimiter="/", fields=_FOLDERS)
+            asked = {"prefix": prefix, "delimiter": "/", "fields": "prefixes,nextPageToken"}
+            found = self._bucket.client.list_blobs(self._bucket, **asked)
             for _ in found.pages:  # it collects the folders as it reads the pages
                 pass
             return sorted(found.prefixes)

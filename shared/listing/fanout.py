@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+from shared import bucket as paths
 from shared import log
 from shared.bucket import Bucket, Storage
 from shared.errors import Denied, Permanent
@@ -20,7 +21,7 @@ from shared.messages.requests import MirrorRequest
 from shared.messages.snapshots import SnapshotRead
 from shared.pipelines import Pipeline
 from shared.runs import announcing, digests, manifest, records
-from shared.runs.announcing import RunAnnouncements
+from shared.runs.announcing import Listeners
 from shared.runs.manifest import Manifest
 from shared.tables import Table
 
@@ -63,7 +64,7 @@ class Snapshots(Protocol):
 @dataclass(frozen=True, slots=True)
 class ListServices:
     """
-    What listing works with. Without `run_announcements`, nobody is told that a run is complete.
+    What listing works with.
 
     Without `snapshots`, all is exported, of a run that began when there were some, too.
     """
@@ -72,7 +73,7 @@ class ListServices:
     storage: Storage
     exports: Exports
     datasets: Datasets
-    run_announcements: RunAnnouncements | None
+    listeners: Listeners
     snapshots: Snapshots | None = None
 
 
@@ -117,6 +118,7 @@ def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> S
         new = manifest.of_request(request, entries, [each.to_json() for each in refused])
         run = manifest.write(bucket, pipeline, new)
     digests.write(bucket, pipeline, run, is_new=run is new)
+    records.write_once(bucket, paths.open_run_file(pipeline.name, run.run_id), {})
     # The run's own word counts: a request that is published again may bear the id of another one.
     is_whole = request.tables is None if run.is_whole is None else run.is_whole
     if is_whole:
@@ -248,7 +250,7 @@ def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int
 
 def _announce_run(request: MirrorRequest, bucket: Bucket, services: ListServices) -> None:
     """No export is to follow that would: the run has no tables that can be mirrored, or its last one has left the database."""
-    announcing.announce_if_complete(bucket, request.pipeline, request.run_id, _FUNCTION, services.run_announcements)
+    announcing.announce(bucket, request.pipeline, request.run_id, _FUNCTION, services.listeners)
 
 
 def _log(outcome: Outcome) -> None:

@@ -19,7 +19,6 @@ earlier message puts the later ones back: its next attempt loads the later pair,
 can tell by its own attempts what earlier deliveries have done to the shard.
 """
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -29,7 +28,7 @@ from shared import failures
 from shared.errors import HandBack
 from shared.messages.exports import TableExported
 from shared.pipelines import Pipeline
-from shared.runs.schema_file import Seal
+from shared.runs.schema_file import Seal, pair_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,6 @@ class LoadJobs(Protocol):
 
     def begun(self, job_id: str, pipeline: Pipeline) -> LoadJob | None:
         """The load job that has this id, when it has ended. None if it was never begun. Raises HandBack as `load` does."""
-
-
-def pair_of(run_id: str, table_id: str) -> str:
-    """A pair's name in ids and labels of jobs, which do not take every character of a run's id and a table's."""
-    return hashlib.sha256(f"{run_id}/{table_id}".encode()).hexdigest()[:32]
 
 
 def job_id(run_id: str, table_id: str, attempt: int) -> str:

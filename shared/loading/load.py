@@ -14,7 +14,8 @@ from shared.messages import columns
 from shared.messages.exports import TableExported
 from shared.messages.outcome import Outcome
 from shared.redaction import told
-from shared.runs import belief, records
+from shared.runs import announcing, belief, records, schema_file
+from shared.runs.announcing import Listeners
 from shared.runs.digests import KnownRuns
 from shared.runs.schema_file import Seal
 
@@ -31,6 +32,7 @@ class LoadServices:
     storage: Storage
     jobs: LoadJobs
     runs: KnownRuns = field(default_factory=KnownRuns)
+    listeners: Listeners = field(default_factory=Listeners)
 
 
 def load_shard(exported: TableExported, published_at: datetime, services: LoadServices) -> Outcome:
@@ -46,14 +48,25 @@ def load_shard(exported: TableExported, published_at: datetime, services: LoadSe
     bucket = services.storage.bucket(exported.pipeline.bucket)
     seal = belief.check_exported(exported, bucket, services.runs)
     try:
-        return _load(exported, seal, published_at, bucket, services.jobs)
+        outcome, end = _load(exported, seal, published_at, bucket, services.jobs)
     except Permanent as failure:
         with suppress(Permanent):  # such as no access to the bucket: the first reason counts
             records.record_reason(bucket, exported, records.FAILED, _FUNCTION, str(failure))
+            _after(records.FAILED, exported, bucket, services.listeners)
         raise
+    if end:
+        _after(end, exported, bucket, services.listeners)
+    return outcome
 
 
-def _load(exported: TableExported, seal: Seal, published_at: datetime, bucket: Bucket, jobs: LoadJobs) -> Outcome:
+def _after(end: str, exported: TableExported, bucket: Bucket, listeners: Listeners) -> None:
+    announcing.after_end(bucket, exported.pipeline, exported.run_id, exported.table_id, end, listeners)
+
+
+def _load(
+    exported: TableExported, seal: Seal, published_at: datetime, bucket: Bucket, jobs: LoadJobs
+) -> tuple[Outcome, str | None]:
+    """What came of the load, and the end that the table has come to by it. None where its view is to show the shard."""
     if seal.run_id != exported.run_id:
         return _give_way(seal, exported, bucket, jobs)
     _check_size(seal, _check_data(seal, exported, bucket), exported)
@@ -64,18 +77,30 @@ def _load(exported: TableExported, seal: Seal, published_at: datetime, bucket: B
     if job.reason == "duplicate" and not exported.replace:
         reason = f"{exported.shard.name} has rows already"
         records.record_reason(bucket, exported, records.SKIPPED, _FUNCTION, reason)
-        return Outcome("skipped", f"not loaded: {reason}", exported.subject, "WARNING")
+        return Outcome("skipped", f"not loaded: {reason}", exported.subject, "WARNING"), records.SKIPPED
     newest = belief.seal_of(exported, bucket)
     if job.failed:
         return _refused(job, newest, exported, bucket, jobs)
+    said = f"{job.rows} rows loaded into {exported.shard.name}"
+    end = None
     if newest.run_id != exported.run_id:
         _put_back(newest, exported, bucket, jobs)
+        end = _held_by(newest, exported, bucket)
+    else:
+        records.record(bucket, exported, records.LOADED, {"rows": job.rows, "job": job.job_id})
     records.clear_failure(bucket, exported)
-    said = f"{job.rows} rows loaded into {exported.shard.name}"
-    return Outcome("loaded", said, exported.subject, operation=job.job_id)
+    return Outcome("loaded", said, exported.subject, operation=job.job_id), end
 
 
-def _refused(job: LoadJob, newest: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs) -> Outcome:
+def _held_by(seal: Seal, exported: TableExported, bucket: Bucket) -> str:
+    """Write down that the shard is another run's."""
+    records.record(bucket, exported, records.HELD, {"reason": f"{exported.shard.name} is the run {seal.run_id}'s"})
+    return records.HELD
+
+
+def _refused(
+    job: LoadJob, newest: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs
+) -> tuple[Outcome, str | None]:
     """BigQuery refuses the data. That counts only where the data is still this run's."""
     if newest.run_id != exported.run_id:
         return _give_way(newest, exported, bucket, jobs)
@@ -87,12 +112,14 @@ def _refused(job: LoadJob, newest: Seal, exported: TableExported, bucket: Bucket
     )
 
 
-def _give_way(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs) -> Outcome:
+def _give_way(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs) -> tuple[Outcome, str | None]:
     job = _put_back(seal, exported, bucket, jobs)
+    end = _held_by(seal, exported, bucket)
     said = f"not loaded: the run {seal.run_id} has replaced {exported.data_uri}"
     if not job:
-        return Outcome("skipped", said, exported.subject)
-    return Outcome("skipped", f"{said}, and has its rows in the shard again", exported.subject, operation=job.job_id)
+        return Outcome("skipped", said, exported.subject), end
+    put_back = f"{said}, and has its rows in the shard again"
+    return Outcome("skipped", put_back, exported.subject, operation=job.job_id), end
 
 
 def _put_back(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJobs) -> LoadJob | None:
@@ -104,7 +131,7 @@ def _put_back(seal: Seal, exported: TableExported, bucket: Bucket, jobs: LoadJob
     job = None
     while True:
         begun, ours = attempts.last_filling(exported.run_id, exported, jobs)
-        newest_pair = attempts.pair_of(seal.run_id, exported.table_id)
+        newest_pair = schema_file.pair_of(seal.run_id, exported.table_id)
         if not ours or ours.pair == newest_pair:
             return job
         _, theirs = attempts.last_filling(seal.run_id, exported, jobs)

@@ -20,7 +20,7 @@ _INSERT_JOB = "google.cloud.bigquery.v2.JobService.InsertJob"
 _JOB = re.compile(r"projects/(?P<project>[^/]+)/jobs/(?P<job_id>[^/]+)")
 _TABLE = re.compile(r"projects/(?P<project>[^/]+)/datasets/(?P<dataset>[^/]+)/tables/(?P<name>.+)", re.DOTALL)
 _DESTINATIONS = {"IMPORT": "loadConfig", "COPY": "tableCopyConfig"}
-_OURS = re.compile(r"mirror_[0-9a-f]{32}_\d+")
+OURS = re.compile(r"mirror_(?P<pair>[0-9a-f]{32})_\d+")
 """The ids of load_shard's jobs, as shared/loading/attempts.py gives them."""
 SNAPSHOT = "SNAPSHOT"
 """What a copy job does that makes no shard."""
@@ -75,7 +75,7 @@ def table_written(job: str, destination: str, error: str | None = None, *, passe
     table, job_id = _TABLE.fullmatch(destination), job.rpartition("/")[2]
     if not table or job_id.startswith(_BEFORE_THE_DATA):
         return None
-    is_tried_again = passes and bool(_OURS.fullmatch(job_id))
+    is_tried_again = passes and bool(OURS.fullmatch(job_id))
     return TableWritten(table["project"], table["dataset"], table["name"], error, is_tried_again, job_id)
 
 

@@ -54,10 +54,12 @@ class Moved:
     The view shows another shard now, or was created.
 
     `losses`: what its consumers lose, in words. `left`: the older shard that it showed, which may expire now. `shrunk`: why it
-    was kept from a newer shard of too few rows. `also_names`: the shards of other tables that its SQL names.
+    was kept from a newer shard of too few rows. `also_names`: the shards of other tables that its SQL names. `state`: what the
+    shard is like that it shows.
     """
 
     shown: Shard
+    state: ShardState | None = None
     losses: tuple[str, ...] = ()
     left: Shard | None = None
     shrunk: str = ""
@@ -69,10 +71,12 @@ class Stayed:
     """
     The view shows what it did (None: there is no view). `is_foreign`: nor is there to be one, as the table is not the mirror's.
 
-    All else as of one that moved.
+    `is_pinned`: it is not to move. `state`: None if nobody has looked. All else as of one that moved.
     """
 
     shown: Shard | None
+    state: ShardState | None = None
+    is_pinned: bool = False
     losses: tuple[str, ...] = ()
     shrunk: str = ""
     also_names: frozenset[Shard] = frozenset()
@@ -134,7 +138,7 @@ class _Attempt:
         if not view and not self._aim.gets_view(self._aim.table_id):
             return Stayed(None, is_foreign=True)
         if view and view.pin and self._aim.pinning is Pinning.LEAVE:
-            return Stayed(shown)
+            return Stayed(shown, is_pinned=True)
         if view and shown == self._aim.shards[0]:
             return self._stay(view, shown)
         choice = choosing.choose(self._aim, view, shown, self._pipeline, self._look, self._now)
@@ -150,7 +154,8 @@ class _Attempt:
         self._describe(changed, view.columns, state.columns)
         # One call for keep_days: where the new shard took it, the reconcile sees to the old one.
         left = shown if shown and shown < choice.shard and not cleared else None
-        return Moved(choice.shard, views.losses(view.columns, changed.columns), left, choice.shrunk)
+        losses = views.losses(view.columns, changed.columns)
+        return Moved(choice.shard, state, losses, left, choice.shrunk)
 
     def _stay(self, view: View, shown: Shard) -> Stayed:
         """The view shows its shard already: see to its pin, and to its columns if the shard has just been written."""
@@ -161,7 +166,7 @@ class _Attempt:
         self._clear_expiry(shown, state)
         written = self._as_written(view, shown, state)
         self._describe(written, view.columns, state.columns)
-        return Stayed(shown, views.losses(view.columns, written.columns))
+        return Stayed(shown, state, losses=views.losses(view.columns, written.columns))
 
     def _pin(self, view: View | None) -> View | None:
         """A view that stays, with the pin that it is to have."""
@@ -180,7 +185,7 @@ class _Attempt:
     def _create(self, shard: Shard, state: ShardState) -> Moved:
         dataset, pin = self._pipeline.views_dataset, self._aim.pin_of(None)
         self._bigquery.create_view(dataset, shard.table_id, self._plain(shard), state, pin)
-        return Moved(shard)
+        return Moved(shard, state)
 
     def _plain(self, shard: Shard) -> str:
         return view_sql.create(self._bigquery.project, self._pipeline.shards_dataset, shard)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 
 from shared.errors import Permanent
 from shared.messages.outcome import Outcome
@@ -11,13 +12,16 @@ from shared.pipelines import Pipeline
 from shared.refreshing import keeping, report, sweep
 from shared.refreshing.choosing import SETTLED_AFTER, Aim, Pinning
 from shared.refreshing.origins import Origins
+from shared.refreshing.recording import Recorder
 from shared.refreshing.release import Releases
 from shared.refreshing.services import RefreshServices
 from shared.refreshing.sweep import Results
 from shared.refreshing.views import ListedShard
-from shared.runs import announcing
+from shared.runs import closing
 from shared.tables import Shard
 from shared.times import day_in
+
+_FUNCTION = "refresh_views"
 
 
 def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datetime | None = None) -> Outcome:
@@ -45,18 +49,15 @@ def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datet
         foreign = sweep.foreign(results)
         report.without_view(pipeline, foreign)
         report.stale(pipeline, [shard for shard in listed if shard.table_id not in foreign], today)
-        _end_silent_runs(pipeline, services)
+        _see_to_runs(pipeline, listed, results, services)
+    # Of views that are named it may be the second time: a crash may have come before the records.
+    told = [shard for shard in sweep.shown(results) if request.table_ids or shard in sweep.moved_to(results)]
+    Recorder(pipeline, services).after_sweep(told, results, _FUNCTION)
     sweep.hand_back(failures)
     refused = sweep.refusals(results)
     if refused and request.table_ids:
         raise Permanent("; ".join(refused))
     return report.summed_up(pipeline, results, len(refused))
-
-
-def releases(pipeline: Pipeline, present: Collection[Shard], services: RefreshServices) -> Releases:
-    """What may be shown of a pipeline, given the shards that are there."""
-    bucket = services.storage.bucket(pipeline.bucket)
-    return Releases(pipeline, bucket, frozenset(present), services.clock.now())
 
 
 def _so_far(pipeline: Pipeline, listed: Mapping[Shard, ListedShard], today: date) -> Mapping[Shard, ListedShard]:
@@ -104,15 +105,20 @@ def _move_released(
     aims: list[Aim], present: Collection[Shard], pipeline: Pipeline, services: RefreshServices
 ) -> Results:
     """Move the views as far as runs are complete."""
-    runs = releases(pipeline, present, services)
+    bucket, now = services.storage.bucket(pipeline.bucket), services.clock.now()
+    lanes = closing.unfinished(bucket, pipeline, now, services.listeners)
+    last_signs = {run.run_id: last_sign for run, last_sign in lanes}
+    runs = Releases(pipeline, bucket, frozenset(present), now, last_signs)
     runs.end_silent_runs()
     released = [replace(aim, is_released=runs.is_released) for aim in aims]
-    results = sweep.move(pipeline, released, services.bigquery, services.clock.now())
+    results = sweep.move(pipeline, released, services.bigquery, now)
     report.released_without(pipeline, sweep.moved_to(results), runs.complete())
     return results
 
 
-def _end_silent_runs(pipeline: Pipeline, services: RefreshServices) -> None:
-    if services.run_announcements:
-        bucket = services.storage.bucket(pipeline.bucket)
-        announcing.end_silent_runs(bucket, pipeline, services.clock.now(), services.run_announcements)
+def _see_to_runs(
+    pipeline: Pipeline, listed: Mapping[Shard, ListedShard], results: Results, services: RefreshServices
+) -> None:
+    bucket, recorder = services.storage.bucket(pipeline.bucket), Recorder(pipeline, services)
+    judge = partial(recorder.judge, present=listed, results=results)
+    closing.see_to_runs(bucket, pipeline, services.clock.now(), services.listeners, judge)

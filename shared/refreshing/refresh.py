@@ -12,8 +12,10 @@ from shared.refreshing.choosing import Aim
 from shared.refreshing.dataflow_events import JobEnded
 from shared.refreshing.moving import Stayed
 from shared.refreshing.origins import Origins
+from shared.refreshing.recording import RELEASES, Recorder
 from shared.refreshing.services import RefreshServices
 from shared.refreshing.signals import Signal
+from shared.runs import manifest, progress
 from shared.runs.progress import Progress
 from shared.tables import Shard
 from shared.times import day_in
@@ -62,26 +64,33 @@ def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services
         if written.is_tried_again:
             return Outcome("waiting", f"{said}; load_shard tries again", report.about(pipeline, shard), "WARNING")
         return Outcome("dead", said, report.about(pipeline, shard), "ERROR")
-    if pipeline.release == "together" and (run := _run_of(shard, pipeline, services)):
-        return _after_job_of_run(shard, run, pipeline, services)
+    recorder = Recorder(pipeline, services, written.job_id)
+    if pipeline.release == "together" and (run_id := _run_of(shard, pipeline, recorder, services)):
+        return _after_job_of_run(shard, run_id, pipeline, recorder, services)
     aim = Aim((shard,), trusted=True, gets_view=origins.has)
     result = moving.move(pipeline, aim, services.bigquery, now)
+    recorder.after_event(shard, result)
     sweep.hand_back(keeping.expire_replaced(pipeline, {shard.table_id: result}, services.bigquery, now))
     return report.of_shard(pipeline, shard, result)
 
 
-def _run_of(shard: Shard, pipeline: Pipeline, services: RefreshServices) -> Progress | None:
-    """The run that made a shard, and how far it is. None if nothing is known of it any more: then it waits for nothing."""
-    present = {*services.bigquery.shards(pipeline.shards_dataset), shard}
-    return reconcile.releases(pipeline, present, services).run_of(shard)
+def _run_of(shard: Shard, pipeline: Pipeline, recorder: Recorder, services: RefreshServices) -> str | None:
+    """The run whose shard has come. None if nothing is known of it any more: then it waits for nothing."""
+    run_id = recorder.run_of(shard)
+    bucket = services.storage.bucket(pipeline.bucket)
+    return run_id if run_id and services.listeners.awaited.knows(bucket, pipeline, run_id) else None
 
 
-def _after_job_of_run(shard: Shard, run: Progress, pipeline: Pipeline, services: RefreshServices) -> Outcome:
+def _after_job_of_run(
+    shard: Shard, run_id: str, pipeline: Pipeline, recorder: Recorder, services: RefreshServices
+) -> Outcome:
     """Move the views of the run that made the shard, if this was its last."""
-    if waits_for := _awaited(run, pipeline):
-        return Outcome("waiting", f"{shard.name} waits for {waits_for}", report.about(pipeline, shard))
+    run = _released(shard, run_id, pipeline, services)
+    if isinstance(run, str):
+        return Outcome("waiting", f"{shard.name} waits for {run}", report.about(pipeline, shard))
     now = services.clock.now()
     results = sweep.move(pipeline, [Aim((each,), trusted=True) for each in run.shards], services.bigquery, now)
+    recorder.after_sweep(run.shards, results, shard.table_id)
     failures = sweep.failures(results) + keeping.expire_replaced(pipeline, results, services.bigquery, now)
     for table_id, result in results.items():
         if isinstance(result, Stayed) and not result.shrunk:  # pinned, or there already: as fresh as it is to be
@@ -92,11 +101,17 @@ def _after_job_of_run(shard: Shard, run: Progress, pipeline: Pipeline, services:
     return report.summed_up(pipeline, results, len(sweep.refusals(results)))
 
 
-def _awaited(run: Progress, pipeline: Pipeline) -> str | None:
-    """What the release of a run waits for. None if it waits for nothing."""
-    if not run.is_complete:
-        return f"{len(run.silent)} other tables of the run {run.run_id}"
+def _released(shard: Shard, run_id: str, pipeline: Pipeline, services: RefreshServices) -> Progress | str:
+    """The run, if it waits for nothing, or else what it waits for."""
     if pipeline.loader != "bigquery":
         # Nobody has said of the other shards that they are complete: that is for the job's own event, or the reconcile.
         return "the end of the job that writes the run"
-    return None
+    bucket, awaited = services.storage.bucket(pipeline.bucket), services.listeners.awaited
+    if awaited.awaits_another(bucket, pipeline, run_id, shard.table_id, RELEASES):
+        return f"other tables of the run {run_id}"
+    found = manifest.find(bucket, pipeline, run_id)
+    if not found:
+        return f"the record of the run {run_id}, which is gone"
+    run = progress.of_run(found, pipeline, progress.settled(bucket, pipeline, run_id))
+    awaited.remember(pipeline, run_id, run.unloaded, RELEASES)
+    return f"{len(run.unloaded)} other tables of the run {run_id}" if run.unloaded else run

@@ -5,13 +5,14 @@ The bucket is the record. The schema file of a shard's data says which run made 
 its folder says which of them have failed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from threading import Lock
+from types import MappingProxyType
 
 from shared.bucket import Bucket, schema_file
 from shared.pipelines import Pipeline
-from shared.runs import manifest, progress, records
+from shared.runs import manifest, progress
 from shared.runs import schema_file as seals
 from shared.runs.manifest import Manifest
 from shared.runs.progress import Progress
@@ -19,9 +20,21 @@ from shared.tables import Shard
 
 
 class Releases:
-    """What may be shown of a pipeline, given the shards that are there. Each run is looked up once."""
+    """
+    What may be shown of a pipeline, given the shards that are there. Each run is looked up once.
 
-    def __init__(self, pipeline: Pipeline, bucket: Bucket, present: Collection[Shard], now: datetime) -> None:
+    `last_signs`: when the lanes of runs gave their last signs of life, if those are not their own.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        bucket: Bucket,
+        present: Collection[Shard],
+        now: datetime,
+        last_signs: Mapping[str, datetime] = MappingProxyType({}),
+    ) -> None:
+        self._last_signs = last_signs
         self._pipeline = pipeline
         self._bucket = bucket
         self._present = present
@@ -44,11 +57,11 @@ class Releases:
         """Whether the run that made a shard is complete."""
         with self._lock:  # several views ask at once, mostly about one run
             run = self.run_of(shard)
-        return not run or run.is_complete
+        return not run or not run.unloaded
 
     def complete(self) -> list[Progress]:
         """The complete ones of the runs that were looked up."""
-        return list({run.run_id: run for run in self._runs.values() if run and run.is_complete}.values())
+        return list({run.run_id: run for run in self._runs.values() if run and not run.unloaded}.values())
 
     def end_silent_runs(self) -> None:
         """See that the whole-database runs of the last days end, even where they brought nothing that led here."""
@@ -56,8 +69,9 @@ class Releases:
             self._look(listed)
 
     def _look(self, listed: Manifest) -> Progress:
-        settled = progress.settled(self._bucket, self._pipeline, listed.run_id, records.FAILED)
-        run = progress.of_shards(listed, self._pipeline, settled, self._present)
-        if progress.has_had_its_time(listed, self._now):
-            return progress.end_silence(self._bucket, self._pipeline, run)
+        known, last_sign = progress.look(self._bucket, listed, self._pipeline)
+        run = progress.of_shards(listed, self._pipeline, known.known, self._present)
+        last_sign = max(last_sign, self._last_signs.get(listed.run_id, last_sign))
+        if progress.has_had_its_time(last_sign, self._now) and run.unloaded:
+            return progress.end_silence(self._bucket, self._pipeline, run, run.unloaded)
         return run

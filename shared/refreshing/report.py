@@ -91,8 +91,8 @@ def released_without(pipeline: Pipeline, moved_to: Iterable[Shard], complete: It
     days = {shard.day for shard in moved_to}
     for run in complete:
         day = run.manifest.day
-        if run.failed and day in days:
-            said = f"{day} is released without {', '.join(sorted(run.failed))}, which failed in the run {run.run_id}"
+        if run.missing and day in days:
+            said = f"{day} is released without {', '.join(sorted(run.missing))}, which failed in the run {run.run_id}"
             write(Outcome("moved", said, about(pipeline), "WARNING"))
 
 

@@ -1,13 +1,13 @@
 """What refreshing works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.bucket import Storage
 from shared.refreshing import moving
 from shared.refreshing.bigquery_events import TableWritten, Truncated
 from shared.refreshing.views import ListedShard
-from shared.runs.announcing import RunAnnouncements
+from shared.runs.announcing import Listeners
 from shared.tables import Shard
 from shared.times import Clock
 
@@ -24,9 +24,9 @@ class BigQuery(moving.Views, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RefreshServices:
-    """The services of a refresh. Without `run_announcements`, nobody is told that a run is complete."""
+    """The services of a refresh, and who is told of runs."""
 
     bigquery: BigQuery
     storage: Storage
     clock: Clock
-    run_announcements: RunAnnouncements | None = None
+    listeners: Listeners = field(default_factory=Listeners)

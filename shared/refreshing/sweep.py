@@ -61,6 +61,11 @@ def moved_to(results: Results) -> Collection[Shard]:
     return [result.shown for result in results.values() if isinstance(result, Moved)]
 
 
+def shown(results: Results) -> Collection[Shard]:
+    """The shards that views show."""
+    return [result.shown for result in results.values() if isinstance(result, Moved | Stayed) and result.shown]
+
+
 def refusals(results: Results) -> list[str]:
     """Why views refuse to be moved."""
     return [result.reason for result in results.values() if isinstance(result, Refused)]

@@ -1,20 +1,33 @@
-"""Say once that a run is complete: every table of it was exported, has failed, or was skipped."""
+"""
+Say once of a run that its exports have settled, and once that each of its tables has come to its end.
 
-import json
-from contextlib import suppress
-from datetime import datetime
+    run-exported   every table of it was exported, has failed, or was skipped
+    run-shown      every table of it is shown, held, has failed, or was skipped; the ledger has its lines then
+
+A mark in the run's folder decides who says it, and what: it names the claimant. A claimant that crashes before it has published
+does so when its own message comes again. Once there is a mark, nothing is listed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from shared import bucket as paths
+from shared import log
 from shared.bucket import Bucket
-from shared.errors import LostRace
+from shared.errors import Busy, Permanent
 from shared.messages import exports
+from shared.messages.days import RunShown
 from shared.messages.exports import RunExported
+from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
-from shared.runs import manifest, progress
+from shared.runs import ledger, manifest, marks, progress, records
+from shared.runs.awaited import Awaited
+from shared.runs.ledger import Ledger
+from shared.runs.manifest import Manifest
+from shared.runs.marks import Mark
 from shared.runs.progress import Progress
-
-_RECONCILE = "refresh_views"
 
 
 class RunAnnouncements(Protocol):
@@ -24,118 +37,200 @@ class RunAnnouncements(Protocol):
         """Publish, and return when it is confirmed."""
 
 
-def announce_if_complete(
+class DayAnnouncements(Protocol):
+    """The topic of those who wait for a day to be shown."""
+
+    def announce_shown(self, shown: Mapping[str, Any]) -> None:
+        """Publish, and return when it is confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who is told of runs. Without one of them, nobody is told what that one would be."""
+
+    exported: RunAnnouncements | None = None
+    shown: DayAnnouncements | None = None
+    ledger: Ledger | None = None
+    awaited: Awaited = field(default_factory=Awaited)
+
+    @property
+    def of_days(self) -> bool:
+        """Whether anybody is told that a run is over."""
+        return bool(self.shown or self.ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """
+    One of the two things that are said of a run: where its mark is, when it is due, what is said, and how.
+
+    `record`: have the ledger note it, and give whether it has.
+    """
+
+    file: Callable[[str, str], str]
+    is_due: Callable[[Progress], bool]
+    content: Callable[[Progress], dict[str, Any]]
+    publish: Callable[[Mapping[str, Any]], object]
+    record: Callable[[Bucket, Mapping[str, Any]], bool] = lambda *_: True
+
+
+def announce(
     bucket: Bucket,
     pipeline: Pipeline,
     run_id: str,
     claimant: str,
-    announcements: RunAnnouncements | None,
+    listeners: Listeners,
     run_tables: int | None = None,
+    known: Progress | None = None,
+    *,
+    for_any: bool = False,
+) -> bool:
+    """
+    Say of a run what is due and has not been said. Give whether all has been said that ever will be.
+
+    `run_tables`: how many tables it has. While fewer have settled, its manifest is not read. `known`: how far it is, if that was
+    just looked at. `for_any`: whoever has claimed it will not say it any more.
+    """
+    told = list(_told(pipeline, listeners))
+    found = [marks.read(bucket, each.file(pipeline.name, run_id)) for each in told]
+    if not all(found):
+        run = known or _look(bucket, pipeline, run_id, listeners, run_tables)
+        for number, each in enumerate(told):
+            if run and not found[number] and each.is_due(run):
+                name = each.file(pipeline.name, run_id)
+                found[number] = marks.claim(bucket, name, claimant, each.content(run))
+    said = [
+        _tell(bucket, pipeline, run_id, mark, mark.claimant if for_any else claimant, each)
+        for mark, each in zip(found, told, strict=True)
+        if mark
+    ]
+    return len(said) == len(told) and all(said)
+
+
+def after_end(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, listeners: Listeners) -> None:
+    """A table of a run has come to an end: say what is due, if it was the last. As a rule that costs a look at another table."""
+    if listeners.of_days and not listeners.awaited.awaits_another(bucket, pipeline, run_id, table_id):
+        after_ends(bucket, pipeline, run_id, {table_id: end}, table_id, listeners)
+
+
+def after_ends(
+    bucket: Bucket, pipeline: Pipeline, run_id: str, ends: Mapping[str, str], claimant: str, listeners: Listeners
 ) -> None:
     """
-    Announce a run, if it is complete and has not been announced. Without `announcements`, do nothing.
+    Tables of a run have come to these ends: say what is due, at the cost of a list of its folder.
 
-    `run_tables`: how many tables it has. While fewer have settled, its manifest is not read. A mark in the bucket decides who
-    announces, and what: it names the `claimant`. A claimant that crashes before it has published does so when its own message
-    comes again. Once there is a mark, nothing is listed.
+    Of a run that was over before, the ledger gets a line for each table that had come to another end by then.
     """
-    if announcements is None:
-        return
-    mark = bucket.read(paths.run_exported_file(pipeline.name, run_id))
-    if not mark:
-        settled = progress.settled(bucket, pipeline, run_id)
-        if run_tables is not None and len(set().union(*settled.values())) < run_tables:
-            return
-        found = manifest.find(bucket, pipeline, run_id)
-        run = progress.of_exports(found, pipeline, settled) if found else None
-        mark = _claim(bucket, pipeline, run, claimant) if run and run.is_complete else None
-    if mark:
-        _tell(bucket, pipeline, run_id, mark, claimant, announcements)
+    announce(bucket, pipeline, run_id, claimant, listeners)
+    mark = marks.read(bucket, paths.run_shown_file(pipeline.name, run_id)) if listeners.ledger else None
+    if listeners.ledger and mark and mark.said:
+        for table_id, end in ends.items():
+            if end != records.FAILED and table_id not in mark.said[end]:
+                _record_again(bucket, pipeline, run_id, table_id, end, listeners.ledger)
 
 
 def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported | None:
-    """How a run is announced. None if it is not complete, or not on record any more."""
-    found = bucket.read(paths.run_exported_file(pipeline.name, run_id))
-    if not found:
+    """How a run's exports are announced. None if not all have settled, or the run is not on record any more."""
+    mark = marks.read(bucket, paths.run_exported_file(pipeline.name, run_id))
+    if not mark:
         return None
-    if said := _said(json.loads(found[0]), pipeline):
-        return said
+    if mark.said:
+        return exports.announced_run(mark.said, {pipeline.name: pipeline})
     run = manifest.find(bucket, pipeline, run_id)  # as for a mark of the version before, which does not say
-    return (
-        _announcement(progress.of_exports(run, pipeline, progress.settled(bucket, pipeline, run_id)), pipeline)
-        if run
-        else None
+    known = progress.settled(bucket, pipeline, run_id)
+    return _run_exported(progress.of_run(run, pipeline, known), pipeline) if run else None
+
+
+def _look(
+    bucket: Bucket, pipeline: Pipeline, run_id: str, listeners: Listeners, run_tables: int | None
+) -> Progress | None:
+    known = progress.settled(bucket, pipeline, run_id)
+    if run_tables is not None and len(set().union(*(known[each] for each in records.SETTLED))) < run_tables:
+        return None
+    found = manifest.find(bucket, pipeline, run_id)
+    run = progress.of_run(found, pipeline, known) if found else None
+    if run:
+        listeners.awaited.remember(pipeline, run_id, run.open)
+    return run
+
+
+def _told(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Told]:
+    if topic := listeners.exported:
+        yield _Told(
+            paths.run_exported_file,
+            lambda run: not run.unexported,
+            lambda run: _run_exported(run, pipeline).to_json(),
+            lambda said: topic.announce_run(exports.announced_run(said, {pipeline.name: pipeline})),
+        )
+    if listeners.of_days:
+        yield _Told(
+            paths.run_shown_file,
+            lambda run: not run.open,
+            lambda run: RunShown(run.run_id, pipeline.name, run.manifest.day, run.ends).to_json(),
+            listeners.shown.announce_shown if listeners.shown else lambda _: None,
+            partial(_record, pipeline, listeners.ledger),
+        )
+
+
+def _tell(bucket: Bucket, pipeline: Pipeline, run_id: str, mark: Mark, claimant: str, told: _Told) -> bool:
+    """Have it said and recorded, if that is left to be done, and the claimant's to do. Give whether both have been done."""
+    if mark.announced and mark.recorded:
+        return True
+    if not mark.announced and mark.claimant != claimant:
+        return False
+    said = mark.said
+    if said is None:
+        exported = announcement(bucket, pipeline, run_id)
+        said = exported.to_json() if exported else None
+    if said is None:  # the run is not on record any more
+        return True
+    recorded = mark.recorded or told.record(bucket, said)
+    if not mark.announced:
+        told.publish(said)
+    marks.told(bucket, mark, said, recorded=recorded)
+    return recorded
+
+
+def _record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[str, Any]) -> bool:
+    """Append the lines of a run that is over. Give False if that is to be tried again."""
+    run = manifest.find(bucket, pipeline, said["run_id"]) if to else None
+    if not to or not run:
+        return True
+    ends = {end: said[end] for end in records.ENDS}
+    return _append(
+        to, ledger.job_id(pipeline, run.run_id), pipeline, run, lambda: ledger.lines(bucket, pipeline, run, ends)
     )
 
 
-def end_silent_runs(bucket: Bucket, pipeline: Pipeline, now: datetime, announcements: RunAnnouncements) -> None:
-    """
-    See that the whole-database runs of the last days that are complete are announced, and end those that have had their time.
-
-    It costs a list of the folder of each that nobody has claimed.
-    """
-    for found in manifest.of_last_days(bucket, pipeline, now):
-        has_had_its_time = progress.has_had_its_time(found, now)
-        mark = bucket.read(paths.run_exported_file(pipeline.name, found.run_id))
-        if not mark:
-            run = progress.of_exports(found, pipeline, progress.settled(bucket, pipeline, found.run_id))
-            run = progress.end_silence(bucket, pipeline, run) if has_had_its_time else run
-            mark = _claim(bucket, pipeline, run, _RECONCILE) if run.is_complete else None
-        if mark:
-            # A claimant that has said nothing by then never will.
-            claimant = json.loads(mark[0])["claimant"] if has_had_its_time else _RECONCILE
-            _tell(bucket, pipeline, found.run_id, mark, claimant, announcements)
+def _record_again(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, to: Ledger) -> None:
+    """Append the line of a table that has come to another end since its run was over."""
+    run = manifest.find(bucket, pipeline, run_id)
+    line = ledger.line_of_table(bucket, pipeline, run, table_id, end) if run else None
+    if run and line:
+        _append(to, ledger.job_id_of_table(pipeline, run_id, table_id, end), pipeline, run, lambda: [line])
 
 
-def _announcement(run: Progress, pipeline: Pipeline) -> RunExported:
+def _append(
+    to: Ledger, job_id: str, pipeline: Pipeline, run: Manifest, lines: Callable[[], Sequence[ledger.Line]]
+) -> bool:
+    """Append lines, whatever comes of it: nobody waits for the ledger. Give False if that is to be tried again."""
+    about = Subject(pipeline.name, shard_date=run.day, run_id=run.run_id)
+    try:
+        to.append(job_id, lines())
+    except (Busy, Permanent) as failure:
+        is_final = isinstance(failure, Permanent)
+        said = f"the run is not in the ledger{'' if is_final else ' yet'}: {failure}"
+        log.write("ledger", Outcome("waiting", said, about, "ERROR" if is_final else "WARNING").to_json())
+        return is_final
+    return True
+
+
+def _run_exported(run: Progress, pipeline: Pipeline) -> RunExported:
     return RunExported(
         run_id=run.run_id,
         pipeline=pipeline,
         shard_date=run.manifest.day,
         manifest_uri=paths.uri(pipeline.bucket, paths.manifest_file(pipeline.name, run.run_id)),
-        tables=tuple(sorted(run.arrived)),
-        failed=tuple(sorted(run.failed)),
+        tables=tuple(sorted(run.exported)),
+        failed=tuple(sorted(run.not_exported)),
     )
-
-
-def _claim(bucket: Bucket, pipeline: Pipeline, run: Progress, claimant: str) -> tuple[bytes, int] | None:
-    """
-    The mark of a complete run: the claimant's, or that of another who was first.
-
-    What was written first is announced, whatever has become of the tables since: whoever hears of it finds the same in the
-    mark.
-    """
-    marker = paths.run_exported_file(pipeline.name, run.run_id)
-    with suppress(LostRace):  # another one's claim stands, or our own, whose answer was lost
-        bucket.write(marker, _mark(claimant, _announcement(run, pipeline), announced=False), onto=0)
-    return bucket.read(marker)
-
-
-def _tell(
-    bucket: Bucket,
-    pipeline: Pipeline,
-    run_id: str,
-    marked: tuple[bytes, int],
-    claimant: str,
-    announcements: RunAnnouncements,
-) -> None:
-    """Announce the run that is marked so, if that is left to be done, and the claimant's to do."""
-    content, generation = marked
-    mark = json.loads(content)
-    if mark["announced"] or mark["claimant"] != claimant:
-        return
-    if said := _said(mark, pipeline) or announcement(bucket, pipeline, run_id):
-        announcements.announce_run(said)
-        written = _mark(claimant, said, announced=True)
-        bucket.write(paths.run_exported_file(pipeline.name, run_id), written, onto=generation)
-
-
-def _mark(claimant: str, run: RunExported, *, announced: bool) -> bytes:
-    mark = {"announced": announced, "claimant": claimant, "announcement": run.to_json()}
-    return json.dumps(mark, ensure_ascii=False).encode()
-
-
-def _said(mark: dict[str, Any], pipeline: Pipeline) -> RunExported | None:
-    """What a mark has to announce. None for one of the version before, which does not say."""
-    said = mark.get("announcement")
-    return exports.announced_run(said, {pipeline.name: pipeline}) if said else None

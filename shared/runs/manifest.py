@@ -22,7 +22,8 @@ class Manifest:
     """
     What a run exports. `tables` are its `table-exports` messages; `content` is the file as it was written.
 
-    `is_whole`: it is over the whole database. None if it does not say, as before 0.2.
+    `is_whole`: it is over the whole database. None if it does not say, as before 0.2. `refused`: the tables that cannot be mirrored,
+    each with its schema, table and reason.
     """
 
     run_id: str
@@ -31,6 +32,7 @@ class Manifest:
     tables: tuple[dict[str, Any], ...]
     content: bytes
     is_whole: bool | None = None
+    refused: tuple[dict[str, str], ...] = ()
 
     def table_ids(self, pipeline: Pipeline) -> frozenset[str]:
         """The ids of its tables."""
@@ -54,7 +56,13 @@ def of_request(
     }
     written = json.dumps(content, ensure_ascii=False).encode()
     return Manifest(
-        request.run_id, request.requested_at, request.shard_date, tuple(tables), written, request.tables is None
+        request.run_id,
+        request.requested_at,
+        request.shard_date,
+        tuple(tables),
+        written,
+        request.tables is None,
+        tuple(refused),
     )
 
 
@@ -116,4 +124,5 @@ def _read(content: bytes) -> Manifest:
         tables=tuple(fields["tables"]),
         content=content,
         is_whole=fields.get("is_whole"),
+        refused=tuple(fields.get("refused", ())),
     )

@@ -1,7 +1,19 @@
-"""What has become of a run: which of its tables have arrived, have failed, or are silent."""
+"""
+What has become of a run: the one owner of that, whoever asks.
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+    exported  its pair is sealed and announced        ┐ its export has settled: `run-exported`
+    failed, skipped                                   ┘
+    loaded    its shard is complete                     its views may be released together
+    shown     its view shows the shard                ┐
+    held      something keeps the view elsewhere      │ it has come to its end: `run-shown`, the ledger
+    failed, skipped                                   ┘
+
+Each word is a folder beside the run's manifest, with a record for each table of which it is true. A list of the run's folder
+tells it all. A table of which nothing comes for too long is recorded as failed, so that every run ends.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared import bucket as paths
@@ -12,99 +24,130 @@ from shared.runs.manifest import Manifest
 from shared.tables import Shard
 
 SILENT_AFTER = timedelta(hours=24)
-"""Since the request. A table of which nothing has come by then counts as failed, so that every run ends."""
+"""Since the last sign of life. A table of which nothing has come by then counts as failed, so that every run ends."""
+KINDS = (*records.SETTLED, records.LOADED, records.SHOWN, records.HELD)
+_SIGNS_OF_LIFE = (*records.SETTLED, "relisted", "snapshots")
+"""Of a lane: what its functions write down of a run."""
 
-Settled = dict[str, set[str]]
-"""The ids of the tables that were `exported`, have `failed`, or were `skipped`. One may be in more than one of them."""
+Settled = Mapping[str, Set[str]]
+"""The ids of the tables by what is on record of them, one of `KINDS`. One may be in more than one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """
-    A run's tables by what has become of them.
-
-    `arrived`: exported, or in a shard, by what was asked. `failed`: those that have not arrived and are known to have failed.
-    `silent`: those of which nothing is known yet.
-    """
+    """A run's tables by what has become of them."""
 
     manifest: Manifest
     tables: frozenset[str]
-    arrived: frozenset[str]
-    failed: frozenset[str]
-    silent: frozenset[str]
+    known: Settled
 
     @property
     def run_id(self) -> str:
         return self.manifest.run_id
 
     @property
-    def is_complete(self) -> bool:
-        """Whether something is known of every table."""
-        return not self.silent
+    def exported(self) -> Set[str]:
+        return self.known[records.EXPORTED] & self.tables
+
+    @property
+    def not_exported(self) -> Set[str]:
+        """Those that have failed and were not exported, tables that cannot be mirrored among them."""
+        return self.known[records.FAILED] - self.exported
+
+    @property
+    def unexported(self) -> Set[str]:
+        """Those whose exports have not settled."""
+        return self.tables - self._all_of(records.SETTLED)
+
+    @property
+    def unloaded(self) -> Set[str]:
+        """Those that may still come to have their shard."""
+        return self.tables - self._all_of((records.LOADED, *records.ENDS))
+
+    @property
+    def missing(self) -> Set[str]:
+        """Those whose shards do not come: they have failed."""
+        return self.known[records.FAILED] - self._all_of((records.LOADED, records.SHOWN, records.HELD))
 
     @property
     def shards(self) -> list[Shard]:
         """The shards that the run brings: one for each table that has not failed."""
-        return [Shard(table_id, self.manifest.day) for table_id in sorted(self.tables - self.failed)]
+        return [Shard(table_id, self.manifest.day) for table_id in sorted(self.tables - self.missing)]
+
+    @property
+    def ends(self) -> Mapping[str, list[str]]:
+        """Those that have come to their ends, by these, sorted. Each is in one of them."""
+        found, taken = {}, set[str]()
+        for end in records.ENDS:
+            found[end] = sorted(self.known[end] - taken)
+            taken |= self.known[end]
+        return found
+
+    @property
+    def open(self) -> Set[str]:
+        """Those that have not come to their end."""
+        return self.tables - self._all_of(records.ENDS)
+
+    def with_more(self, kind: str, table_ids: Iterable[str]) -> "Progress":
+        """The same, with this known of some tables more."""
+        return Progress(self.manifest, self.tables, {**self.known, kind: {*self.known[kind], *table_ids}})
+
+    def _all_of(self, kinds: Iterable[str]) -> Set[str]:
+        return frozenset().union(*(self.known[kind] for kind in kinds))
 
 
-def settled(bucket: Bucket, pipeline: Pipeline, run_id: str, only: str = "") -> Settled:
-    """What is written down of a run's tables, by one list of its folder, or of the folder of `only` one of the three."""
-    found: Settled = {how: set() for how in records.SETTLED}
-    prefix = paths.run_folder(pipeline.name, run_id)
-    for name in bucket.names(f"{prefix}{only}/" if only else prefix):
-        how, _, file = name.removeprefix(prefix).partition("/")
-        if how in found:
-            found[how].add(file.removesuffix(".json"))
-    return found
+def settled(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Settled:
+    """What is on record of a run's tables, by one list of its folder."""
+    return _by_kind(bucket.names(paths.run_folder(pipeline.name, run_id)), pipeline, run_id)
 
 
-def of_exports(manifest: Manifest, pipeline: Pipeline, known: Settled) -> Progress:
-    """How far the exports of a run are."""
-    return _progress(
-        manifest,
-        pipeline,
-        arrived=known[records.EXPORTED],
-        failed=known[records.FAILED],
-        skipped=known[records.SKIPPED],
-    )
+def of_run(manifest: Manifest, pipeline: Pipeline, known: Settled) -> Progress:
+    """How far a run is."""
+    return Progress(manifest, manifest.table_ids(pipeline), known)
 
 
 def of_shards(manifest: Manifest, pipeline: Pipeline, known: Settled, present: Collection[Shard]) -> Progress:
-    """How far the shards of a run are, given those that are there."""
-    tables = manifest.table_ids(pipeline)
-    arrived = {table_id for table_id in tables if Shard(table_id, manifest.day) in present}
-    return _progress(manifest, pipeline, arrived=arrived, failed=known[records.FAILED])
+    """How far a run is, where the shards that are there count as loaded."""
+    run = of_run(manifest, pipeline, known)
+    return run.with_more(records.LOADED, [each for each in run.tables if Shard(each, manifest.day) in present])
 
 
-def has_had_its_time(manifest: Manifest, now: datetime) -> bool:
-    """Whether nothing more is to be expected of a run: Pub/Sub has given up on what it has not delivered."""
-    return manifest.requested_at + SILENT_AFTER <= now
+def look(bucket: Bucket, manifest: Manifest, pipeline: Pipeline) -> tuple[Progress, datetime]:
+    """How far a run is, and when its lane gave the last sign of life, by one list of its folder."""
+    prefix = paths.run_folder(pipeline.name, manifest.run_id)
+    listed = bucket.listing(prefix)
+    signs = [each.written_at for each in listed if each.name.removeprefix(prefix).partition("/")[0] in _SIGNS_OF_LIFE]
+    run = of_run(manifest, pipeline, _by_kind([each.name for each in listed], pipeline, manifest.run_id))
+    return run, max([manifest.requested_at, *signs])
 
 
-def end_silence(bucket: Bucket, pipeline: Pipeline, run: Progress) -> Progress:
-    """Write down that the silent tables of a run have failed, and give the run as it is then."""
-    reason = f"nothing has come of it {SILENT_AFTER.total_seconds() / 3600:g} hours after the run was requested"
-    for table_id in sorted(run.silent):
+def has_come_to(kinds: Iterable[str], bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str) -> bool:
+    """Whether one of these is on record of a table of a run."""
+    files = (paths.record_file(pipeline.name, run_id, kind, table_id) for kind in kinds)
+    return any(bucket.stat(file) for file in files)
+
+
+def has_had_its_time(last_sign: datetime, now: datetime) -> bool:
+    """Whether nothing more is to be expected of a run whose lane gave its last sign of life then."""
+    return last_sign + SILENT_AFTER <= now
+
+
+def end_silence(bucket: Bucket, pipeline: Pipeline, run: Progress, silent: Set[str]) -> Progress:
+    """Write down that silent tables of a run have failed, and give the run as it is then."""
+    reason = (
+        f"nothing has come of it {SILENT_AFTER.total_seconds() / 3600:g} hours after the last sign of life in its lane"
+    )
+    for table_id in sorted(silent):
         name = paths.record_file(pipeline.name, run.run_id, records.FAILED, table_id)
         records.write_once(bucket, name, {"function": "refresh_views", "error": reason})
-    return replace(run, failed=run.failed | run.silent, silent=frozenset())
+    return run.with_more(records.FAILED, silent)
 
 
-def _progress(
-    manifest: Manifest,
-    pipeline: Pipeline,
-    *,
-    arrived: Collection[str],
-    failed: Collection[str],
-    skipped: Collection[str] = (),
-) -> Progress:
-    tables = manifest.table_ids(pipeline)
-    here = tables.intersection(arrived)
-    return Progress(
-        manifest=manifest,
-        tables=tables,
-        arrived=here,
-        failed=frozenset(failed) - here,
-        silent=tables.difference(here, failed, skipped),
-    )
+def _by_kind(names: Iterable[str], pipeline: Pipeline, run_id: str) -> Settled:
+    found: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    prefix = paths.run_folder(pipeline.name, run_id)
+    for name in names:
+        kind, _, file = name.removeprefix(prefix).partition("/")
+        if kind in found:
+            found[kind].add(file.removesuffix(".json"))
+    return found

@@ -1,17 +1,29 @@
 """What is written down of a table of a run: how it settled, and how it was described again."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from shared import bucket as paths
 from shared.bucket import Bucket
 from shared.errors import LostRace
 from shared.messages.exports import TableExport, TableOfRun
+from shared.pipelines import Pipeline
 from shared.redaction import one_line
 
 EXPORTED, FAILED, SKIPPED = "exported", "failed", "skipped"
 SETTLED = (EXPORTED, FAILED, SKIPPED)
-"""How a table of a run can settle: each is a folder beside the manifest."""
+"""How the export of a table can settle: each is a folder beside the manifest."""
+LOADED, SHOWN, HELD = "loaded", "shown", "held"
+"""What can come after: its shard is complete; its view shows it; something keeps the view elsewhere."""
+ENDS = (SHOWN, HELD, FAILED, SKIPPED)
+"""How a table of a run can end. One may have come to more than one of them: the first counts."""
+
+
+def find(bucket: Bucket, pipeline: Pipeline, run_id: str, settled: str, table_id: str) -> dict[str, Any] | None:
+    """What is written down of a table that settled so. None if it has not."""
+    found = bucket.read(paths.record_file(pipeline.name, run_id, settled, table_id))
+    return dict(json.loads(found[0])) if found else None
 
 
 def record(bucket: Bucket, table: TableOfRun, settled: str, content: dict[str, Any]) -> None:
@@ -57,10 +69,10 @@ def read_described_again(bucket: Bucket, export: TableExport) -> dict[str, Any] 
     return message
 
 
-def write_once(bucket: Bucket, name: str, content: dict[str, Any]) -> None:
+def write_once(bucket: Bucket, name: str, content: dict[str, Any], marks: Mapping[str, str] | None = None) -> None:
     """Write an object, unless it is there."""
     try:
-        bucket.write(name, json.dumps(content, ensure_ascii=False).encode(), onto=0)
+        bucket.write(name, json.dumps(content, ensure_ascii=False).encode(), onto=0, marks=marks)
     except LostRace:
         return
 

@@ -1,5 +1,6 @@
 """The schema file: it describes a table's data file, and seals the pair. Where it stands, both files are complete."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,11 @@ class Seal:
         """Whether all of these are columns of it, and of types that BigQuery clusters by."""
         types = {column["name"]: column["bigquery_type"] for column in self.columns}
         return all(types.get(name) in CLUSTERED_TYPES for name in names)
+
+
+def pair_of(run_id: str, table_id: str) -> str:
+    """A pair's name in ids and labels of jobs, which do not take every character of a run's id and a table's."""
+    return hashlib.sha256(f"{run_id}/{table_id}".encode()).hexdigest()[:32]
 
 
 def write(export: TableExport, seal: Seal) -> bytes:

@@ -102,7 +102,7 @@ def test_a_run_of_some_tables_leaves_the_days_copy_alone(stage: Stage) -> None:
 
     list_tables.receive(REQUEST | {"tables": ["orders"]})
 
-    assert stage.files() == ["billing/_runs/9912/digests.json", MANIFEST]
+    assert stage.files() == ["billing/_runs/9912/digests.json", MANIFEST, "billing/_runs/open/9912"]
 
 
 def test_a_redelivery_makes_the_copy_that_a_crash_prevented(stage: Stage) -> None:

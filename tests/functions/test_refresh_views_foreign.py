@@ -210,8 +210,11 @@ def test_what_is_the_mirrors_is_found_out_only_for_tables_without_a_view_and_by_
     with _storage_calls(stage) as of_move:
         refresh_views.hear(*moving)
 
-    assert len(of_event) == len(of_reconcile) == 3
-    assert of_move == []
+    of_runs = [call for call in of_reconcile if "/open" in call or "%2Fopen" in call or "schema_20260116" in call]
+    assert len(of_event) == len(of_reconcile) - len(of_runs) == 3
+    assert len(of_runs) == 2  # which are not over, and whose rows the view shows
+    [of_seal] = of_move
+    assert "schema_20260117" in of_seal
     assert views(stage) == {"orders": "orders_20260117"}
 
 

@@ -62,18 +62,6 @@ def test_a_call_that_bigquery_refuses_after_a_job_is_found_by_pipeline_and_table
     assert line == line | ABOUT | {"outcome": outcome}
 
 
-def test_a_list_that_bigquery_refuses_after_a_job_is_found_by_pipeline_and_table(stage: Stage, log: Log) -> None:
-    stage.pipeline["release"] = "together"
-    refresh_views = stage.function("refresh_views")
-    event = load(stage, "orders_20260116")
-
-    with between(stage, refused(1, "/tables", verb="GET", reason="accessDenied")):
-        refresh_views.hear(*event)
-
-    [line] = log()
-    assert line == line | ABOUT | {"severity": "ERROR", "outcome": "dead"}
-
-
 def test_what_nobody_expected_after_a_job_is_found_by_pipeline_and_table(
     stage: Stage, refresh_views: Function, log: Log
 ) -> None:

@@ -246,8 +246,7 @@ def test_the_views_of_a_run_spare_one_anothers_shards_at_once(stage: Stage, refr
     for shard in ("orders_20260115", "refunds_20260115"):
         event = load(stage, shard)
         records.seal(stage, "run", shard)
-
-    refresh_views.hear(*event)
+        refresh_views.hear(*event)
 
     assert views(stage)["refunds"] == "refunds_20260115"
     assert expires(stage, "orders_20260114")

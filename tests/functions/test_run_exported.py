@@ -16,6 +16,7 @@ from shared import times
 from tests.functions.cuts import cut_off, meanwhile
 from tests.functions.delivery import REQUESTED, Function, topic
 from tests.functions.stage import Log, Stage
+from tests.views.steps import pass_time
 
 RUN = "billing/_runs/9912"
 TABLES = ("lines", "orders", "refunds")
@@ -329,12 +330,14 @@ def test_a_run_whose_claimant_never_comes_back_is_announced_by_the_reconcile(
     stage: Stage, export_table: Function
 ) -> None:
     """Pub/Sub gives up on a message after so many deliveries, and the claimant's may be that one."""
-    [data] = begin(stage, "orders", published=_ago(hours=25))
+    [data] = begin(stage, "orders", published=_ago(hours=1))
     stage.pubsub.between = _refuse_announcements
     export_table.receive(data)
     stage.pubsub.between = None
 
-    stage.function("refresh_views").receive({"pipeline": "billing"})
+    refresh_views = stage.function("refresh_views")
+    pass_time(timedelta(hours=25))
+    refresh_views.receive({"pipeline": "billing"})
 
     assert [said["tables"] for said in announced(stage)] == [["orders"]]
 
@@ -342,11 +345,12 @@ def test_a_run_whose_claimant_never_comes_back_is_announced_by_the_reconcile(
 def test_tables_that_are_silent_for_a_day_are_recorded_as_failed_and_end_the_run(
     stage: Stage, export_table: Function, log: Log
 ) -> None:
-    exports = begin(stage, *TABLES, published=_ago(hours=25))
+    exports = begin(stage, *TABLES, published=_ago(hours=1))
     export_table.receive(exports[0])
     log()
 
     refresh_views = stage.function("refresh_views")
+    pass_time(timedelta(hours=25))
     statuses = [refresh_views.receive({"pipeline": "billing"}) for _ in range(2)]
 
     [said] = announced(stage)

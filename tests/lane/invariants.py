@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 from shared.exporting.steps import MOST_FAILURES
-from shared.loading import attempts
+from shared.runs import schema_file
 from tests.lane.played import DAY, Played
 from tests.lane.subscriptions import Attempt
 
@@ -117,7 +117,7 @@ def _contents(played: Played, topic: str) -> list[dict[str, Any]]:
 
 def _loads(played: Played, table: str) -> list[str]:
     """The runs whose pairs were loaded into the table's shard, one after the other."""
-    runs = {attempts.pair_of(run, table): run for run in played.runs}
+    runs = {schema_file.pair_of(run, table): run for run in played.runs}
     ended = [each.job for each in played.cloud.jobs if "errorResult" not in each.job["status"]]
     pairs = [job["configuration"]["labels"]["mirror_pair"] for job in ended]
     return [runs[pair] for pair in pairs if pair in runs]

@@ -33,6 +33,7 @@ from shared.refreshing import refresh
 from shared.refreshing.bigquery_events import TableWritten
 from shared.refreshing.services import RefreshServices
 from shared.runs import schema_file
+from shared.runs.announcing import Listeners
 from shared.runs.schema_file import Seal
 from shared.times import SystemClock
 
@@ -165,7 +166,9 @@ class Mirror:
             f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True, replace_asked=True
         )
         source, storage = shared.gcp.postgres.Postgres(), self.services.storage
-        fanout.list_tables(request, fanout.ListServices(source, storage, _Exports(heard), self.services.loads, None))
+        fanout.list_tables(
+            request, fanout.ListServices(source, storage, _Exports(heard), self.services.loads, Listeners())
+        )
         known = {self.pipeline.name: self.pipeline}
         return [exports.listed_export(export, known) for export in heard.exports]
 
@@ -177,7 +180,7 @@ class Mirror:
             services.storage,
             heard,
             None,
-            None,
+            Listeners(),
             services.loads,
             QuickClock(),
             timedelta(seconds=60),

@@ -1,18 +1,22 @@
 """A bucket for tests of what is written in one, without a server."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from shared.bucket import File
+from shared.bucket import File, Listed
 from shared.errors import LostRace
 
 
 class Memory:
-    """A bucket in memory, every object of which has the generation 1; `calls` are the names and prefixes that were looked for."""
+    """A bucket in memory, every object of which has the generation 1; `calls` are the names and prefixes that were looked for; `now` is
+    something is written."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.marks: dict[str, Mapping[str, str]] = {}
         self.calls: list[str] = []
+        self.written_at: dict[str, datetime] = {}
+        self.now = datetime(2026, 11, 22, 2, tzinfo=UTC)
 
     def read(self, name: str) -> tuple[bytes, int] | None:
         self.calls.append(name)
@@ -26,6 +30,7 @@ class Memory:
         if onto != int(name in self.objects):
             raise LostRace(name)
         self.objects[name] = content
+        self.written_at[name] = self.now
         self.marks[name] = marks or {}
 
     def mark(self, name: str, marks: Mapping[str, str]) -> File | None:
@@ -40,6 +45,11 @@ class Memory:
     def names(self, prefix: str) -> list[str]:
         self.calls.append(prefix)
         return sorted(name for name in self.objects if name.startswith(prefix))
+
+    def listing(self, prefix: str) -> list[Listed]:
+        return [
+            Listed(name, self.written_at.get(name, self.now), self.marks.get(name, {})) for name in self.names(prefix)
+        ]
 
     def folders(self, prefix: str) -> list[str]:
         ends = (name.find("/", len(prefix)) + 1 for name in self.names(prefix))

@@ -50,6 +50,11 @@ def seal(stage: Stage, run_id: str, shard: str) -> None:
     stage.put(f"billing/{table}/schema_{stamp}.json", content)
 
 
+def loaded(stage: Stage, run_id: str, table: str) -> None:
+    """The record of load_shard that a table's shard is complete."""
+    stage.put(f"billing/_runs/{run_id}/loaded/{table}.json", {"rows": 2, "job": "a-job"})
+
+
 def fail(stage: Stage, run_id: str, table: str) -> None:
     """The record of a table that failed."""
     stage.put(f"billing/_runs/{run_id}/failed/{table}.json", {"function": "export_table", "error": "it is locked"})

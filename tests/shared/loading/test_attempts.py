@@ -11,6 +11,7 @@ from shared.loading import attempts
 from shared.loading.attempts import LoadJob
 from shared.messages.exports import TableExported
 from shared.pipelines import Pipeline
+from shared.runs import schema_file
 from shared.runs.schema_file import Seal
 
 PUBLISHED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
@@ -52,7 +53,7 @@ class Jobs:
 
 def begun(attempt: int, reason: str | None = None, after: timedelta = SECOND) -> LoadJob:
     """An attempt that an earlier delivery has begun, and that ended so long after the message was published."""
-    job_id, pair = attempts.job_id("9912", "orders", attempt), attempts.pair_of("9912", "orders")
+    job_id, pair = attempts.job_id("9912", "orders", attempt), schema_file.pair_of("9912", "orders")
     return LoadJob(job_id, pair, PUBLISHED_AT + after, existed=True, reason=reason)
 
 
@@ -63,7 +64,7 @@ def deciding(jobs: Jobs) -> LoadJob:
 def test_the_ids_of_attempts_are_what_the_contract_says() -> None:
     pair = hashlib.sha256(b"9912/orders").hexdigest()[:32]
 
-    assert attempts.pair_of("9912", "orders") == pair
+    assert schema_file.pair_of("9912", "orders") == pair
     assert attempts.job_id("9912", "orders", 2) == f"mirror_{pair}_2"
 
 

@@ -58,8 +58,8 @@ def test_a_run_is_complete_when_each_table_has_its_shard_or_a_record_that_it_fai
     run = known(bucket, [shard("orders"), shard("sales__refunds")]).run_of(shard("orders"))
 
     assert run
-    assert run.is_complete
-    assert run.failed == {"log"}
+    assert not run.unloaded
+    assert run.missing == {"log"}
     assert run.shards == [shard("orders"), shard("sales__refunds")]
 
 
@@ -71,8 +71,8 @@ def test_a_run_lacks_what_has_neither() -> None:
     run = known(bucket, [shard("orders"), shard("sales__refunds", date(2026, 11, 21))]).run_of(shard("orders"))
 
     assert run
-    assert not run.is_complete
-    assert run.silent == {"sales__refunds"}
+    assert run.unloaded
+    assert run.unloaded == {"sales__refunds"}
 
 
 def test_a_record_of_a_failure_that_was_made_good_does_not_count() -> None:
@@ -84,7 +84,7 @@ def test_a_record_of_a_failure_that_was_made_good_does_not_count() -> None:
     run = known(bucket, [shard("orders")]).run_of(shard("orders"))
 
     assert run
-    assert not run.failed
+    assert not run.missing
     assert run.shards == [shard("orders")]
 
 
@@ -96,8 +96,8 @@ def test_a_days_silence_is_a_failure_and_written_down() -> None:
     run = known(bucket, [shard("orders")], REQUESTED + timedelta(hours=24)).run_of(shard("orders"))
 
     assert run
-    assert run.is_complete
-    assert run.failed == {"log"}
+    assert not run.unloaded
+    assert run.missing == {"log"}
     assert "24 hours" in json.loads(bucket.objects["billing/_runs/1/failed/log.json"])["error"]
 
 

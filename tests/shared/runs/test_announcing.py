@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from shared.messages.exports import RunExported, TableExport
 from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
-from shared.runs import announcing, digests, manifest, progress, records
+from shared.runs import announcing, closing, digests, manifest, progress, records
+from shared.runs.announcing import Listeners
 from shared.tables import Column
 from tests.shared.memory import Memory
 
@@ -53,7 +54,7 @@ class Crashing(Memory):
     def announce_run(self, exported: RunExported) -> None:
         self.change()
         known = progress.settled(self, BILLING, "9912")
-        assert set().union(*known.values()) == set(TABLES), "it is not complete"
+        assert set().union(*(known[each] for each in records.SETTLED)) == set(TABLES), "it is not complete"
         self.heard.append(exported)
 
 
@@ -62,6 +63,7 @@ class History:
 
     def __init__(self) -> None:
         self.bucket = Crashing()
+        self.listeners = Listeners(self.bucket)
         request = MirrorRequest("9912", REQUESTED_AT, BILLING, None, date(2026, 11, 22), replace=True)
         entries = [export(table).to_json() for table in TABLES]
         run = manifest.write(self.bucket, BILLING, manifest.of_request(request, entries))
@@ -77,7 +79,8 @@ class History:
 
     @property
     def is_complete(self) -> bool:
-        return set().union(*progress.settled(self.bucket, BILLING, "9912").values()) == set(TABLES)
+        known = progress.settled(self.bucket, BILLING, "9912")
+        return set().union(*(known[each] for each in records.SETTLED)) == set(TABLES)
 
     def list(self) -> None:
         """The request is delivered."""
@@ -112,7 +115,7 @@ class History:
     def reconcile(self, crash: int = NEVER, hours: float = 1) -> None:
         self.bucket.left = crash
         with suppress(Crash):
-            announcing.end_silent_runs(self.bucket, BILLING, REQUESTED_AT + timedelta(hours=hours), self.bucket)
+            closing.see_to_runs(self.bucket, BILLING, REQUESTED_AT + timedelta(hours=hours), self.listeners)
         self.bucket.left = NEVER
 
     def drain(self) -> None:
@@ -125,7 +128,7 @@ class History:
         try:
             records.record(self.bucket, export(table), settled, {})
             if is_out_of_order or table == self.last:
-                announcing.announce_if_complete(self.bucket, BILLING, "9912", table, self.bucket, len(TABLES))
+                announcing.announce(self.bucket, BILLING, "9912", table, self.listeners, len(TABLES))
         except Crash:
             return False
         finally:

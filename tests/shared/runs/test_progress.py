@@ -21,64 +21,113 @@ MANIFEST = manifest.of_request(
 )
 
 
-def settled(exported: str = "", failed: str = "", skipped: str = "") -> Settled:
-    return {records.EXPORTED: {*exported}, records.FAILED: {*failed}, records.SKIPPED: {*skipped}}
+def known(**by_kind: str) -> Settled:
+    return {kind: {*by_kind.get(kind, "")} for kind in progress.KINDS}
 
 
 def test_the_records_of_a_run_are_found_by_how_its_tables_settled() -> None:
     bucket = Memory()
-    for name in ("exported/a", "failed/a", "failed/b", "skipped/c", "relisted/d", "manifest"):
+    for name in (
+        "exported/a",
+        "failed/a",
+        "failed/b",
+        "skipped/c",
+        "shown/a",
+        "held/d",
+        "loaded/a",
+        "relisted/d",
+        "manifest",
+    ):
         bucket.objects[f"billing/_runs/9912/{name}.json"] = b"{}"
     bucket.objects["billing/_runs/99121/failed/d.json"] = b"{}"
 
-    assert progress.settled(bucket, BILLING, "9912") == settled("a", "ab", "c")
-    assert progress.settled(bucket, BILLING, "9912", records.FAILED) == settled(failed="ab")
+    found = progress.settled(bucket, BILLING, "9912")
+
+    assert found == known(exported="a", failed="ab", skipped="c", shown="a", held="d", loaded="a")
 
 
 @pytest.mark.parametrize(
-    ("known", "arrived", "failed", "silent"),
+    ("found", "exported", "failed", "unexported"),
     [
-        (settled(), "", "", "abcd"),
-        (settled("ab", "c", "d"), "ab", "c", ""),
-        (settled("ab", "bc"), "ab", "c", "d"),  # what a replay has made good
-        (settled("abcdx"), "abcd", "", ""),  # of a table that the manifest does not list
-        (settled("abc", "dx"), "abc", "dx", ""),  # a table that cannot be mirrored is in no manifest
+        (known(), "", "", "abcd"),
+        (known(exported="ab", failed="c", skipped="d"), "ab", "c", ""),
+        (known(exported="ab", failed="bc"), "ab", "c", "d"),  # what a replay has made good
+        (known(exported="abcdx"), "abcd", "", ""),  # of a table that the manifest does not list
+        (known(exported="abc", failed="dx"), "abc", "dx", ""),  # a table that cannot be mirrored is in no manifest
     ],
-    ids=str,
+    ids=range(5),
 )
-def test_a_run_of_exports_is_complete_when_something_is_known_of_each_table(
-    known: Settled, arrived: str, failed: str, silent: str
+def test_the_exports_of_a_run_have_settled_when_something_is_known_of_each_table(
+    found: Settled, exported: str, failed: str, unexported: str
 ) -> None:
-    run = progress.of_exports(MANIFEST, BILLING, known)
+    run = progress.of_run(MANIFEST, BILLING, found)
 
-    assert (run.arrived, run.failed, run.silent) == (frozenset(arrived), frozenset(failed), frozenset(silent))
-    assert run.is_complete is not bool(silent)
+    assert (run.exported, run.not_exported, run.unexported) == ({*exported}, {*failed}, {*unexported})
 
 
-def test_for_shards_only_a_shard_or_a_failure_counts() -> None:
+@pytest.mark.parametrize(
+    ("found", "ends", "still_open"),
+    [
+        (known(exported="abcd", loaded="abcd"), {}, "abcd"),
+        (
+            known(shown="a", held="b", failed="c", skipped="d"),
+            {"shown": "a", "held": "b", "failed": "c", "skipped": "d"},
+            "",
+        ),
+        (
+            known(shown="a", held="ab", failed="abc", skipped="abcd"),
+            {"shown": "a", "held": "b", "failed": "c", "skipped": "d"},
+            "",
+        ),
+        (known(failed="x"), {"failed": "x"}, "abcd"),
+    ],
+    ids=range(4),
+)
+def test_each_table_has_one_end_and_a_shown_one_was_never_held(
+    found: Settled, ends: dict[str, str], still_open: str
+) -> None:
+    run = progress.of_run(MANIFEST, BILLING, found)
+
+    assert run.ends == {end: [*ends.get(end, "")] for end in records.ENDS}
+    assert run.open == {*still_open}
+
+
+def test_for_shards_a_shard_or_an_end_counts() -> None:
     present = {Shard("a", DAY), Shard("b", DAY - timedelta(days=1))}
 
-    run = progress.of_shards(MANIFEST, BILLING, settled("abcd", "ac", "d"), present)
+    run = progress.of_shards(MANIFEST, BILLING, known(exported="abcd", failed="ac", skipped="d"), present)
 
-    assert (run.arrived, run.failed, run.silent) == (frozenset("a"), frozenset("c"), frozenset("bd"))
+    assert (run.unloaded, run.missing) == ({"b"}, {"c"})
     assert run.shards == [Shard("a", DAY), Shard("b", DAY), Shard("d", DAY)]
 
 
 @pytest.mark.parametrize(("hours", "over"), [(23.9, False), (24, True)])
 def test_a_run_has_a_day(hours: float, over: bool) -> None:
-    assert progress.has_had_its_time(MANIFEST, REQUESTED_AT + timedelta(hours=hours)) is over
+    assert progress.has_had_its_time(REQUESTED_AT, REQUESTED_AT + timedelta(hours=hours)) is over
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts"), [("exported", True), ("relisted", True), ("shown", False), ("loaded", False)]
+)
+def test_a_sign_of_life_is_what_the_lane_writes_down(kind: str, counts: bool) -> None:
+    bucket = Memory()
+    bucket.now += timedelta(hours=5)
+    bucket.write(f"billing/_runs/9912/{kind}/a.json", b"{}", 0)
+
+    _, last_sign = progress.look(bucket, MANIFEST, BILLING)
+
+    assert last_sign == (bucket.now if counts else REQUESTED_AT)
 
 
 def test_the_end_of_silence_is_a_failure_and_written_down() -> None:
     bucket = Memory()
-    run = progress.of_exports(MANIFEST, BILLING, settled("ab", "c"))
+    run = progress.of_run(MANIFEST, BILLING, known(exported="ab", failed="c"))
 
-    ended = progress.end_silence(bucket, BILLING, run)
+    ended = progress.end_silence(bucket, BILLING, run, {"d"})
 
-    assert ended.is_complete
-    assert ended.failed == {"c", "d"}
+    assert ended.ends["failed"] == ["c", "d"]
     assert json.loads(bucket.objects.pop("billing/_runs/9912/failed/d.json")) == {
         "function": "refresh_views",
-        "error": "nothing has come of it 24 hours after the run was requested",
+        "error": "nothing has come of it 24 hours after the last sign of life in its lane",
     }
     assert not bucket.objects

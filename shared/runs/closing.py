@@ -1,0 +1,71 @@
+"""See that every run ends: what its functions have left unsaid is said, and a table of which nothing comes has failed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+
+from shared import bucket as paths
+from shared.bucket import Bucket
+from shared.pipelines import Pipeline
+from shared.runs import announcing, manifest, marks, progress
+from shared.runs.announcing import Listeners
+from shared.runs.manifest import Manifest
+from shared.runs.progress import Progress
+
+_RECONCILE = "refresh_views"
+
+Judge = Callable[[Progress], Mapping[str, str]]
+"""Writes down, for tables of a run that are open, that they have come to an end. Gives these, with their ends."""
+
+
+def see_to_runs(
+    bucket: Bucket, pipeline: Pipeline, now: datetime, listeners: Listeners, judge: Judge = lambda _: {}
+) -> None:
+    """
+    Say what is due of the runs that are not over, and end those that have had their time.
+
+    It costs a list of the folder of each run that is not over.
+    """
+    for run, last_sign in unfinished(bucket, pipeline, now, listeners):
+        is_late = progress.has_had_its_time(last_sign, now)
+        judged = _judged(run, judge)
+        if is_late and (silent := judged.open | judged.unexported):
+            judged = progress.end_silence(bucket, pipeline, judged, silent)
+        said = announcing.announce(bucket, pipeline, run.run_id, _RECONCILE, listeners, known=judged, for_any=is_late)
+        if said and not judged.open:
+            bucket.delete(paths.open_run_file(pipeline.name, run.run_id))
+
+
+def _judged(run: Progress, judge: Judge) -> Progress:
+    for table_id, end in judge(run).items() if run.open else ():
+        run = run.with_more(end, [table_id])
+    return run
+
+
+def unfinished(
+    bucket: Bucket, pipeline: Pipeline, now: datetime, listeners: Listeners
+) -> Iterator[tuple[Progress, datetime]]:
+    """
+    The runs that are not over, each with the moment of the last sign of life in its lane.
+
+    A lane hands out one run after the other: what an earlier one gives as a sign of life counts for those behind it.
+    """
+    last_sign: datetime | None = None
+    for found in sorted(_unfinished(bucket, pipeline, now, listeners), key=lambda run: (run.requested_at, run.run_id)):
+        run, sign = progress.look(bucket, found, pipeline)
+        last_sign = max(sign, last_sign or sign)
+        yield run, last_sign
+
+
+def _unfinished(bucket: Bucket, pipeline: Pipeline, now: datetime, listeners: Listeners) -> Iterator[Manifest]:
+    """The runs that are not over, and those of the last days whose exports nobody has announced, of the version before too."""
+    prefix = paths.open_runs(pipeline.name)
+    run_ids = {name.removeprefix(prefix) for name in bucket.names(prefix)}
+    for run_id in run_ids:
+        if found := manifest.find(bucket, pipeline, run_id):
+            yield found
+        else:  # its records have expired
+            bucket.delete(paths.open_run_file(pipeline.name, run_id))
+    for newest in manifest.of_last_days(bucket, pipeline, now) if listeners.exported else ():
+        mark = marks.read(bucket, paths.run_exported_file(pipeline.name, newest.run_id))
+        if newest.run_id not in run_ids and not (mark and mark.announced):
+            yield newest
