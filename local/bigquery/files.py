@@ -4,9 +4,10 @@ import fnmatch
 import io
 import re
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import IO, TextIO
 
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
@@ -14,19 +15,27 @@ from google.cloud.storage import Client
 
 from local.bigquery.errors import BigQueryError
 
+_UPLOADED = "upload://"
 _URI = re.compile(r"gs://([^/*]+)/([^*]+\*?[^*]*|\*[^*]*)")
 
 
 class Files:
-    """The objects of the storage emulator at the URL `endpoint`."""
+    """The objects of the storage emulator at the URL `endpoint`, and what has been uploaded with load jobs."""
 
     def __init__(self, project: str, endpoint: str) -> None:
         options = {"api_endpoint": endpoint}
+        self._uploaded: dict[str, bytes] = {}
         self._client = Client(project, credentials=AnonymousCredentials(), client_options=options)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def keep(self, content: bytes) -> str:
+        """Keep the content of an upload, and give the URI that it is found by."""
+        uri = f"{_UPLOADED}{len(self._uploaded)}-{uuid.uuid4().hex}"
+        self._uploaded[uri] = content
+        return uri
 
     def matching(self, uris: list[str]) -> list[str]:
         """The URIs, with each `*` expanded. Raises BigQueryError if one is invalid or its `*` matches nothing."""
@@ -39,17 +48,25 @@ class Files:
 
         Raises BigQueryError if there is no such object.
         """
-        bucket, name = _split(uri)
         with tempfile.TemporaryFile() as copy:
-            try:
-                self._client.bucket(bucket).blob(name).download_to_file(copy)
-            except NotFound as error:
-                raise _missing(uri) from error
+            if uri in self._uploaded:
+                copy.write(self._uploaded[uri])
+            else:
+                self._download(uri, copy)
             copy.seek(0)
             with io.TextIOWrapper(copy, "utf-8", newline="\n") as text:
                 yield text
 
+    def _download(self, uri: str, copy: IO[bytes]) -> None:
+        bucket, name = _split(uri)
+        try:
+            self._client.bucket(bucket).blob(name).download_to_file(copy)
+        except NotFound as error:
+            raise _missing(uri) from error
+
     def _matching(self, uri: str) -> list[str]:
+        if uri in self._uploaded:
+            return [uri]
         bucket, pattern = _split(uri)
         if "*" not in pattern:
             return [uri]

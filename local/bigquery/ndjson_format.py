@@ -6,6 +6,7 @@ Stricter than the service: keys must match columns in upper and lower case too. 
 beyond 2^53, and fractions for NUMERIC, must be strings, because the service promises nothing for them as numbers.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from local.bigquery import documents
 from local.bigquery.csv_format import RecordError, Row
 from local.bigquery.errors import refuse_others
 from local.bigquery.schemas import Field
+from local.bigquery.types import is_repeated
 
 _CSV_ONLY = frozenset(
     {
@@ -67,11 +69,25 @@ class Ndjson:
             raise RecordError("A row is no JSON object.")
         if not self.ignores_extra and (unknown := members.keys() - self._types.keys()):
             raise RecordError(f"No such field: {min(unknown)}.")
-        return [_text(members.get(name), kind, name) for name, kind in self._types.items()]
+        return [
+            _array(members.get(name), name) if name in self._repeated else _text(members.get(name), kind, name)
+            for name, kind in self._types.items()
+        ]
 
     @cached_property
     def _types(self) -> dict[str, str]:
         return {field["name"]: field["type"] for field in self.fields}
+
+    @cached_property
+    def _repeated(self) -> frozenset[str]:
+        return frozenset(field["name"] for field in self.fields if is_repeated(field))
+
+
+def _array(value: Any, name: str) -> str:
+    """The texts of a column that is REPEATED, as a JSON array. A NULL is an empty one."""
+    if not isinstance(value, list | None) or not all(isinstance(each, str) for each in value or ()):
+        raise RecordError(f"Array of STRING expected. Field: {name}; Value: {value}")
+    return json.dumps(value or [], ensure_ascii=False)
 
 
 def _text(value: Any, kind: str, name: str) -> str | None:

@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from local.bigquery.catalog import Catalog, Table
 from local.bigquery.errors import BigQueryError, unhonoured
+from local.bigquery.types import is_repeated
 
 _MOST_ROWS = 10_000  # the service counts bytes: https://cloud.google.com/bigquery/quotas#tabledata_list_requests
 
@@ -43,10 +45,16 @@ def rows_page(catalog: Catalog, table: Table, query: Mapping[str, str]) -> dict[
     values = catalog.rows.page(table.rows, table.fields, start, most)
     page: dict[str, Any] = {"totalRows": str(table.size.rows)}
     if values:  # no empty list, which google-cloud-bigquery would take for the end of the rows
-        page["rows"] = [{"f": [{"v": value} for value in row]} for row in values]
+        page["rows"] = [
+            {"f": [_cell(field, value) for field, value in zip(table.fields, row, strict=True)]} for row in values
+        ]
     if most and start + most < table.size.rows:
         page["pageToken"] = _encoded(f"{table.rows}+{start + most}")
     return page
+
+
+def _cell(field: Mapping[str, Any], value: str | None) -> dict[str, Any]:
+    return {"v": [{"v": each} for each in json.loads(value or "[]")] if is_repeated(field) else value}
 
 
 def _check_timestamps(table: Table, query: Mapping[str, str]) -> None:

@@ -131,7 +131,10 @@ def _fields(columns: list[str], types: list[str]) -> list[Field]:
         if kind not in OF_DUCKDB:
             raise unhonoured(f"a column of DuckDB's type {kind}: {name}")
     pairs = zip(columns, types, strict=True)
-    return [{"name": name, "type": OF_DUCKDB[kind], "mode": "NULLABLE"} for name, kind in pairs]
+    return [
+        {"name": name, "type": OF_DUCKDB[kind], "mode": "REPEATED" if kind.endswith("[]") else "NULLABLE"}
+        for name, kind in pairs
+    ]
 
 
 def _refused(error: duckdb.Error) -> BigQueryError:

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from local.bigquery.schemas import Field
-from local.bigquery.types import TYPES
+from local.bigquery.types import type_of
 
 T = TypeVar("T")
 Column = Sequence[str | None]
@@ -62,7 +62,7 @@ class Rows:
     def create(self, fields: list[Field]) -> str:
         """Create an empty set of rows. Gives its name."""
         name = f"rows{next(self._numbers)}"
-        columns = ", ".join(f"{quoted(field['name'])} {TYPES[field['type']].column}" for field in fields)
+        columns = ", ".join(f"{quoted(field['name'])} {type_of(field).column}" for field in fields)
         self.cursor().execute(f"CREATE TABLE {name} ({columns})")
         return name
 
@@ -83,7 +83,7 @@ class Rows:
         """
         rows, logical_bytes = 0, 0
         for part in _parts(fields):
-            sizes = ", ".join(_of(TYPES[field["type"]].size, field["name"]) for field in part)  # a long sum is too deep
+            sizes = ", ".join(_of(type_of(field).size, field["name"]) for field in part)  # a long sum is too deep
             rows, *found = self.cursor().execute(f"SELECT count(*), {sizes} FROM {name}").fetchone() or (0,)
             logical_bytes += sum(map(int, found))
         return Size(int(rows), logical_bytes)
@@ -92,7 +92,7 @@ class Rows:
         """Rows in the order of their addition, with values as the REST API prints them. Timestamps are microseconds."""
         parts = []
         for part in _parts(fields):
-            texts = ", ".join(_of(TYPES[field["type"]].text, field["name"]) for field in part)
+            texts = ", ".join(_of(type_of(field).text, field["name"]) for field in part)
             query = f"SELECT {texts} FROM {name} LIMIT {most} OFFSET {start}"
             parts.append(self.cursor().execute(query).fetchall())
         return [tuple(itertools.chain(*row)) for row in zip(*parts, strict=True)]
@@ -104,7 +104,7 @@ class Loader:
     def __init__(self, rows: Rows, fields: list[Field], *, empty_is_null: bool) -> None:
         self.name = rows.create(fields)
         self._cursor = rows.cursor()
-        self._types = [TYPES[field["type"]] for field in fields]
+        self._types = [type_of(field) for field in fields]
         self._empty_is_null = [empty_is_null and kind.name not in ("STRING", "BYTES") for kind in self._types]
         self._required = [field["mode"] == "REQUIRED" for field in fields]
 

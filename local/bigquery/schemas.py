@@ -1,7 +1,7 @@
 """Schemas of tables: checks them, and spells them as BigQuery does.
 
-Stricter than the service: a column's name has only letters, marks, digits and "_". RECORD, REPEATED, parameterized
-types, policies and defaults are refused.
+Stricter than the service: a column's name has only letters, marks, digits and "_". RECORD, REPEATED but for
+STRING, parameterized types, policies and defaults are refused.
 """
 
 import unicodedata
@@ -64,7 +64,7 @@ def _field(field: Field) -> Field:
     if kind not in TYPES:
         raise BigQueryError("invalid", f"Invalid value for type: {written} is not a type that this stand-in has")
     mode = str(field.get("mode") or "NULLABLE").upper()
-    if mode not in ("NULLABLE", "REQUIRED"):
+    if mode not in ("NULLABLE", "REQUIRED") and (kind, mode) != ("STRING", "REPEATED"):
         raise BigQueryError("invalid", f"Invalid value for mode: {mode} is not a mode that this stand-in has")
     description = field.get("description")
     return {"name": name, "type": kind, "mode": mode} | ({"description": description} if description else {})

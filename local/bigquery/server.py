@@ -1,9 +1,11 @@
 """BigQuery's REST API, on one machine."""
 
+import json
+import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from local.bigquery.catalog import Catalog
 from local.bigquery.copies import Copies
@@ -17,7 +19,8 @@ from local.bigquery.queries import Queries
 from local.bigquery.tables import Tables
 from local.discovery import Method
 from local.rest import Api, ApiError, Handler, Request
-from local.server import Server
+from local.server import Answer, Call, Server
+from local.uploads import Uploads
 
 
 class BigQuery:
@@ -56,6 +59,7 @@ class BigQuery:
         tables = Tables(self._catalog, queries, rate_limits=rate_limits)
         handlers = _handlers(Datasets(self._catalog), tables, JobMethods(self._catalog, self._jobs))
         self._api = _Api("bigquery", "v2", {name: self._answering(handler) for name, handler in handlers.items()})
+        self._api.on_upload = self._files.keep
 
     @property
     def url(self) -> str:
@@ -109,11 +113,31 @@ class BigQuery:
 
 
 class _Api(Api):
-    """Accepts the parameter `projection` in jobs.get.
+    """Accepts load jobs whose file is uploaded with them, and the parameter `projection` in jobs.get.
 
     google-cloud-bigquery sends it, and the service accepts it, but the discovery document does not have it:
     https://github.com/googleapis/python-bigquery/blob/main/google/cloud/bigquery/client.py
     """
+
+    _UPLOADS = re.compile(r"(?:/resumable)?/upload(?P<path>/bigquery/v2/projects/[^/]+/jobs)")
+    on_upload: Callable[[bytes], str]
+    """Keeps the content of an upload, and gives the URI that it is then loaded from."""
+
+    def __init__(self, name: str, version: str, handlers: Mapping[str, Handler]) -> None:
+        super().__init__(name, version, handlers)
+        self._uploads = Uploads()
+
+    def _answer(self, call: Call) -> Answer:
+        """A load job whose file comes with it is one of a file that lies somewhere."""
+        path = self._UPLOADS.fullmatch(urlsplit(call.target).path)
+        if not path:
+            return super()._answer(call)
+        upload = self._uploads.take(call, self.url)
+        if isinstance(upload, Answer):
+            return upload
+        meta = upload.meta
+        meta["configuration"]["load"]["sourceUris"] = [self.on_upload(upload.content)]
+        return super()._answer(Call("POST", path["path"], call.headers, json.dumps(meta).encode()))
 
     def _query(self, method: Method, text: str) -> dict[str, str]:
         sent = parse_qsl(text, keep_blank_values=True)

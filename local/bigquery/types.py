@@ -4,8 +4,9 @@ Text is read as https://cloud.google.com/bigquery/docs/loading-data-cloud-storag
 define blanks around a value, Unix epochs, exponents in NUMERIC and BIGNUMERIC, and offsets of one digit: all refused.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from local.bigquery.decimals import KEY_DIGITS, packed
 from local.bigquery.documents import normalized
@@ -141,3 +142,23 @@ OF_DUCKDB = {each.column: each.name for each in TYPES.values()} | {
     "TINYINT": "INTEGER",
     "UTINYINT": "INTEGER",
 }
+
+_REPEATED = Type(
+    "STRING",
+    "VARCHAR[]",
+    "from_json({c}, '[\"VARCHAR\"]')",
+    "to_json({c})::VARCHAR",
+    "coalesce(sum(list_sum([2 + strlen(each) for each in {c}])), 0)",
+)
+"""Texts of a column that is REPEATED, as a JSON array."""
+OF_DUCKDB[_REPEATED.column] = _REPEATED.name
+
+
+def type_of(field: Mapping[str, Any]) -> Type:
+    """The type of a column, by its type and its mode."""
+    return _REPEATED if is_repeated(field) else TYPES[field["type"]]
+
+
+def is_repeated(field: Mapping[str, Any]) -> bool:
+    """Whether each row has any number of values there."""
+    return bool(field["mode"] == "REPEATED")

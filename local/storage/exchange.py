@@ -3,8 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.message import Message
-from email.parser import BytesHeaderParser
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -12,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from local.server import Answer, Call
 from local.storage.objects import Refused
+from local.uploads import parts
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Request:
         if "Transfer-Encoding" in self.call.headers or "Content-Encoding" in self.call.headers:
             raise Refused(HTTPStatus.NOT_IMPLEMENTED, "notImplemented", "Encoded request bodies are not simulated.")
         if content_type.startswith("multipart/"):
-            return _parts(self.call.body, content_type)
+            return parts(self.call.body, content_type)
         if "upload_id" in self.query or self.first.get("uploadType") == "media":
             return self.call.body
         return json.loads(self.call.body) if self.call.body else {}
@@ -83,18 +82,3 @@ class Response:
     def answer(self) -> Answer:
         bodiless = self.status == HTTPStatus.NOT_MODIFIED
         return Answer(self.status, b"" if bodiless else self.body, self.headers)
-
-
-def _parts(body: bytes, content_type: str) -> dict[str, Any]:
-    """
-    Split a multipart upload into its JSON and its content.
-
-    The emulator parses it as the text of an e-mail, line by line. That takes ten times the memory.
-    """
-    header = Message()
-    header["Content-Type"] = content_type
-    boundary = b"--" + str(header.get_boundary()).encode()
-    _, meta, media = body.removesuffix(b"\r\n" + boundary + b"--").split(boundary + b"\r\n", maxsplit=2)
-    media_headers, _, content = media.partition(b"\r\n\r\n")
-    declared = BytesHeaderParser().parsebytes(media_headers).get("Content-Type", "application/octet-stream")
-    return {"meta": json.loads(meta.partition(b"\r\n\r\n")[2]), "content": content, "content-type": declared}

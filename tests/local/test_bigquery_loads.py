@@ -417,7 +417,7 @@ def test_a_null_in_a_job_is_as_good_as_absent(world: World) -> None:
         ([("a b", "STRING")], "Invalid field name"),
         ([("1a", "STRING")], "Invalid field name"),
         ([("a", "GEOGRAPHY")], "GEOGRAPHY is not a type"),
-        ([("a", "STRING REPEATED")], "REPEATED is not a mode"),
+        ([("a", "INT64 REPEATED")], "REPEATED is not a mode"),
     ],
 )
 def test_a_schema_is_refused(world: World, fields: list[tuple[str, str]], message: str) -> None:
@@ -447,3 +447,40 @@ def test_a_load_of_more_than_fits_into_memory_is_refused_for_good() -> None:
         assert list(client.list_tables("d")) == []
         client.close()
         files.close()
+
+
+@pytest.mark.parametrize("rows", [2, 200_000], ids=["in one request", "in a session"])
+def test_a_file_that_is_uploaded_with_its_job_is_appended(world: World, rows: int) -> None:
+    table, config = (
+        f"p.d.{next(names)}",
+        bigquery.LoadJobConfig(schema=[field("id", "INT64"), field("tags", "STRING REPEATED")]),
+    )
+    config.write_disposition = "WRITE_APPEND"
+    lines = [{"id": number, "tags": ["a", "b"] * (number % 2)} for number in range(rows)]
+
+    for loaded in (lines, [{"id": -1}]):
+        world.client.load_table_from_json(loaded, table, job_config=config).result()
+
+    assert world.client.get_table(table).num_rows == rows + 1
+    [first, second, *_, last] = world.rows(table.rpartition(".")[2])
+    assert (first, second, last) == ((0, []), (1, ["a", "b"]), (-1, []))
+    query = f"SELECT ARRAY_LENGTH(tags) AS n, tags FROM {table.removeprefix('p.')} WHERE id = 1"
+    assert [row.values() for row in world.client.query_and_wait(query)] == [(2, ["a", "b"])]
+
+
+def test_a_job_that_is_uploaded_twice_by_one_id_is_refused(world: World) -> None:
+    config = bigquery.LoadJobConfig(schema=[field("id", "INT64")])
+    table = f"p.d.{next(names)}"
+    world.client.load_table_from_json([{"id": 1}], table, job_id="once", job_config=config).result()
+
+    with pytest.raises(Conflict):
+        world.client.load_table_from_json([{"id": 1}], table, job_id="once", job_config=config)
+
+
+@pytest.mark.parametrize("value", ["a", [1], {"a": 1}])
+def test_what_is_no_array_of_texts_is_refused_where_one_is_due(world: World, value: Any) -> None:
+    config = bigquery.LoadJobConfig(schema=[field("tags", "STRING REPEATED")])
+    job = world.client.load_table_from_json([{"tags": value}], f"p.d.{next(names)}", job_config=config)
+
+    with pytest.raises(BadRequest, match="Array of STRING expected"):
+        job.result()
