@@ -21,7 +21,7 @@ from tests.functions.delivery import PROJECT, topic
 from tests.functions.stage import DATABASE, INSTANCE, Clock, Log, Stage
 
 NOBODY = AnonymousCredentials()
-OUTPUTS = ("table-exports", "table-exported", "run-exported", "dead-letters", "snapshots")
+OUTPUTS = ("table-exports", "table-exported", "run-exported", "run-shown", "dead-letters", "snapshots")
 numbers = itertools.count(1)
 
 
