@@ -9,11 +9,12 @@ from shared.gcp.bigquery_ledger import BigQueryLedger
 from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
-from shared.listing import fanout
+from shared.listing import fanout, stopping
 from shared.messages import replacing, requests
 from shared.messages.events import Event
 from shared.messages.handler import handler
 from shared.messages.outcome import Outcome
+from shared.messages.requests import StopRequest
 from shared.runs.announcing import Listeners
 from shared.settings import Settings
 from shared.times import SystemClock
@@ -39,5 +40,7 @@ services = fanout.ListServices(
 @functions_framework.cloud_event
 @handler(topics)
 def list_tables(event: Event) -> Outcome:
-    request = requests.mirror_request(event.expect_message(), settings.pipelines)
+    request = requests.asked(event.expect_message(), settings.pipelines)
+    if isinstance(request, StopRequest):
+        return stopping.stop(request, services.storage)
     return fanout.list_tables(replacing.judged(request, clock.now(), is_replay=request.is_replay), services)

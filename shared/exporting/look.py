@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
+from shared import bucket as paths
 from shared.bucket import Bucket, File
 from shared.errors import Told
 from shared.exporting.operation import Operation
@@ -26,6 +27,7 @@ class _Files:
     data: Future[File | None]
     has_shard: Future[bool]
     staged: Future[File | None]
+    stopped: Future[File | None]
 
 
 class Looks:
@@ -82,7 +84,13 @@ class Looks:
 
     def _begun(self, staged: Callable[[], File | None]) -> _Files:
         begin = self._threads.submit
-        return _Files(begin(self._pair.found_seal), begin(self._pair.data), begin(self._has_shard), begin(staged))
+        return _Files(
+            begin(self._pair.found_seal),
+            begin(self._pair.data),
+            begin(self._has_shard),
+            begin(staged),
+            begin(self._bucket.stat, paths.stopped_file(self._asked.pipeline.name, self._asked.run_id)),
+        )
 
     def _seen(self, files: _Files) -> Seen:
         staged = files.staged.result()
@@ -100,6 +108,7 @@ class Looks:
             shard_exists=files.has_shard.result(),
             # Only a failure has a table described again: where nothing has been begun, this one is the first.
             description=self.description() if is_ours else Description.FIRST,
+            is_stopped=files.stopped.result() is not None,
         )
 
     def _with(self, operations: tuple[Operation, ...], seen: Seen) -> Seen:

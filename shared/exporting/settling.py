@@ -95,6 +95,11 @@ class SnapshotTable:
         with self._failing_alone():
             self._take_up()
 
+    def skip(self, reason: str) -> None:
+        """Leave it out of its run."""
+        with self._failing_alone():
+            self._report(self._around.patience.retried(partial(self._pair.skip, reason)))
+
     def relist(self, reason: Unreadable | Oversized) -> None:
         """Have it described again, and so exported: since it was listed it was altered, has grown, or may not be read any more."""
         if self._around.requests is None:

@@ -15,6 +15,7 @@ from shared.exporting.pair import Announcements
 from shared.exporting.patience import Patience
 from shared.exporting.reading import MOST_BYTES, Bounded, Failed, Moment, Oversized, Reading, Readings, Unreadable
 from shared.exporting.settling import Letters, SnapshotTable, Surroundings
+from shared.exporting.steps import STOPPED
 from shared.failures import OperationFailure
 from shared.messages import exports
 from shared.messages.outcome import Outcome
@@ -24,6 +25,8 @@ from shared.runs.announcing import Listeners
 from shared.times import Clock
 
 _LEFT = "tables of the snapshot are left to be read"
+_BETWEEN_LOOKS = timedelta(seconds=5)
+"""Whether the run has been stopped."""
 
 
 class Storage(Protocol):
@@ -83,6 +86,23 @@ def read_snapshot(
     return delivery.outcome()
 
 
+class Stop:
+    """Whether somebody has stopped the run, which is looked for every few seconds."""
+
+    def __init__(self, bucket: Uploads, wish: SnapshotRead, clock: Clock) -> None:
+        self._bucket = bucket
+        self._file = paths.stopped_file(wish.pipeline.name, wish.run_id)
+        self._clock = clock
+        self._next_look = clock.now()
+        self._has_come = False
+
+    def has_come(self) -> bool:
+        if not self._has_come and self._clock.now() >= self._next_look:
+            self._has_come = self._bucket.stat(self._file) is not None
+            self._next_look = self._clock.now() + _BETWEEN_LOOKS
+        return self._has_come
+
+
 class _Delivery:
     """One delivery's work. `_unread` are the tables that nothing has been done for yet."""
 
@@ -107,6 +127,7 @@ class _Delivery:
         self._unread: list[SnapshotTable] = []
         self._run_tables: int | None = None
         self._is_begun = False
+        self._stop = Stop(self._bucket, wish, services.clock)
         self._sealed = 0
 
     def look(self) -> None:
@@ -118,7 +139,7 @@ class _Delivery:
         self._services.announcements.connect()  # before several do at once
         with Beside() as beside:
             self._resume(beside)
-            if self._unread:
+            if self._unread and not self._left_out(beside):
                 with self._services.database.reading(self._wish.pipeline) as reading:
                     self._read_together(reading, beside)
                     self._read_again(reading, beside)
@@ -175,10 +196,17 @@ class _Delivery:
 
     def _read_together(self, reading: Reading, beside: Beside) -> None:
         moment = reading.begin()
-        while self._unread:
+        while self._unread and not self._left_out(beside):
             self._patience.pause(0, _LEFT)
             self._read_table(reading, self._unread.pop(0), moment, beside)
         reading.end()
+
+    def _left_out(self, beside: Beside) -> bool:
+        """Whether the run has been stopped: then what is not begun is skipped."""
+        if self._stop.has_come():
+            while self._unread:
+                beside.do(partial(self._unread.pop().skip, STOPPED))
+        return not self._unread
 
     def _read_again(self, reading: Reading, beside: Beside) -> None:
         """Read those, each at a moment of its own, that were replaced or locked at the moment of all."""

@@ -29,6 +29,8 @@ from shared.runs.schema_file import Seal
 
 MOST_FAILURES = 5
 """Failed operations of one table since its message was published, after which the failure counts as permanent."""
+STOPPED = "the run has been stopped, and begins no more"
+"""Why a table is skipped whose run somebody has stopped."""
 _HOW_TO_REPLACE = 'say "replace": true in the request to have the rows of today in their place'
 
 
@@ -46,7 +48,7 @@ class Seen:
     What is known of a table's files and operations.
 
     `seal_generation` is that of the schema file (0: none). `data` has its final name. `operations` are those that wrote the
-    staged data, newest first; None: not asked for yet.
+    staged data, newest first; None: not asked for yet. `is_stopped`: its run is to begin no more.
     """
 
     seal: Seal | None = None
@@ -56,6 +58,7 @@ class Seen:
     shard_exists: bool = False
     operations: tuple[Operation, ...] | None = None
     description: Description = Description.FIRST
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +193,9 @@ def _after_operations(operations: Sequence[Operation], seen: Seen, published_at:
         return Move(newest, seen.staged)
     # Success without a file, which something else has deleted, is no success.
     failed = [operation for operation in operations if operation.inserted_at >= published_at]
-    next_try = Clear() if seen.staged else Start()
-    return (_after_failures(failed, seen.description, now) or next_try) if failed else next_try
+    next_try: Advance | End = Clear() if seen.staged else Start()
+    step = (_after_failures(failed, seen.description, now) or next_try) if failed else next_try
+    return Skip(STOPPED) if seen.is_stopped and isinstance(step, Clear | Start | Rest) else step
 
 
 def _after_failures(

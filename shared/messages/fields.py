@@ -48,11 +48,11 @@ class Fields:
     def text_or_none(self, name: str) -> str | None:
         return self.text(name) if self.has(name) else None
 
-    def run_id(self) -> str:
+    def run_id(self, name: str = "run_id") -> str:
         """The id of a run, which becomes part of the names of objects."""
-        run_id = self.text("run_id")
+        run_id = self.text(name)
         if not RUN_ID.fullmatch(run_id):
-            raise Permanent(f"run_id of the {self._what} is {run_id!r}, which is no run's")
+            raise Permanent(f"{name} of the {self._what} is {run_id!r}, which is no run's")
         return run_id
 
     def flag(self, name: str, *, default: bool) -> bool:

@@ -51,9 +51,31 @@ class ViewRefresh:
     unpin: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """A wish that a run begin no more tables."""
+
+    run_id: str
+    requested_at: datetime
+    pipeline: Pipeline
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.pipeline.name, run_id=self.run_id)
+
+
+def asked(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest | StopRequest:
+    """What a message on `mirror-requests` asks for."""
+    fields = Fields.of(message, "mirror request")
+    if not fields.has("stop"):
+        return mirror_request(message, pipelines)
+    fields = Fields.of(message, "request to stop a run", known=("pipeline", "stop"))
+    return StopRequest(fields.run_id("stop"), message.origin_time, fields.pipeline(pipelines))
+
+
 def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest:
     """
-    What a message on `mirror-requests` asks for.
+    The run that a message on `mirror-requests` asks for.
 
     The run's id is the message's, so that a redelivery is the same run. A `relist` names the run that it belongs to.
     """
