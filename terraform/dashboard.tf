@@ -33,6 +33,10 @@ locals {
       title = "Outcomes by function, in an hour"
       query = "sum by (function, outcome) (increase(${local.outcomes}{monitored_resource=\"cloud_run_revision\"}[1h]))"
     },
+    {
+      title = "Runs that are over, each of their tables shown, held, failed or skipped, in a day"
+      query = "sum by (pipeline) (increase(${local.outcomes}{monitored_resource=\"cloud_run_revision\",function=\"run_shown\"}[1d]))"
+    },
     ], length(local.by_snapshot) == 0 ? [] : [
     {
       title = "Snapshots: share of the hour that small tables of a pipeline were read"

@@ -13,7 +13,7 @@ locals {
       wanted = true
       hears  = ["mirror-requests"]
       publishes = merge(
-        { TABLE_EXPORTS_TOPIC = "table-exports", RUN_EXPORTED_TOPIC = "run-exported" },
+        { TABLE_EXPORTS_TOPIC = "table-exports", RUN_EXPORTED_TOPIC = "run-exported", RUN_SHOWN_TOPIC = "run-shown" },
         length(local.by_snapshot) > 0 ? { SNAPSHOTS_TOPIC = "snapshots" } : {},
       )
       environment = {}
@@ -30,6 +30,7 @@ locals {
         TABLE_EXPORTED_TOPIC  = "table-exported"
         MIRROR_REQUESTS_TOPIC = "mirror-requests"
         RUN_EXPORTED_TOPIC    = "run-exported"
+        RUN_SHOWN_TOPIC       = "run-shown"
       }
       environment = { WAIT_BUDGET_SECONDS = tostring(local.wait_budget_seconds) }
       memory      = "512Mi"
@@ -45,6 +46,7 @@ locals {
         TABLE_EXPORTED_TOPIC  = "table-exported"
         MIRROR_REQUESTS_TOPIC = "mirror-requests"
         RUN_EXPORTED_TOPIC    = "run-exported"
+        RUN_SHOWN_TOPIC       = "run-shown"
       }
       environment = {
         TABLE_EXPORTS_TOPIC = local.topics["table-exports"] # where a table that it gives up is replayed: it does not publish there
@@ -59,7 +61,7 @@ locals {
     load_shard = {
       wanted      = contains(local.loaders, "bigquery")
       hears       = ["table-exported"]
-      publishes   = {}
+      publishes   = { RUN_EXPORTED_TOPIC = "run-exported", RUN_SHOWN_TOPIC = "run-shown" }
       environment = {}
       memory      = "512Mi"
       cpu         = "1"
@@ -70,7 +72,7 @@ locals {
     refresh_views = {
       wanted      = true
       hears       = concat(["view-refreshes"], var.job_events == "log_sink" ? ["job-events"] : [])
-      publishes   = { RUN_EXPORTED_TOPIC = "run-exported" }
+      publishes   = { RUN_EXPORTED_TOPIC = "run-exported", RUN_SHOWN_TOPIC = "run-shown" }
       environment = var.job_events == "log_sink" ? { JOB_EVENTS_TOPIC = local.topics["job-events"] } : {}
       memory      = "512Mi"
       cpu         = "1"
@@ -151,6 +153,7 @@ resource "google_cloudfunctions2_function" "function" {
         THREADS = tostring(each.value.concurrency)
       },
       { for variable, topic in each.value.publishes : variable => local.topics[topic] },
+      contains(local.write_ledger, each.key) ? { OPS_DATASET = google_bigquery_dataset.ops.dataset_id } : {},
       each.value.environment,
     )
 

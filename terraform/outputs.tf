@@ -29,13 +29,18 @@ output "retention" {
   value       = local.retention
 }
 
+output "ops_dataset" {
+  description = "The dataset of the ledger, and of the view freshness."
+  value       = google_bigquery_dataset.ops.dataset_id
+}
+
 output "service_accounts" {
   description = "The functions' service accounts, by the functions' names in the code."
   value       = { for name, account in google_service_account.function : name => account.email }
 }
 
 output "topics" {
-  description = "Full names of the topics, by their short names: mirror-requests to request a run, table-exported and run-exported for loaders of your own."
+  description = "Full names of the topics, by their short names: mirror-requests to request a run, table-exported and run-exported for loaders of your own, run-shown for whoever waits for a day."
   value       = local.topics
 }
 

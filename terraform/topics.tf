@@ -6,6 +6,7 @@ resource "google_pubsub_topic" "topic" {
       "dead-letters",
       "mirror-requests",
       "run-exported",
+      "run-shown",
       "table-exported",
       "table-exports",
       "view-refreshes",

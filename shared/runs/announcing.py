@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from shared import bucket as paths
-from shared import log
+from shared import log, times
 from shared.bucket import Bucket
 from shared.errors import Busy, Permanent
 from shared.messages import exports
@@ -167,7 +167,7 @@ def _told(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Told]:
             paths.run_shown_file,
             lambda run: not run.open,
             lambda run: RunShown(run.run_id, pipeline.name, run.manifest.day, run.ends).to_json(),
-            listeners.shown.announce_shown if listeners.shown else lambda _: None,
+            partial(_publish_shown, pipeline, listeners.shown),
             partial(_record, pipeline, listeners.ledger),
         )
 
@@ -189,6 +189,14 @@ def _tell(bucket: Bucket, pipeline: Pipeline, run_id: str, mark: Mark, claimant:
         told.publish(said)
     marks.told(bucket, mark, said, recorded=recorded)
     return recorded
+
+
+def _publish_shown(pipeline: Pipeline, topic: DayAnnouncements | None, said: Mapping[str, Any]) -> None:
+    if topic:
+        topic.announce_shown(said)
+    counts = ", ".join(f"{len(said[end])} {end}" for end in records.ENDS)
+    about = Subject(pipeline.name, shard_date=times.day(said["shard_date"]), run_id=said["run_id"])
+    log.write("run_shown", Outcome("moved", f"the run {said['run_id']} is over: {counts}", about).to_json())
 
 
 def _record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[str, Any]) -> bool:

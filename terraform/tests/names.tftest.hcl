@@ -26,7 +26,7 @@ run "what_is_named_is_named_as_the_contract_has_it" {
   # Topics have the names of the contract.
   assert {
     condition = toset(values(output.topics)) == toset([
-      for topic in ["dead-letters", "mirror-requests", "run-exported", "table-exported", "table-exports", "view-refreshes"] :
+      for topic in ["dead-letters", "mirror-requests", "run-exported", "run-shown", "table-exported", "table-exports", "view-refreshes"] :
       "projects/my-project/topics/${topic}"
     ])
     error_message = "The topics are ${join(", ", values(output.topics))}."

@@ -176,10 +176,10 @@ run "everybody_may_do_what_they_need_and_no_more" {
   # A function publishes to its own topics and the dead letters.
   assert {
     condition = toset(keys(google_pubsub_topic_iam_member.publisher)) == toset([
-      "list_tables/dead-letters", "list_tables/table-exports", "list_tables/run-exported",
-      "export_table/dead-letters", "export_table/table-exported", "export_table/mirror-requests", "export_table/run-exported",
-      "load_shard/dead-letters",
-      "refresh_views/dead-letters", "refresh_views/run-exported",
+      "list_tables/dead-letters", "list_tables/table-exports", "list_tables/run-exported", "list_tables/run-shown",
+      "export_table/dead-letters", "export_table/table-exported", "export_table/mirror-requests", "export_table/run-exported", "export_table/run-shown",
+      "load_shard/dead-letters", "load_shard/run-exported", "load_shard/run-shown",
+      "refresh_views/dead-letters", "refresh_views/run-exported", "refresh_views/run-shown",
     ])
     error_message = "Publishers: ${join(", ", keys(google_pubsub_topic_iam_member.publisher))}."
   }

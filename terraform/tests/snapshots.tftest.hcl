@@ -102,7 +102,7 @@ run "small_tables_are_read_where_a_pipeline_asks" {
   # It publishes what an export does and may not export.
   assert {
     condition = toset([for grant in google_pubsub_topic_iam_member.publisher : grant.topic if grant.member == "serviceAccount:reader@my-project.iam.gserviceaccount.com"]) == toset([
-      "dead-letters", "mirror-requests", "run-exported", "table-exported",
+      "dead-letters", "mirror-requests", "run-exported", "run-shown", "table-exported",
     ])
     error_message = "read_snapshot may publish on other topics."
   }
