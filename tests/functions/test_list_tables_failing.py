@@ -57,7 +57,8 @@ def test_a_replay_is_of_the_same_run_and_day_as_the_request_that_died(stage: Sta
     found = export(stage)
     assert status == 200
     assert (found["run_id"], found["shard_date"], found["requested_at"]) == ("9912", "2026-01-15", REQUESTED)
-    assert stage.files() == [f"billing/_runs/9912/{file}.json" for file in ("digests", "manifest")]
+    records = [f"billing/_runs/9912/{file}.json" for file in ("digests", "manifest")]
+    assert stage.files() == [*records, "billing/_runs/open/9912"]
 
 
 def test_a_replay_that_dies_again_still_says_whose_it_is(stage: Stage) -> None:
