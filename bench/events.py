@@ -19,14 +19,14 @@ from local.cloud import PROJECT, Cloud
 from local.postgres import Postgres
 from local.server import Answer, Answering, Call
 from local.source import INSTANCE
-from shared import pipelines
+from shared import pipelines, times
 from shared.gcp.storage import Bucket
 from shared.messages.exports import TableExport
 from shared.messages.requests import MirrorRequest
 from shared.runs import digests, manifest, records
 from shared.tables import Column
 
-SIZES = (100, 10_000)
+SIZES = (10, 1_000, 10_000)
 _COUNTED = 3
 """Tables whose events are counted. The fewest calls count: a look at a job that goes on may come too early."""
 _FEW = tuple(f"few_{number}" for number in range(_COUNTED + 2))
@@ -108,6 +108,7 @@ def _begin(cloud: Cloud, size: int, progress: Progress) -> Sequence[TableExport]
         for export in exports[: -len(_FEW)]:
             progress.at(export.table)
             records.record(bucket, export, records.EXPORTED, {})
+            records.record(bucket, export, records.SHOWN, {"shown_at": times.rfc3339(now)})
             shard = f"{PROJECT}.{request.pipeline.shards_dataset}.{export.shard.name}"
             warehouse.create_table(bigquery.Table(shard, [bigquery.SchemaField("id", "INT64")]))
     return exports[-len(_FEW) :]

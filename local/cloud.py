@@ -34,6 +34,8 @@ from local.pubsub import PubSub
 from local.storage import Storage
 
 PROJECT = "demo-project"
+OPS = "mirror_ops"
+"""The dataset of the ledger."""
 TEMPORARY = "demo-temporary"
 """The bucket for the temporary files of Dataflow jobs."""
 REPOSITORY = Path(__file__).parent.parent
@@ -48,7 +50,15 @@ _INPUTS = {
     "read_snapshot": "snapshots",
 }
 """The topic of each function. `load_shard`, `start_loader` and `read_snapshot` run only if a pipeline needs them."""
-_TOPICS = ("mirror-requests", "table-exports", "snapshots", "table-exported", "run-exported", "dead-letters")
+_TOPICS = (
+    "mirror-requests",
+    "table-exports",
+    "snapshots",
+    "table-exported",
+    "run-exported",
+    "run-shown",
+    "dead-letters",
+)
 """The topics whose names the functions are told, in `…_TOPIC` variables."""
 
 _BACKOFF = (timedelta(seconds=0.5), timedelta(seconds=5))
@@ -144,6 +154,7 @@ class Cloud:
     def _prepare(self, pipelines: Mapping[str, Mapping[str, Any]]) -> None:
         self.storage.create_bucket(TEMPORARY)
         with self.warehouse() as client:
+            client.create_dataset(OPS)
             for pipeline in pipelines.values():
                 self.storage.create_bucket(pipeline["bucket"])
                 for dataset in (pipeline["shards_dataset"], pipeline["views_dataset"]):
@@ -156,6 +167,7 @@ class Cloud:
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "PIPELINES": json.dumps(pipelines),
             **{f"{topic.replace('-', '_').upper()}_TOPIC": _topic(topic) for topic in _TOPICS},
+            "OPS_DATASET": OPS,
             "CLOUDSQL_ADMIN_ENDPOINT": self.admin.url,
             "DATAFLOW_ENDPOINT": self.dataflow.url,
             "PUBSUB_EMULATOR_HOST": self.pubsub.host,

@@ -21,7 +21,7 @@ import pg8000.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 
 from local import beam, comparison, source
-from local.cloud import REPOSITORY, Cloud
+from local.cloud import OPS, REPOSITORY, Cloud
 from local.comparison import SHARDS, VIEWS, Check
 from local.progress import Progress
 from local.run import VIEW, Run
@@ -31,6 +31,9 @@ WORK = REPOSITORY / "build" / "demo"
 PIPELINE = "demo"
 _SILENCE = 120.0
 """Seconds without progress after which the demo gives up. A running export, load or Dataflow job counts as progress."""
+
+_LEDGER = 15.0
+"""Seconds to wait for the last lines of the ledger, which come after the last view has moved."""
 
 
 def main() -> int:
@@ -102,6 +105,7 @@ def demo(address: str | None, work: Path, *, small: str = "export", by_beam: boo
             good = _report(checks)
             if by_beam:
                 good &= _report_job(cloud)
+            _report_ledger(cloud)
             print(
                 f"\n{'All tables agree' if good else 'NOT ALL TABLES AGREE'} after {time.monotonic() - began:.1f} s.",
                 flush=True,
@@ -209,6 +213,22 @@ def _report_job(cloud: Cloud) -> bool:
         wrong = "" if run.is_good else "   <- wrong"
         print(f"  {run.job:44} {run.launches:8} {run.shards:6}   {run.state}{wrong}")
     return all(run.is_good for run in runs)
+
+
+def _report_ledger(cloud: Cloud) -> None:
+    """Print what the ledger says of each run, when the last of them has been told to be over."""
+    until = time.monotonic() + _LEDGER
+    while not cloud.is_idle() and time.monotonic() < until:
+        time.sleep(0.05)
+    query = f"""
+        SELECT shard_date, outcome, COUNT(*) AS tables, SUM(row_count) AS row_count, SUM(ARRAY_LENGTH(lost_columns)) AS lost
+        FROM {OPS}.ledger GROUP BY shard_date, outcome ORDER BY shard_date, outcome
+    """
+    print(f"\n  {f'{OPS}.ledger':12} {'outcome':8} {'tables':>6} {'rows':>12} {'columns lost':>12}")
+    with cloud.warehouse() as client:
+        for row in client.query_and_wait(query):
+            rows = f"{row.row_count or 0:12,} {row.lost or 0:12}"
+            print(f"  {row.shard_date!s:17} {row.outcome:8} {row.tables:6} {rows}")
 
 
 def _keep(cloud: Cloud, work: Path) -> None:

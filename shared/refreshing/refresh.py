@@ -66,7 +66,7 @@ def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services
         return Outcome("dead", said, report.about(pipeline, shard), "ERROR")
     recorder = Recorder(pipeline, services, written.job_id)
     if pipeline.release == "together" and (run_id := _run_of(shard, pipeline, recorder, services)):
-        return _after_job_of_run(shard, run_id, pipeline, recorder, services)
+        return _after_job_of_run(shard, run_id, pipeline, services)
     aim = Aim((shard,), trusted=True, gets_view=origins.has)
     result = moving.move(pipeline, aim, services.bigquery, now)
     recorder.after_event(shard, result)
@@ -81,16 +81,14 @@ def _run_of(shard: Shard, pipeline: Pipeline, recorder: Recorder, services: Refr
     return run_id if run_id and services.listeners.awaited.knows(bucket, pipeline, run_id) else None
 
 
-def _after_job_of_run(
-    shard: Shard, run_id: str, pipeline: Pipeline, recorder: Recorder, services: RefreshServices
-) -> Outcome:
+def _after_job_of_run(shard: Shard, run_id: str, pipeline: Pipeline, services: RefreshServices) -> Outcome:
     """Move the views of the run that made the shard, if this was its last."""
     run = _released(shard, run_id, pipeline, services)
     if isinstance(run, str):
         return Outcome("waiting", f"{shard.name} waits for {run}", report.about(pipeline, shard))
     now = services.clock.now()
     results = sweep.move(pipeline, [Aim((each,), trusted=True) for each in run.shards], services.bigquery, now)
-    recorder.after_sweep(run.shards, results, shard.table_id)
+    Recorder(pipeline, services).after_sweep(run.shards, results, shard.table_id)
     failures = sweep.failures(results) + keeping.expire_replaced(pipeline, results, services.bigquery, now)
     for table_id, result in results.items():
         if isinstance(result, Stayed) and not result.shrunk:  # pinned, or there already: as fresh as it is to be

@@ -12,6 +12,7 @@ from shared.runs import ledger
 from tests.functions.days import Days, tables
 from tests.functions.delivery import PROJECT
 from tests.functions.stage import Log, Stage
+from tests.views import entries
 from tests.views.steps import ID, NOTE, load, pass_time, said, show
 
 
@@ -386,6 +387,73 @@ def test_no_event_of_a_table_lists_what_has_become_of_its_run_but_the_last(stage
     assert lists[:-1] == [0, 0, 0, 0]
     assert lists[-1] == 2  # what has become of it, and what the ledger is to say
     assert len(days.told()) == 1
+
+
+def test_where_a_scio_job_loads_a_run_is_told_by_the_events_of_its_copies(stage: Stage) -> None:
+    days = Days(stage, loader="scio")
+    tables(stage, "lines", "orders")
+    days.export(*days.request())
+    events = [load(stage, f"{table}_20260115", rows=2) for table in ("lines", "orders")]
+
+    days.function("refresh_views").hear(*events[0])
+    before = days.told()
+    days.function("refresh_views").hear(*events[1])
+
+    assert before == []
+    assert days.told() == [days.shown(shown="lines orders")]
+    assert days.record("shown")["row_count"] == 2
+
+
+def test_where_a_scio_job_loads_a_shard_of_before_the_export_does_not_count(stage: Stage) -> None:
+    days = Days(stage, loader="scio")
+    tables(stage, "orders")
+    event = load(stage, "orders_20260115", rows=2)
+    stage.clock.put("2036-01-15T02:00:00Z")
+    days.export(*days.request(shard_date="2026-01-15", replace=True))
+
+    days.function("refresh_views").hear(*event)
+
+    assert days.told() == []
+
+
+def test_where_a_scio_job_loads_the_end_of_the_job_tells_a_run_whose_events_were_lost(stage: Stage) -> None:
+    days = Days(stage, loader="scio")
+    tables(stage, "lines", "orders")
+    days.export(*days.request())
+    for table in ("lines", "orders"):
+        load(stage, f"{table}_20260115", rows=2)
+
+    ended = times.rfc3339(datetime.now(UTC) + timedelta(seconds=1))
+    days.function("refresh_views").hear(*entries.dataflow(ended=ended))
+
+    assert days.told() == [days.shown(shown="lines orders")]
+
+
+def test_where_a_scio_job_loads_a_table_that_is_never_loaded_has_failed_a_day_later(stage: Stage) -> None:
+    days = Days(stage, loader="scio")
+    tables(stage, "lines", "orders")
+    days.export(*days.request())
+    days.function("refresh_views").hear(*load(stage, "lines_20260115", rows=2))
+    pass_time(timedelta(hours=25))
+
+    days.reconcile()
+
+    assert days.told() == [days.shown(shown="lines", failed="orders")]
+
+
+def test_views_that_are_released_together_are_told_by_the_last_of_their_run(stage: Stage) -> None:
+    days = Days(stage, release="together")
+    tables(stage, "lines", "orders")
+    days.load(*days.export(*days.request()))
+    events, days.events = days.events, []
+
+    days.function("refresh_views").hear(*events[0])
+
+    assert days.told() == [days.shown(shown="lines orders")]
+    assert [days.record("shown", table)["shard"] for table in ("lines", "orders")] == [
+        "lines_20260115",
+        "orders_20260115",
+    ]
 
 
 def _refuse_uploads(status: int, reason: str) -> Between:
