@@ -40,7 +40,7 @@ resource "google_bigquery_dataset" "ops" {
 
   # They append to the ledger.
   dynamic "access" {
-    for_each = local.write_ledger
+    for_each = setintersection(keys(local.functions), ["list_tables", "export_table", "read_snapshot", "load_shard", "refresh_views"])
     content {
       role          = "WRITER"
       user_by_email = google_service_account.function[access.value].email
@@ -95,9 +95,9 @@ resource "google_bigquery_table" "freshness" {
   }
 }
 
-# The lines come by a load job, and jobs belong to the project. load_shard may run them anyway.
+# The lines come by a load job, and jobs belong to the project. The loader of shards may run them anyway.
 resource "google_project_iam_member" "ledger_runs_jobs" {
-  for_each = setsubtract(local.write_ledger, ["load_shard"])
+  for_each = setintersection(keys(local.functions), ["list_tables", "export_table", "read_snapshot", "refresh_views"])
 
   project = var.project_id
   role    = "roles/bigquery.jobUser"
