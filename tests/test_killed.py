@@ -199,7 +199,8 @@ def exports(cloud: Cloud) -> Counter[str]:
 def loads(cloud: Cloud) -> Counter[str]:
     """How many load jobs each shard took."""
     with cloud.warehouse() as client:
-        return Counter(job.destination.table_id for job in client.list_jobs() if job.job_type == "load")
+        loaded = [job.destination for job in client.list_jobs() if job.job_type == "load"]
+        return Counter(each.table_id for each in loaded if each.dataset_id == "shop_shards")
 
 
 def views(cloud: Cloud) -> dict[str, str]:

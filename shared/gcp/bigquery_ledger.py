@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, cast
 
 from shared import failures
-from shared.errors import Busy, HandBack, Permanent
+from shared.errors import Busy, Denied, HandBack, Permanent
 from shared.gcp.bigquery import BigQuery, errors, refusal, refusals
 from shared.redaction import told
 from shared.runs import ledger
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _WAIT = 60
 """Seconds that one invocation waits for a job."""
+_TO_BE_MENDED = frozenset({"accessDenied", "notFound"})
+"""Reasons that pass once somebody has granted or made what is missing."""
 
 
 class BigQueryLedger(BigQuery):
@@ -34,7 +36,7 @@ class BigQueryLedger(BigQuery):
         Append lines, once for each job id: a job that has it already is waited for.
 
         A load appends all or nothing, so that one that failed for a reason that passes is followed by another. Raises Busy if
-        the same call may succeed later, and Permanent if it will not.
+        the same call may succeed later, Denied if somebody has to grant or make something first, and Permanent for the lines.
         """
         content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
         with self._translated():
@@ -45,9 +47,11 @@ class BigQueryLedger(BigQuery):
                 if failure is None:
                     return
                 reason = str(failure.get("reason", ""))
-                if not failures.passes(reason):
-                    said = told(str(failure.get("message", "")), f"the job {job.job_id}", [reason])
+                said = told(str(failure.get("message", "")), f"the job {job.job_id}", [reason])
+                if not failures.passes(reason) and reason not in _TO_BE_MENDED:
                     raise Permanent(f"BigQuery refuses the lines: {said}")
+                if not existed and reason in _TO_BE_MENDED:
+                    raise Denied(f"BigQuery refuses the load: {said}")
                 if not existed:
                     raise Busy(f"BigQuery cannot load the lines now: {reason}")
 
@@ -79,7 +83,7 @@ class BigQueryLedger(BigQuery):
             yield
         except refusals() as error:
             refused = refusal(f"the load into {self._in}.{ledger.TABLE}", error)
-            raise refused if isinstance(refused, Permanent) else Busy(str(refused)) from error
+            raise Denied(str(refused)) if isinstance(refused, Permanent) else Busy(str(refused)) from error
         except HandBack as error:
             raise Busy(str(error)) from error
         except (GoogleAPIError, TransportError, OSError, futures.TimeoutError) as error:

@@ -66,6 +66,9 @@ def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services
         return Outcome("dead", said, report.about(pipeline, shard), "ERROR")
     recorder = Recorder(pipeline, services, written.job_id)
     if pipeline.release == "together" and (run_id := _run_of(shard, pipeline, recorder, services)):
+        if recorder.run_of(shard) != run_id:
+            said = f"{shard.name} waits for the rows of the run {run_id}"
+            return Outcome("waiting", said, report.about(pipeline, shard))
         return _after_job_of_run(shard, run_id, pipeline, services)
     aim = Aim((shard,), trusted=True, gets_view=origins.has)
     result = moving.move(pipeline, aim, services.bigquery, now)
@@ -75,8 +78,8 @@ def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services
 
 
 def _run_of(shard: Shard, pipeline: Pipeline, recorder: Recorder, services: RefreshServices) -> str | None:
-    """The run whose shard has come. None if nothing is known of it any more: then it waits for nothing."""
-    run_id = recorder.run_of(shard)
+    """The run that a shard is to be of. None if nothing is known of it any more: then it waits for nothing."""
+    run_id = recorder.sealed_by(shard)
     bucket = services.storage.bucket(pipeline.bucket)
     return run_id if run_id and services.listeners.awaited.knows(bucket, pipeline, run_id) else None
 

@@ -8,7 +8,8 @@ A mark in the run's folder decides who says it, and what: it names the claimant.
 does so when its own message comes again. Once there is a mark, nothing is listed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -16,16 +17,15 @@ from typing import Any, Protocol
 from shared import bucket as paths
 from shared import log, times
 from shared.bucket import Bucket
-from shared.errors import Busy, Permanent
+from shared.errors import LostRace
 from shared.messages import exports
 from shared.messages.days import RunShown
 from shared.messages.exports import RunExported
 from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
-from shared.runs import ledger, manifest, marks, progress, records
+from shared.runs import bookkeeping, manifest, marks, progress, records
 from shared.runs.awaited import Awaited
 from shared.runs.ledger import Ledger
-from shared.runs.manifest import Manifest
 from shared.runs.marks import Mark
 from shared.runs.progress import Progress
 
@@ -108,8 +108,15 @@ def announce(
 
 
 def after_end(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, listeners: Listeners) -> None:
-    """A table of a run has come to an end: say what is due, if it was the last. As a rule that costs a look at another table."""
-    if listeners.of_days and not listeners.awaited.awaits_another(bucket, pipeline, run_id, table_id):
+    """
+    A table of a run has come to an end: say what is due, if it was the last, or if the run was over before.
+
+    As a rule that costs a look at another table.
+    """
+    if not listeners.of_days:
+        return
+    is_told = marks.read(bucket, paths.run_shown_file(pipeline.name, run_id)) is not None
+    if is_told or not listeners.awaited.awaits_another(bucket, pipeline, run_id, table_id):
         after_ends(bucket, pipeline, run_id, {table_id: end}, table_id, listeners)
 
 
@@ -119,14 +126,20 @@ def after_ends(
     """
     Tables of a run have come to these ends: say what is due, at the cost of a list of its folder.
 
-    Of a run that was over before, the ledger gets a line for each table that had come to another end by then.
+    Of a run that was over before, the ledger gets a line for each table that has come to a better end than it had then.
     """
     announce(bucket, pipeline, run_id, claimant, listeners)
     mark = marks.read(bucket, paths.run_shown_file(pipeline.name, run_id)) if listeners.ledger else None
     if listeners.ledger and mark and mark.said:
         for table_id, end in ends.items():
-            if end != records.FAILED and table_id not in mark.said[end]:
-                _record_again(bucket, pipeline, run_id, table_id, end, listeners.ledger)
+            if _rank(end) < min(
+                (_rank(each) for each in records.ENDS if table_id in mark.said[each]), default=_rank(end)
+            ):
+                bookkeeping.record_again(bucket, pipeline, run_id, table_id, end, listeners.ledger)
+
+
+def _rank(end: str) -> int:
+    return records.ENDS.index(end)
 
 
 def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported | None:
@@ -168,7 +181,7 @@ def _told(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Told]:
             lambda run: not run.open,
             lambda run: RunShown(run.run_id, pipeline.name, run.manifest.day, run.ends).to_json(),
             partial(_publish_shown, pipeline, listeners.shown),
-            partial(_record, pipeline, listeners.ledger),
+            partial(bookkeeping.record, pipeline, listeners.ledger),
         )
 
 
@@ -187,7 +200,8 @@ def _tell(bucket: Bucket, pipeline: Pipeline, run_id: str, mark: Mark, claimant:
     recorded = mark.recorded or told.record(bucket, said)
     if not mark.announced:
         told.publish(said)
-    marks.told(bucket, mark, said, recorded=recorded)
+    with suppress(LostRace):  # another one has said it, too
+        marks.told(bucket, mark, said, recorded=recorded)
     return recorded
 
 
@@ -197,40 +211,6 @@ def _publish_shown(pipeline: Pipeline, topic: DayAnnouncements | None, said: Map
     counts = ", ".join(f"{len(said[end])} {end}" for end in records.ENDS)
     about = Subject(pipeline.name, shard_date=times.day(said["shard_date"]), run_id=said["run_id"])
     log.write("run_shown", Outcome("moved", f"the run {said['run_id']} is over: {counts}", about).to_json())
-
-
-def _record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[str, Any]) -> bool:
-    """Append the lines of a run that is over. Give False if that is to be tried again."""
-    run = manifest.find(bucket, pipeline, said["run_id"]) if to else None
-    if not to or not run:
-        return True
-    ends = {end: said[end] for end in records.ENDS}
-    return _append(
-        to, ledger.job_id(pipeline, run.run_id), pipeline, run, lambda: ledger.lines(bucket, pipeline, run, ends)
-    )
-
-
-def _record_again(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, to: Ledger) -> None:
-    """Append the line of a table that has come to another end since its run was over."""
-    run = manifest.find(bucket, pipeline, run_id)
-    line = ledger.line_of_table(bucket, pipeline, run, table_id, end) if run else None
-    if run and line:
-        _append(to, ledger.job_id_of_table(pipeline, run_id, table_id, end), pipeline, run, lambda: [line])
-
-
-def _append(
-    to: Ledger, job_id: str, pipeline: Pipeline, run: Manifest, lines: Callable[[], Sequence[ledger.Line]]
-) -> bool:
-    """Append lines, whatever comes of it: nobody waits for the ledger. Give False if that is to be tried again."""
-    about = Subject(pipeline.name, shard_date=run.day, run_id=run.run_id)
-    try:
-        to.append(job_id, lines())
-    except (Busy, Permanent) as failure:
-        is_final = isinstance(failure, Permanent)
-        said = f"the run is not in the ledger{'' if is_final else ' yet'}: {failure}"
-        log.write("ledger", Outcome("waiting", said, about, "ERROR" if is_final else "WARNING").to_json())
-        return is_final
-    return True
 
 
 def _run_exported(run: Progress, pipeline: Pipeline) -> RunExported:

@@ -44,7 +44,7 @@ class Ledger(Protocol):
         """
         Append lines, once for each job id, however often that is asked for.
 
-        Raises Busy if the same call may succeed later, and Permanent if it will not.
+        Raises Busy if the same call may succeed later, Denied if it may once something is granted or made, and Permanent if not.
         """
 
 

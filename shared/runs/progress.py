@@ -26,8 +26,8 @@ from shared.tables import Shard
 SILENT_AFTER = timedelta(hours=24)
 """Since the last sign of life. A table of which nothing has come by then counts as failed, so that every run ends."""
 KINDS = (*records.SETTLED, records.LOADED, records.SHOWN, records.HELD)
-_SIGNS_OF_LIFE = (*records.SETTLED, "relisted", "snapshots")
-"""Of a lane: what its functions write down of a run."""
+_SIGNS_OF_LIFE = ("manifest.json", *records.SETTLED, "relisted", "snapshots")
+"""Of a lane: what its functions write down of a run. It may be listed long after its request, by a replay."""
 
 Settled = Mapping[str, Set[str]]
 """The ids of the tables by what is on record of them, one of `KINDS`. One may be in more than one of them."""

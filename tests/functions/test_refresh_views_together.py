@@ -118,10 +118,11 @@ def test_a_reconcile_leaves_a_run_that_has_more_to_bring(stage: Stage, refresh_v
 def test_a_table_that_is_silent_for_a_day_is_recorded_as_failed_and_the_rest_released(
     stage: Stage, refresh_views: Function, log: Log
 ) -> None:
-    records.begin(stage, "run", "20260116", TABLES, ago=DAY)
+    records.begin(stage, "run", "20260116", TABLES)
     for table in TABLES[:2]:
         _bring(stage, "run", table)
 
+    pass_time(DAY)
     refresh_views.receive(RECONCILE)
 
     assert stage.json("billing/_runs/run/failed/refunds.json")["function"] == "refresh_views"
@@ -130,9 +131,9 @@ def test_a_table_that_is_silent_for_a_day_is_recorded_as_failed_and_the_rest_rel
 
 
 def test_a_run_that_has_brought_nothing_for_a_day_ends_too(stage: Stage, refresh_views: Function) -> None:
-    requested = datetime.now(UTC) - DAY
-    records.begin(stage, "run", times.stamp(requested.date()), TABLES, ago=DAY)
+    records.begin(stage, "run", times.stamp(datetime.now(UTC).date()), TABLES)
 
+    pass_time(DAY)
     refresh_views.receive(RECONCILE)
 
     assert sorted(name for name in stage.files() if "/failed/" in name) == [

@@ -371,8 +371,10 @@ def test_tables_that_are_silent_for_less_are_waited_for(stage: Stage) -> None:
 def test_a_table_that_speaks_after_its_run_has_ended_announces_nothing_again(
     stage: Stage, export_table: Function
 ) -> None:
-    [data] = begin(stage, "orders", published=_ago(hours=25))
-    stage.function("refresh_views").receive({"pipeline": "billing"})
+    [data] = begin(stage, "orders", published=_ago(hours=1))
+    refresh_views = stage.function("refresh_views")
+    pass_time(timedelta(hours=25))
+    refresh_views.receive({"pipeline": "billing"})
     stage.published("run-exported")
 
     status = export_table.receive(data)

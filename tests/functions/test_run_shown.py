@@ -10,15 +10,20 @@ from local.server import Answer, Answering, Between, Call
 from shared import times
 from shared.runs import ledger
 from tests.functions.days import Days, tables
-from tests.functions.delivery import PROJECT
+from tests.functions.delivery import PROJECT, topic
 from tests.functions.stage import Log, Stage
 from tests.views import entries
-from tests.views.steps import ID, NOTE, load, pass_time, said, show
+from tests.views.steps import ID, NOTE, load, pass_time, said, show, views
 
 
 @pytest.fixture
 def days(stage: Stage) -> Days:
     return Days(stage)
+
+
+def now(*, days: int = 0) -> str:
+    """The machine's time, or so many days before it."""
+    return times.rfc3339(datetime.now(UTC) - timedelta(days=days))
 
 
 def test_a_run_is_told_when_the_last_of_its_tables_is_shown(stage: Stage, days: Days) -> None:
@@ -387,6 +392,105 @@ def test_no_event_of_a_table_lists_what_has_become_of_its_run_but_the_last(stage
     assert lists[:-1] == [0, 0, 0, 0]
     assert lists[-1] == 2  # what has become of it, and what the ledger is to say
     assert len(days.told()) == 1
+
+
+def test_a_run_that_is_listed_days_after_its_request_is_not_over_at_once(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    stage.clock.put(now())
+    attributes = {"message_id": days.run, "publish_time": now(days=2), "source_topic": topic("mirror-requests")}
+    days.function("list_tables").receive(
+        {"pipeline": "billing"}, message_id="replay", published=now(), attributes=attributes
+    )
+
+    days.reconcile()
+
+    assert days.told() == []
+
+
+def test_somebody_elses_job_tells_no_run_before_its_own_load(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    announced = days.export(*days.request())
+    days.function("refresh_views").hear(*load(stage, "orders_20260115", rows=9))
+    before = days.told()
+
+    days.load(*announced)
+    days.hear()
+
+    assert before == []
+    assert days.told() == [days.shown(shown="orders")]
+    assert days.record("shown")["row_count"] == 2
+
+
+def test_tables_that_are_replayed_together_have_a_line_each(stage: Stage, days: Days) -> None:
+    tables(stage, "lines", "orders")
+    lines, orders = days.export(*days.request())
+    for each in (lines, orders):
+        stage.bigquery.fail_next_job("invalid")
+        days.load(each)
+
+    days.load(lines, orders, published=now())
+    days.hear()
+
+    assert days.outcomes() == [("lines", "failed"), ("lines", "shown"), ("orders", "failed"), ("orders", "shown")]
+
+
+def test_the_line_of_a_mended_table_waits_for_a_ledger_that_is_busy(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    [announced] = days.export(*days.request())
+    stage.bigquery.fail_next_job("invalid")
+    days.load(announced)
+    days.load(announced, published=now())
+    events = list(days.events)
+    stage.bigquery.fail_next_job("backendError")
+
+    handed_back = days.hear()
+    days.events = events
+    days.hear()
+
+    assert max(handed_back) >= 500
+    assert days.outcomes() == [("orders", "failed"), ("orders", "shown")]
+
+
+def test_an_announcement_that_comes_twice_makes_no_line_of_what_was_shown(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    first = days.export(*days.request())
+    days.load(*first)
+    days.hear()
+    days.run += "-later"
+    stage.clock.pass_time(minutes=1)
+    days.export(*days.request())
+
+    days.load(*first)
+
+    assert days.outcomes() == [("orders", "shown")]
+
+
+def test_lines_that_are_denied_are_written_once_they_are_granted(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    days.load(*days.export(*days.request()))
+    stage.bigquery.fail_next_job("accessDenied")
+    days.hear()
+
+    days.reconcile()
+
+    assert days.outcomes() == [("orders", "shown")]
+
+
+def test_a_late_event_of_an_earlier_run_moves_no_view_of_those_that_are_released_together(stage: Stage) -> None:
+    days = Days(stage, release="together")
+    tables(stage, "lines", "orders")
+    for table in ("lines", "orders"):
+        load(stage, f"{table}_20260114")
+        show(stage, f"{table}_20260114")
+    _, orders = days.export(*days.request())
+    days.load(orders)
+    days.run += "-later"
+    stage.clock.pass_time(minutes=1)
+    days.export(*days.request())
+
+    days.hear()
+
+    assert views(stage) == {"lines": "lines_20260114", "orders": "orders_20260114"}
 
 
 def test_where_a_scio_job_loads_a_run_is_told_by_the_events_of_its_copies(stage: Stage) -> None:

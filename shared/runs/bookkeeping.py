@@ -1,0 +1,62 @@
+"""Have the ledger note what became of a run, once it is over. Whatever comes of that, nobody waits for it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from shared import log
+from shared.bucket import Bucket
+from shared.errors import Busy, Denied, HandBack, Permanent
+from shared.messages.outcome import Outcome, Subject
+from shared.pipelines import Pipeline
+from shared.runs import ledger, manifest, records
+from shared.runs.ledger import Ledger
+from shared.runs.manifest import Manifest
+
+
+def record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[str, Any]) -> bool:
+    """Append the lines of a run that is over. Give False if that is to be tried again."""
+    run = manifest.find(bucket, pipeline, said["run_id"]) if to else None
+    if not to or not run:
+        return True
+    ends = {end: said[end] for end in records.ENDS}
+    return _append(
+        to, ledger.job_id(pipeline, run.run_id), pipeline, run, lambda: ledger.lines(bucket, pipeline, run, ends)
+    )
+
+
+def record_again(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, to: Ledger) -> None:
+    """Append the line of a table that has come to another end since its run was over."""
+    run = manifest.find(bucket, pipeline, run_id)
+    line = ledger.line_of_table(bucket, pipeline, run, table_id, end) if run else None
+    if run and line:
+        job_id = ledger.job_id_of_table(pipeline, run_id, table_id, end)
+        _append(to, job_id, pipeline, run, lambda: [line], is_owed=False)
+
+
+def _append(
+    to: Ledger,
+    job_id: str,
+    pipeline: Pipeline,
+    run: Manifest,
+    lines: Callable[[], Sequence[ledger.Line]],
+    *,
+    is_owed: bool = True,
+) -> bool:
+    """
+    Append lines, whatever comes of it: nobody waits for the ledger. Give False if that is to be tried again.
+
+    Raises HandBack for that if nobody else would try (`is_owed` is false).
+    """
+    about = Subject(pipeline.name, shard_date=run.day, run_id=run.run_id)
+    try:
+        to.append(job_id, lines())
+    except (Busy, Denied, Permanent) as failure:
+        is_final = isinstance(failure, Permanent)
+        said = f"the run is not in the ledger{'' if is_final else ' yet'}: {failure}"
+        log.write(
+            "ledger", Outcome("waiting", said, about, "WARNING" if isinstance(failure, Busy) else "ERROR").to_json()
+        )
+        if isinstance(failure, Busy) and not is_owed:
+            raise HandBack(said) from failure
+        return is_final
+    return True
