@@ -118,18 +118,15 @@ class Recorder:
         """Whether a shard has the rows of the pair that is sealed, and not those of an earlier one still."""
         if self._pipeline.loader != "bigquery":
             return state.changed_at > seal.exported_at
-        return self._is_of_job(seal, shard)
+        if self._job_id:
+            return self._is_of_job(seal, shard)
+        loaded = paths.record_file(self._pipeline.name, seal.run_id, records.LOADED, shard.table_id)
+        return self._bucket.stat(loaded) is not None
 
     def _is_of_job(self, seal: Seal, shard: Shard) -> bool:
-        """
-        Whether a shard has the rows of the pair once the job has ended. One of load_shard's says which pair it loads.
-
-        Where load_shard loads, somebody else's job says nothing of that: the pair may still have to be loaded.
-        """
-        if ours := OURS.fullmatch(self._job_id):
-            return ours["pair"] == pair_of(seal.run_id, shard.table_id)
-        loaded = paths.record_file(self._pipeline.name, seal.run_id, records.LOADED, shard.table_id)
-        return self._pipeline.loader != "bigquery" or self._bucket.stat(loaded) is not None
+        """Whether the job may have loaded the pair. One of load_shard's says which pair it loads."""
+        ours = OURS.fullmatch(self._job_id)
+        return not ours or ours["pair"] == pair_of(seal.run_id, shard.table_id)
 
     def _is_anothers(self, run: Progress, table_id: str) -> bool:
         """Whether a later run has the pair of a table. It is on record then that this one's is not shown."""

@@ -407,20 +407,6 @@ def test_a_run_that_is_listed_days_after_its_request_is_not_over_at_once(stage: 
     assert days.told() == []
 
 
-def test_somebody_elses_job_tells_no_run_before_its_own_load(stage: Stage, days: Days) -> None:
-    tables(stage, "orders")
-    announced = days.export(*days.request())
-    days.function("refresh_views").hear(*load(stage, "orders_20260115", rows=9))
-    before = days.told()
-
-    days.load(*announced)
-    days.hear()
-
-    assert before == []
-    assert days.told() == [days.shown(shown="orders")]
-    assert days.record("shown")["row_count"] == 2
-
-
 def test_tables_that_are_replayed_together_have_a_line_each(stage: Stage, days: Days) -> None:
     tables(stage, "lines", "orders")
     lines, orders = days.export(*days.request())
