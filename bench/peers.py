@@ -21,7 +21,7 @@ from local.server import Answer, Answering, Call
 from local.source import INSTANCE
 
 _INTERVAL = 3.0
-_NOWHERE = "http://127.0.0.1:9"
+NOWHERE = "http://127.0.0.1:9"
 """Nobody listens here. A request of gcloud to any other host than the stand-in fails here."""
 _SCHEMA = "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_name = '{table}'"
 _ROWS = "SELECT * FROM {table}"
@@ -102,7 +102,7 @@ def _environment(cloud: Cloud, work: Path) -> dict[str, str]:
         "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
         "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
         "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
-        "https_proxy": _NOWHERE,
+        "https_proxy": NOWHERE,
     }
 
 

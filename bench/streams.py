@@ -5,14 +5,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.peers import NOWHERE
 from local.cloud import REPOSITORY
 from local.postgres import Postgres
 
 _ENVIRONMENT = REPOSITORY / ".venv-bench"
 DLT = _ENVIRONMENT / "bin" / "python"
 _SLING = "lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64"
-_NOWHERE = "http://127.0.0.1:9"
-"""Nobody listens here. A request to any other host than the database fails here."""
 _REPLICATION = """
 source: POSTGRES
 target: LOCAL
@@ -49,7 +48,7 @@ def sling(server: Postgres, database: str, work: Path) -> str:
 
 
 def _run(command: list[str], work: Path, environ: dict[str, str]) -> str:
-    around = {"PATH": os.defpath, "HOME": str(work), "http_proxy": _NOWHERE, "https_proxy": _NOWHERE}
+    around = {"PATH": os.defpath, "HOME": str(work), "http_proxy": NOWHERE, "https_proxy": NOWHERE}
     ended = subprocess.run(command, env=around | environ, check=False, capture_output=True, text=True)
     if ended.returncode:
         raise RuntimeError(f"{command[0]} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")

@@ -7,31 +7,25 @@ import functions_framework
 
 from shared.exporting import delivery
 from shared.gcp.bigquery import BigQuery
-from shared.gcp.bigquery_ledger import BigQueryLedger
 from shared.gcp.cloudsql import CloudSql
+from shared.gcp.listeners import listeners
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
 from shared.messages import exports
 from shared.messages.events import Event
 from shared.messages.handler import handler
 from shared.messages.outcome import Outcome
-from shared.runs.announcing import Listeners
 from shared.settings import Settings
 from shared.times import SystemClock
 
 settings = Settings.from_env(os.environ, "TABLE_EXPORTED_TOPIC")
 topics = PubSub(settings)
-listeners = Listeners(
-    exported=topics if settings.run_exported_topic else None,
-    shown=topics if settings.run_shown_topic else None,
-    ledger=BigQueryLedger(settings.project, settings.ops_dataset) if settings.ops_dataset else None,
-)
 services = delivery.ExportServices(
     cloudsql=CloudSql(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
     announcements=topics,
     requests=topics if settings.mirror_requests_topic else None,
-    listeners=listeners,
+    listeners=listeners(settings, topics),
     shards=BigQuery(settings.project),
     clock=SystemClock(),
     wait_budget=timedelta(seconds=settings.wait_budget_seconds),

@@ -5,7 +5,7 @@ import os
 import functions_framework
 
 from shared.gcp.bigquery import BigQuery
-from shared.gcp.bigquery_ledger import BigQueryLedger
+from shared.gcp.listeners import listeners
 from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
@@ -15,24 +15,18 @@ from shared.messages.events import Event
 from shared.messages.handler import handler
 from shared.messages.outcome import Outcome
 from shared.messages.requests import StopRequest
-from shared.runs.announcing import Listeners
 from shared.settings import Settings
 from shared.times import SystemClock
 
 settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC", needs_for_snapshots="SNAPSHOTS_TOPIC")
 topics = PubSub(settings)
 clock = SystemClock()
-listeners = Listeners(
-    exported=topics if settings.run_exported_topic else None,
-    shown=topics if settings.run_shown_topic else None,
-    ledger=BigQueryLedger(settings.project, settings.ops_dataset) if settings.ops_dataset else None,
-)
 services = fanout.ListServices(
     database=Postgres(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
     exports=topics,
     datasets=BigQuery(settings.project),
-    listeners=listeners,
+    listeners=listeners(settings, topics),
     snapshots=topics if settings.snapshots_topic else None,
 )
 

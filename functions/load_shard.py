@@ -4,8 +4,8 @@ import os
 
 import functions_framework
 
-from shared.gcp.bigquery_ledger import BigQueryLedger
 from shared.gcp.bigquery_loads import BigQueryLoads
+from shared.gcp.listeners import listeners
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
 from shared.loading import load
@@ -13,18 +13,12 @@ from shared.messages import exports
 from shared.messages.events import Event
 from shared.messages.handler import handler
 from shared.messages.outcome import Outcome
-from shared.runs.announcing import Listeners
 from shared.settings import Settings
 
 settings = Settings.from_env(os.environ)
 topics = PubSub(settings)
-listeners = Listeners(
-    exported=topics if settings.run_exported_topic else None,
-    shown=topics if settings.run_shown_topic else None,
-    ledger=BigQueryLedger(settings.project, settings.ops_dataset) if settings.ops_dataset else None,
-)
 services = load.LoadServices(
-    storage=Storage(settings.project), jobs=BigQueryLoads(settings.project), listeners=listeners
+    storage=Storage(settings.project), jobs=BigQueryLoads(settings.project), listeners=listeners(settings, topics)
 )
 
 

@@ -77,10 +77,6 @@ class Pipeline:
         return matches(self.hash, column) and not self.leaves_out(column)
 
 
-WILDCARDS = frozenset("*?[")
-"""Of a glob."""
-
-
 def matches(globs: tuple[str, ...], name: str) -> bool:
     """Whether one of the globs matches the name. Case counts, and `*` crosses dots."""
     return bool(globs) and _pattern(globs).match(name) is not None

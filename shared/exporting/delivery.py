@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from shared import times
 from shared.bucket import Storage
 from shared.errors import Permanent
 from shared.exporting import statement, steps, typemap
@@ -23,7 +22,6 @@ from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.runs import announcing, belief
 from shared.runs.announcing import Listeners
-from shared.runs.digests import KnownRuns
 from shared.tables import Shard
 from shared.times import Clock
 
@@ -64,7 +62,6 @@ class ExportServices:
     clock: Clock
     wait_budget: timedelta
     threads: Executor = field(default_factory=ThreadPoolExecutor)
-    runs: KnownRuns = field(default_factory=KnownRuns)
 
 
 def export_table(
@@ -127,13 +124,14 @@ class _Delivery:
             "export_table",
             self._bucket,
             services.announcements,
+            partial(replacing.may_replace, asked, is_replay=is_replay),
         )
         self._staging = Staging(pipeline, self.pair.staged_uri, services.cloudsql, self._patience)
         self._looks = Looks(asked, self._bucket, self.pair, self._staging, self._has_shard, services.threads)
 
     def is_last_of_lane(self) -> bool:
         """Whether the messages of its run's other tables come before. Raises Permanent unless the run asks for this export."""
-        check = partial(belief.check_export, self._asked, self._bucket, self._services.runs)
+        check = partial(belief.check_export, self._asked, self._bucket, self._services.listeners.runs)
         return self._patience.retried(check).last == self._asked.table_id
 
     def end_run(self) -> None:
@@ -204,14 +202,12 @@ class _Delivery:
             case steps.Move(operation, staged):
                 return replace(seen, data=self.pair.move(staged, seen.data, Source.of(operation)), staged=None)
             case steps.SealPair(data):
-                may_replace = self._may_replace(times.moment(data.marks["exported_at"]))
-                return replace(seen, seal=self.pair.seal(data, seen.seal_generation, seen.seal, replace=may_replace))
+                return replace(seen, seal=self.pair.seal(data, seen.seal_generation, seen.seal))
 
     def _end(self, step: steps.End, seen: Seen) -> Outcome:
         match step:
             case steps.Announce(seal):
-                may_replace = self._may_replace(seal.exported_at) if seal.replace is None else seal.replace
-                return self.pair.announce(seal, seen.data, replace=may_replace)
+                return self.pair.announce(seal, seen.data)
             case steps.Skip(reason):
                 return self.pair.skip(reason)
             case steps.Leave():
@@ -245,10 +241,6 @@ class _Delivery:
         self.pair.delete_staged()
         self._services.requests.relist(self._asked, is_replay=self._is_replay)
         return self._leave(f"it has been altered, and is to be described again: {step.reason}", step.operation)
-
-    def _may_replace(self, exported_at: datetime) -> bool:
-        """Whether rows of that moment may replace a shard, however late they are announced."""
-        return replacing.judged(self._asked, exported_at, is_replay=self._is_replay).replace
 
     def _leave(self, reason: str, operation: str | None = None) -> Outcome:
         said = f"not exported by this message: {reason}"

@@ -1,5 +1,6 @@
 """Settle the pair of one table: from staged data, however it was made, to two sealed files that are announced and recorded."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -56,7 +57,11 @@ class Source:
 
 
 class Pair:
-    """The files of one table of a run. `function` is the one that settles them, for the records."""
+    """
+    The files of one table of a run.
+
+    `function` is the one that settles them, for the records. `may_replace`: whether rows of a moment may replace those of a shard.
+    """
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class Pair:
         function: str,
         bucket: Bucket,
         announcements: Announcements,
+        may_replace: Callable[[datetime], bool],
     ) -> None:
         pipeline, table_id, day = export.pipeline, export.table_id, export.shard_date
         self._export = export
@@ -74,6 +80,7 @@ class Pair:
         self._function = function
         self._bucket = bucket
         self._announcements = announcements
+        self._may_replace = may_replace
         self._schema_file = paths.schema_file(pipeline.name, table_id, day)
         self._data_file = paths.data_file(pipeline.name, table_id, day, file_format)
         other_format = "csv" if file_format == "ndjson" else "ndjson"
@@ -113,22 +120,19 @@ class Pair:
         onto = replaced.generation if replaced else 0
         return self._bucket.move(staged, self._data_file, onto, source.marks(self._export))
 
-    def seal(self, data: File, onto: int, replaced: Seal | None, *, replace: bool) -> Seal:
-        """
-        Write the schema file over its generation `onto`, and delete the data that it `replaced` in another format.
-
-        `replace`: the rows may replace those of a shard.
-        """
+    def seal(self, data: File, onto: int, replaced: Seal | None) -> Seal:
+        """Write the schema file over its generation `onto`, and delete the data that it `replaced` in another format."""
+        exported_at = times.moment(data.marks["exported_at"])
         seal = Seal(
             run_id=self._export.run_id,
             requested_at=self._export.requested_at,
-            exported_at=times.moment(data.marks["exported_at"]),
+            exported_at=exported_at,
             data_uri=self._uri(self._data_file),
             data_generation=data.generation,
             format=self._format,
             columns=tuple(column.to_json() for column in self._columns),
             description=self._export.comment,
-            replace=replace,
+            replace=self._may_replace(exported_at),
             clustering=clustering(self._export.primary_key, self._columns),
             column_rules=self._export.column_rules,
             snapshot=data.marks.get("snapshot") or data.marks.get("operation"),  # the version before had no other
@@ -138,12 +142,9 @@ class Pair:
             self._bucket.delete(self._other_data_file, replaced.data_generation)  # not what a later run has put there
         return seal
 
-    def announce(self, seal: Seal, sealed: File | None, *, replace: bool) -> Outcome:
-        """
-        Tell loaders of the pair, and write it down. `sealed` is its data, where that is known from the sealing.
-
-        `replace`: its rows may replace those of a shard.
-        """
+    def announce(self, seal: Seal, sealed: File | None) -> Outcome:
+        """Tell loaders of the pair, and write it down. `sealed` is its data, where that is known from the sealing."""
+        replace = self._may_replace(seal.exported_at) if seal.replace is None else seal.replace
         export, schema_uri = self._export, self._uri(self._schema_file)
         self._announcements.announce(export.exported(schema_uri, seal.data_uri, seal.format, replace=replace))
         data = sealed or self._bucket.stat(paths.object_name(export.pipeline.bucket, seal.data_uri))

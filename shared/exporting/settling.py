@@ -58,7 +58,8 @@ class SnapshotTable:
         self._columns = typemap.mapped(asked.columns, asked.pipeline.unrepresentable)
         file_format = statement.file_format(asked, self._columns)
         bucket, topic = around.bucket, around.announcements
-        self._pair = Pair(self.export, self._columns, file_format, FUNCTION, bucket, topic)
+        may_replace = partial(replacing.may_replace, asked, is_replay=around.is_replay)
+        self._pair = Pair(self.export, self._columns, file_format, FUNCTION, bucket, topic, may_replace)
 
     def extraction(self) -> Extraction:
         """The query that gives its rows."""
@@ -139,7 +140,7 @@ class SnapshotTable:
         if not self.export.replace:
             raise LostRace("something may stand there that is not to be replaced")
         data = self._pair.move(file, None, _source(file))
-        seal = self._seal(data, 0, None)
+        seal = self._pair.seal(data, 0, None)
         return self._announce(seal, replace(data, marks={**data.marks, "seconds": f"{seconds:.3f}"}))
 
     def _resume_at_once(self) -> Outcome | None:
@@ -158,7 +159,7 @@ class SnapshotTable:
                 return self._left("it has been described again, and that message sees to it")
             case steps.SealPair(data):
                 self._clear(seen.staged)
-                return self._announce(self._seal(data, seen.seal_generation, seen.seal), data)
+                return self._announce(self._pair.seal(data, seen.seal_generation, seen.seal), data)
         if seen.staged is None:
             return None
         if not self._is_ours(seen.staged):
@@ -187,17 +188,8 @@ class SnapshotTable:
         is_read = "snapshot" in file.marks and "operation" not in file.marks
         return is_read and file.marks.get("run_id") == self.export.run_id
 
-    def _seal(self, data: File, onto: int, replaced: Seal | None) -> Seal:
-        may_replace = self._may_replace(times.moment(data.marks["exported_at"]))
-        return self._pair.seal(data, onto, replaced, replace=may_replace)
-
-    def _may_replace(self, exported_at: datetime) -> bool:
-        """Whether rows of that moment may replace a shard, however late they are announced."""
-        return replacing.judged(self.asked, exported_at, is_replay=self._around.is_replay).replace
-
     def _announce(self, seal: Seal, data: File | None) -> Outcome:
-        may_replace = self._may_replace(seal.exported_at) if seal.replace is None else seal.replace
-        outcome = self._pair.announce(seal, data, replace=may_replace)
+        outcome = self._pair.announce(seal, data)
         if self._around.is_replay:
             self._pair.clear_failure()
         return outcome

@@ -86,7 +86,7 @@ def read_snapshot(
     return delivery.outcome()
 
 
-class Stop:
+class _Stop:
     """Whether somebody has stopped the run, which is looked for every few seconds."""
 
     def __init__(self, bucket: Uploads, wish: SnapshotRead, clock: Clock) -> None:
@@ -127,7 +127,7 @@ class _Delivery:
         self._unread: list[SnapshotTable] = []
         self._run_tables: int | None = None
         self._is_begun = False
-        self._stop = Stop(self._bucket, wish, services.clock)
+        self._stop = _Stop(self._bucket, wish, services.clock)
         self._sealed = 0
 
     def look(self) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from shared.pipelines import WILDCARDS, Pipeline, matches
+from shared.messages.columns import globs, names_one
+from shared.pipelines import Pipeline, matches
 from shared.tables import Table
 
 
@@ -34,9 +35,9 @@ class Pattern:
 
 def patterns(tables: Sequence[Table], pipeline: Pipeline) -> list[Pattern]:
     """The pipeline's globs, each with what it matches in the database, whose tables these are."""
-    globs = [(key, glob) for key in ("leave_out", "hash") for glob in dict.fromkeys(getattr(pipeline, key))]
-    columns = [name for table in tables for name in _names(table)] if globs else []
-    return [_pattern(key, glob, columns, tables, pipeline) for key, glob in globs]
+    found = globs(pipeline)
+    columns = [name for table in tables for name in _names(table)] if found else []
+    return [_pattern(key, glob, columns, tables, pipeline) for key, glob in found]
 
 
 def decided(tables: Sequence[Table], pipeline: Pipeline, found: Sequence[Pattern]) -> list[Table]:
@@ -72,8 +73,8 @@ def _names(table: Table) -> list[str]:
 def _pattern(key: str, glob: str, columns: Sequence[str], tables: Sequence[Table], pipeline: Pipeline) -> Pattern:
     matched = tuple(name for name in columns if matches((glob,), name))
     missing: tuple[Table, ...] = ()
-    if not matched and WILDCARDS.isdisjoint(glob):
-        named = (table for table in tables if glob.startswith(f"{table}."))
+    if not matched:
+        named = (table for table in tables if names_one(glob, str(table)))
         missing = tuple(table for table in named if pipeline.mirrors(table.schema, table.name))
     return Pattern(key, glob, matched, missing)
 

@@ -16,7 +16,6 @@ from shared.messages.outcome import Outcome
 from shared.redaction import told
 from shared.runs import announcing, belief, records, schema_file
 from shared.runs.announcing import Listeners
-from shared.runs.digests import KnownRuns
 from shared.runs.schema_file import Seal
 
 _FUNCTION = "load_shard"
@@ -31,7 +30,6 @@ class LoadServices:
 
     storage: Storage
     jobs: LoadJobs
-    runs: KnownRuns = field(default_factory=KnownRuns)
     listeners: Listeners = field(default_factory=Listeners)
 
 
@@ -46,7 +44,7 @@ def load_shard(exported: TableExported, published_at: datetime, services: LoadSe
     if exported.pipeline.loader != "bigquery":
         return Outcome("ignored", f"the pipeline {exported.pipeline.name} has another loader", exported.subject)
     bucket = services.storage.bucket(exported.pipeline.bucket)
-    seal = belief.check_exported(exported, bucket, services.runs)
+    seal = belief.check_exported(exported, bucket, services.listeners.runs)
     try:
         outcome, end = _load(exported, seal, published_at, bucket, services.jobs)
     except Permanent as failure:

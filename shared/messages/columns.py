@@ -6,17 +6,25 @@ from collections.abc import Iterable
 
 from shared.errors import Permanent
 from shared.messages.exports import TableExport, TableOfRun
-from shared.pipelines import WILDCARDS, Pipeline
+from shared.pipelines import Pipeline
+
+_WILDCARDS = frozenset("*?[")
+
+
+def globs(pipeline: Pipeline) -> list[tuple[str, str]]:
+    """The pipeline's globs on columns, each once, with the key that has it."""
+    keys = {"leave_out": pipeline.leave_out, "hash": pipeline.hash}
+    return [(key, glob) for key, found in keys.items() for glob in dict.fromkeys(found)]
+
+
+def names_one(glob: str, table: str) -> bool:
+    """Whether a glob names the table, `schema.table`, and one column of it."""
+    return glob.startswith(f"{table}.") and _WILDCARDS.isdisjoint(glob)
 
 
 def rules(pipeline: Pipeline, schema: str, table: str) -> str | None:
     """A digest of the patterns that name the table and one column of it. None if there are none."""
-    named = [
-        (key, glob)
-        for key, globs in (("leave_out", pipeline.leave_out), ("hash", pipeline.hash))
-        for glob in globs
-        if glob.startswith(f"{schema}.{table}.") and WILDCARDS.isdisjoint(glob)
-    ]
+    named = [each for each in globs(pipeline) if names_one(each[1], f"{schema}.{table}")]
     return hashlib.sha256(json.dumps(sorted(named)).encode()).hexdigest()[:16] if named else None
 
 

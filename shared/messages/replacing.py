@@ -20,6 +20,11 @@ _LATE = timedelta(hours=24)
 _Wish = TypeVar("_Wish", MirrorRequest, TableExport)
 
 
+def may_replace(export: TableExport, exported_at: datetime, *, is_replay: bool) -> bool:
+    """Whether rows of that moment may replace a shard, however late they are announced."""
+    return judged(export, exported_at, is_replay=is_replay).replace
+
+
 def judged(wish: _Wish, now: datetime, *, is_replay: bool) -> _Wish:
     """The wish, as it is delivered now, with `replace` only where it may. `replace` itself is judged by the day of the request."""
     is_belated = is_replay or now - wish.requested_at > _LATE

@@ -13,7 +13,7 @@ from shared.refreshing.moving import Moved, Refused, Stayed
 from shared.refreshing.services import RefreshServices
 from shared.refreshing.sweep import AT_ONCE, Results
 from shared.refreshing.views import ShardState
-from shared.runs import announcing, records, schema_file
+from shared.runs import announcing, progress, records, schema_file
 from shared.runs.progress import Progress
 from shared.runs.schema_file import Seal, pair_of
 from shared.tables import Shard
@@ -120,8 +120,7 @@ class Recorder:
             return state.changed_at > seal.exported_at
         if self._job_id:
             return self._is_of_job(seal, shard)
-        loaded = paths.record_file(self._pipeline.name, seal.run_id, records.LOADED, shard.table_id)
-        return self._bucket.stat(loaded) is not None
+        return progress.has_come_to((records.LOADED,), self._bucket, self._pipeline, seal.run_id, shard.table_id)
 
     def _is_of_job(self, seal: Seal, shard: Shard) -> bool:
         """Whether the job may have loaded the pair. One of load_shard's says which pair it loads."""

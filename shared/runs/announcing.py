@@ -25,6 +25,7 @@ from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
 from shared.runs import bookkeeping, manifest, marks, progress, records
 from shared.runs.awaited import Awaited
+from shared.runs.digests import KnownRuns
 from shared.runs.ledger import Ledger
 from shared.runs.marks import Mark
 from shared.runs.progress import Progress
@@ -52,6 +53,11 @@ class Listeners:
     shown: DayAnnouncements | None = None
     ledger: Ledger | None = None
     awaited: Awaited = field(default_factory=Awaited)
+
+    @property
+    def runs(self) -> KnownRuns:
+        """The runs that this instance has read lately."""
+        return self.awaited.runs
 
     @property
     def of_days(self) -> bool:

@@ -20,11 +20,11 @@ class Awaited:
     """
     The tables of the last runs that were open when this instance saw them last. At first these are all, in the lane's order.
 
-    It never says that a run waits when it does not. Whoever writes the last end of a run sees all others.
+    It never says that a run waits when it does not. Whoever writes the last end of a run sees all others. `runs`: those that it knows.
     """
 
     def __init__(self) -> None:
-        self._runs = KnownRuns()
+        self.runs = KnownRuns()
         self._open: dict[tuple[str, ...], list[str]] = {}
         self._lock = Lock()
 
@@ -36,7 +36,7 @@ class Awaited:
         with self._lock:
             found = self._open.get(key)
         if found is None:
-            run = self._runs.find(bucket, pipeline, run_id)
+            run = self.runs.find(bucket, pipeline, run_id)
             found = list(run.tables) if run else []
         others = [each for each in found if each != table_id]
         self._keep(key, others)
@@ -44,7 +44,7 @@ class Awaited:
 
     def knows(self, bucket: Bucket, pipeline: Pipeline, run_id: str) -> bool:
         """Whether a run is on record."""
-        return self._runs.find(bucket, pipeline, run_id) is not None
+        return self.runs.find(bucket, pipeline, run_id) is not None
 
     def remember(
         self, pipeline: Pipeline, run_id: str, still_open: Set[str], ends: Collection[str] = records.ENDS

@@ -185,6 +185,10 @@ class Stage:
         if put_first(self.objects, self.bucket, name, content):
             self.made_up.add(name)
 
+    def make_topic(self, name: str) -> None:
+        """A topic that not every test needs. `published` gives its messages."""
+        self.pubsub.create(f"projects/{PROJECT}/topics/{name}", f"projects/{PROJECT}/subscriptions/{name}")
+
     def published(self, topic: str) -> list[pubsub_v1.types.PubsubMessage]:
         """What has been published since the last look, in order."""
         subscription = f"projects/{PROJECT}/subscriptions/{topic}"

@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import google.cloud.pubsub_v1 as pubsub_v1
 import pytest
 
 from local.cloudsql import Outcome
@@ -48,10 +47,7 @@ Take = Callable[[str], list[Any]]
 def tables(stage: Stage) -> None:
     stage.pipeline |= {"leave_out": [f"*{LEFT}*"], "hash": ["*.email"]}
     stage.run(*TABLES)
-    with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:
-        publisher.create_topic(name=topic("mirror-requests"))
-        name = f"projects/{PROJECT}/subscriptions/mirror-requests"
-        subscriber.create_subscription(name=name, topic=topic("mirror-requests"))
+    stage.make_topic("mirror-requests")
 
 
 class World:

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import google.cloud.pubsub_v1 as pubsub_v1
 import pytest
 
-from tests.functions.delivery import PROJECT, topic
+from tests.functions.delivery import topic
 from tests.functions.snapshot import Run
 from tests.functions.stage import Stage
 
@@ -27,10 +26,7 @@ MADE_AGAIN = ("DROP TABLE users", "CREATE TABLE users (id bigint, note text)", "
 @pytest.fixture(autouse=True)
 def users(stage: Stage) -> None:
     stage.run(*USERS)
-    with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:
-        publisher.create_topic(name=topic("mirror-requests"))
-        name = f"projects/{PROJECT}/subscriptions/mirror-requests"
-        subscriber.create_subscription(name=name, topic=topic("mirror-requests"))
+    stage.make_topic("mirror-requests")
 
 
 def listed(stage: Stage) -> Any:

@@ -3,12 +3,11 @@
 import json
 from typing import Any
 
-import google.cloud.pubsub_v1 as pubsub_v1
 import pytest
 
 from local.cloudsql import Outcome
 from tests.functions.cuts import cut_off
-from tests.functions.delivery import PROJECT, REQUESTED, Function, column, table_export, topic
+from tests.functions.delivery import REQUESTED, Function, column, table_export, topic
 from tests.functions.stage import Log, Stage, wait_for
 
 SCHEMA = "billing/orders/schema_20260115.json"
@@ -32,11 +31,7 @@ def orders(stage: Stage) -> None:
         "CREATE TABLE orders (id bigint NOT NULL, note text, due date, paid boolean)",
         "INSERT INTO orders VALUES (1, 'a,b', '2026-01-31', true)",
     )
-    with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:
-        publisher.create_topic(name=topic("mirror-requests"))
-        subscriber.create_subscription(
-            name=f"projects/{PROJECT}/subscriptions/mirror-requests", topic=topic("mirror-requests")
-        )
+    stage.make_topic("mirror-requests")
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import google.cloud.pubsub_v1 as pubsub_v1
 import pytest
 
-from tests.functions.delivery import PROJECT, Function, topic
+from tests.functions.delivery import Function, topic
 from tests.functions.stage import Stage
 
 INNER, OUTER = ("a", "b.c"), ("a.b", "c")
@@ -22,11 +21,7 @@ def twins(stage: Stage) -> None:
         'CREATE TABLE "a.b".c (id int, outer_note text)',
         'CREATE TABLE "NextWare.Concierge"."Users" (id int, note text)',
     )
-    with pubsub_v1.PublisherClient() as publisher, pubsub_v1.SubscriberClient() as subscriber:
-        publisher.create_topic(name=topic("mirror-requests"))
-        subscriber.create_subscription(
-            name=f"projects/{PROJECT}/subscriptions/mirror-requests", topic=topic("mirror-requests")
-        )
+    stage.make_topic("mirror-requests")
 
 
 @pytest.fixture
