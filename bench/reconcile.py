@@ -69,6 +69,7 @@ def _figures(size: int, seconds: float, calls: Counter[str]) -> Iterator[Figure]
 @contextmanager
 def _around(work: Path) -> Iterator[tuple[BigQuery, Function]]:
     with Storage() as storage, BigQuery(PROJECT, storage.url) as warehouse, Metadata(PROJECT) as metadata:
+        storage.create_bucket(PIPELINE["bucket"])
         environ = {"BIGQUERY_EMULATOR_HOST": warehouse.url, "STORAGE_EMULATOR_HOST": storage.url, **metadata.environ}
         pipelines = {_name(size): PIPELINE | _datasets(size) for size in (1, *SIZES)}
         with Deployed(work, pipelines, environ).start("refresh_views") as function:
