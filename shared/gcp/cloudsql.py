@@ -49,7 +49,7 @@ class CloudSql:
                 },
             }
         }
-        request = self._api.service.instances().export(project=project, instance=name, body=body, fields=_OPERATION)
+        request = self._api.resource("instances").export(project=project, instance=name, body=body, fields=_OPERATION)
         try:
             return _operation(rest.answer(request, f"the export of {uri} from {instance}"))
         except Refused as refused:
@@ -58,13 +58,13 @@ class CloudSql:
     def operation(self, instance: str, name: str) -> Operation:
         """The operation as it stands. An operation may be unknown for a moment after its start: Busy."""
         project, _ = _project_and_name(instance)
-        request = self._api.service.operations().get(project=project, operation=name, fields=_OPERATION)
+        request = self._api.resource("operations").get(project=project, operation=name, fields=_OPERATION)
         return _operation(_answer(request, f"the operation {name} of {instance}", by_id=True))
 
     def operations(self, instance: str) -> list[Operation]:
         """The instance's recent operations, newest first: one page, because in its lane a table's own are the newest."""
         project, name = _project_and_name(instance)
-        request = self._api.service.operations().list(
+        request = self._api.resource("operations").list(
             project=project, instance=name, maxResults=_PAGE, fields=f"items({_OPERATION})"
         )
         found = _answer(request, f"the operations of {instance}")
@@ -75,7 +75,7 @@ class CloudSql:
         if not error.depends_on_state:
             return failures.of_admin_api(error)
         project, name = _project_and_name(instance)
-        request = self._api.service.instances().get(project=project, instance=name, fields=_STATE)
+        request = self._api.resource("instances").get(project=project, instance=name, fields=_STATE)
         found = _answer(request, f"the state of {instance}")
         policy = found.get("settings", {}).get("activationPolicy", "")
         return failures.of_admin_api(error, found.get("state", ""), policy)

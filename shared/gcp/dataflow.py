@@ -20,7 +20,7 @@ class Dataflow:
 
     def jobs(self, region: str, name: str) -> list[DataflowJob]:
         """All jobs of that name, in whatever state, newest first."""
-        method = self._api.service.projects().locations().jobs()
+        method = self._api.resource("projects.locations.jobs")
         fields = f"jobs({_JOB},name),nextPageToken"
         request = method.list(projectId=self._project, location=region, name=name, filter="ALL", fields=fields)
         found: list[DataflowJob] = []
@@ -35,16 +35,8 @@ class Dataflow:
 
     def launch(self, region: str, parameter: Mapping[str, object]) -> DataflowJob:
         """Launch a Flex Template. If a job of its name is active, give that one."""
-        request = (
-            self._api.service.projects()
-            .locations()
-            .flexTemplates()
-            .launch(
-                projectId=self._project,
-                location=region,
-                body={"launchParameter": dict(parameter)},
-                fields=f"job({_JOB})",
-            )
+        request = self._api.resource("projects.locations.flexTemplates").launch(
+            projectId=self._project, location=region, body={"launchParameter": dict(parameter)}, fields=f"job({_JOB})"
         )
         name = str(parameter["jobName"])
         try:

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from functools import reduce
 from http.client import HTTPException
 from typing import Any
 
@@ -31,15 +32,19 @@ class Api:
         self._endpoint = endpoint
         self._of_thread = threading.local()
 
-    @property
-    def service(self) -> Any:
-        """The client, made from the description of the API that the library ships."""
-        if not hasattr(self._of_thread, "service"):
+    def resource(self, path: str) -> Any:
+        """
+        The methods of a resource, such as `projects.locations.jobs`, from the description that the library ships.
+
+        They are made once a thread: for a large resource that takes 10 ms.
+        """
+        made: dict[str, discovery.Resource] = self._of_thread.__dict__
+        if "" not in made:
             options = {"api_endpoint": self._endpoint} if self._endpoint else None
-            self._of_thread.service = discovery.build(
-                self._name, self._version, client_options=options, cache_discovery=False
-            )
-        return self._of_thread.service
+            made[""] = discovery.build(self._name, self._version, client_options=options, cache_discovery=False)
+        if path not in made:
+            made[path] = reduce(lambda within, name: getattr(within, name)(), path.split("."), made[""])
+        return made[path]
 
 
 class Refused(Exception):  # noqa: N818 - it says what the answer was, not that the call went wrong
