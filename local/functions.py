@@ -39,7 +39,7 @@ class Function:
     """
     One function in its own processes. functions-framework and gunicorn run it, as the buildpack starts them.
 
-    Its environment is `environ`, PATH and PYTHONUNBUFFERED, and none of our own variables. Its output is appended to
+    Its environment is `environ`, PATH and what each function has, and none of our own variables. Its output is appended to
     `log`. Its processes are killed if ours dies, even by SIGKILL. Raises RuntimeError, with the function's output, if it
     ends or does not answer when it is started.
     """
@@ -119,8 +119,9 @@ def _start(
     # functions-framework appends the entry file's directory to sys.path, and so finds `shared`.
     command = [str(python.absolute()), "-P", "-m", "functions_framework", "--target", name, "--source", f"{name}.py"]
     options = ["--signature-type", "cloudevent", "--host", "127.0.0.1", "--port", str(port)]
-    # The buildpack sets PYTHONUNBUFFERED too.
-    seen = {"PATH": os.defpath, "PYTHONUNBUFFERED": "TRUE", **environ}
+    # The buildpack sets PYTHONUNBUFFERED too, and Terraform the other one.
+    usual = {"PYTHONUNBUFFERED": "TRUE", "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true"}
+    seen = {"PATH": os.defpath, **usual, **environ}
     with log.open("ab") as output:
         return subprocess.Popen(
             [*command, *options],

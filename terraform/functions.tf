@@ -151,6 +151,8 @@ resource "google_cloudfunctions2_function" "function" {
         PUBSUB_ENDPOINT = "${var.region}-pubsub.googleapis.com"
         # With fewer threads than requests, one request would wait for another's wait to end.
         THREADS = tostring(each.value.concurrency)
+        # Otherwise the client of Cloud Storage looks at the bucket, for traces that nobody keeps, at each name without an object.
+        DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA = "true"
       },
       { for variable, topic in each.value.publishes : variable => local.topics[topic] },
       contains(local.write_ledger, each.key) ? { OPS_DATASET = google_bigquery_dataset.ops.dataset_id } : {},

@@ -31,6 +31,7 @@ def loopback() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("no_proxy", "127.0.0.1")
         environment.setenv("SSL_CERT_FILE", os.devnull)
+        environment.setenv("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")  # as functions are deployed
         yield
 
 
