@@ -4,6 +4,8 @@ PYTHON ?= python3
 TOOLS := .venv/bin
 # Otherwise gRPC reports on standard error each connection that a local server closes.
 export GRPC_VERBOSITY := NONE
+# Otherwise gRPC's care for forks can crash a program that is started, before it is the program.
+export GRPC_ENABLE_FORK_SUPPORT := 0
 export SOURCE KEEP LOADER SMALL SCHEDULES SEED
 
 .PHONY: help demo query lint test soak test-beam bench readme format pins clean
@@ -17,27 +19,19 @@ demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')
 	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'
 
-# Runs pytest in two processes at once, to use two cores: `$(call both,ARGUMENTS OF ONE,ARGUMENTS OF THE OTHER)`.
-pytest = $(TOOLS)/python -m pytest -q $(if $(SEED),--hypothesis-seed=$(SEED))
-both = $(pytest) -p no:cacheprovider $(1) & one=$$!; $(pytest) $(2) & other=$$!; \
-	trap 'kill $$one $$other; wait' INT TERM; wait $$one; first=$$?; wait $$other && exit $$first
+# Runs tests in several processes at once, those of a file in one of them. The files that take long come first.
+pytest = $(TOOLS)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(if $(SEED),--hypothesis-seed=$(SEED))
 
 lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/ruff check .
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
 
-# What takes about half of the time of `make test`.
-HALF := tests/functions tests/lane tests/local/test_demo.py
-
-# What takes about half of the time of `make soak`.
-LONG_HALF := tests/lane tests/test_killed.py tests/functions
-
 test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests
-	$(call both,-m 'not soak' $(HALF),-m 'not soak' $(HALF:%=--ignore %))
+	$(pytest) -m 'not soak'
 
 soak: .venv/ready .venv-deployed/ready ## the long property runs (SCHEDULES=3000 for a longer one, SEED=… to have one again)
-	$(call both,-m soak $(LONG_HALF),-m soak $(LONG_HALF:%=--ignore %) --ignore tests/beam)
+	$(pytest) -m soak --ignore tests/beam
 
 test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
 	$(TOOLS)/python -m pytest tests/beam

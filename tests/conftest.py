@@ -2,12 +2,40 @@
 
 import gc
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local import postgres_11
+
+LONGEST = (
+    "test_killed",
+    "functions/test_read_snapshot_schedules",
+    "functions/test_run_shown_histories",
+    "lane/test_schedules",
+    "test_terraform",
+    "test_grants",
+    "functions/test_run_shown",
+    "test_mirror",
+    "test_lanes",
+    "local/test_demo",
+)
+
+# What the schedules of the long runs are drawn from: the same in each process.
+os.environ["SEED"] = os.environ.get("SEED") or str(secrets.randbelow(10**9))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """More processes than cores: a third of a test's time passes while it waits."""
+    return (os.cpu_count() or 2) * 3 // 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that in the end no process is alone with one of them."""
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.location[0].removeprefix("tests/").removesuffix(".py"), len(LONGEST)))
 
 
 def pytest_collection_finish() -> None:

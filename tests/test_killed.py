@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 SCHEDULES = int(os.environ.get("SCHEDULES") or "5")
-SEED = int(os.environ.get("SEED") or Random().randrange(10**9))
+SEED = int(os.environ["SEED"])
 FUNCTIONS = ("list_tables", "export_table", "read_snapshot", "load_shard", "refresh_views")
 PIPELINE = "shop"
 PATIENCE = 90.0  # seconds for messages, and again for events, to be handled once nobody is killed any more

@@ -1,6 +1,7 @@
 """What of an SQL statement PostgreSQL would look up on the search_path, by its own parser."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pglast
@@ -24,6 +25,7 @@ _NAMED_OPERATORS = {A_Expr_Kind.AEXPR_OP, A_Expr_Kind.AEXPR_OP_ANY, A_Expr_Kind.
 _TESTS = {SubLinkType.EXISTS_SUBLINK, SubLinkType.EXPR_SUBLINK, SubLinkType.ARRAY_SUBLINK}
 
 
+@cache
 def found(sql: str, *tables: str) -> list[str]:
     """All that is not pg_catalog's by name. Relations may be `tables`, too: schema and name with a dot between them."""
     [statement] = pglast.parse_sql(sql)
@@ -34,13 +36,14 @@ def found(sql: str, *tables: str) -> list[str]:
 
 def _nodes(value: Any) -> Iterator[Any]:
     """It and all that is below it."""
-    if isinstance(value, ast.Node):
-        yield value
-        for name in value:
-            yield from _nodes(getattr(value, name))
-    elif isinstance(value, tuple):
-        for each in value:
-            yield from _nodes(each)
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, ast.Node):
+            yield each
+            left += [getattr(each, name) for name in each]
+        elif isinstance(each, tuple):
+            left += each
 
 
 def _unqualified(node: Any, parts: set[str | None], tables: tuple[str, ...]) -> str | None:
