@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import topic
+from tests.functions.days import Days
+from tests.functions.delivery import PROJECT, topic
 from tests.functions.snapshot import Run
 from tests.functions.stage import Stage
 
@@ -125,3 +126,17 @@ def test_a_column_that_had_another_name_before_the_pattern_came_is_not_exported(
 
     assert sealed(stage) == []
     assert "columns of public.users" in stage.json("billing/_runs/9912/failed/users.json")["error"]
+
+
+def test_a_column_that_a_pattern_has_come_for_leaves_the_view_with_the_next_run_of_the_same_day(stage: Stage) -> None:
+    days = Days(stage)
+    days.all_through()
+    stage.pipeline |= {"leave_out": [EMAIL]}
+    days.functions.clear()
+    days.run += "-later"
+    stage.clock.pass_time(minutes=1)
+
+    days.all_through()
+
+    view = stage.warehouse.get_table(f"{PROJECT}.{stage.pipeline['views_dataset']}.users")
+    assert [field.name for field in view.schema] == ["id", "note"]
