@@ -55,9 +55,10 @@ pins: .venv/ready ## choose the newest versions of all packages, and write them 
 	$(compile) --unsafe-package pandas --unsafe-package numpy --extra local --extra test --constraint requirements.txt \
 		--output-file local/requirements.txt pyproject.toml
 	$(compile) --output-file bench/requirements.txt bench/requirements.in
+	$(compile) --constraint local/requirements.txt --output-file cli/requirements.txt cli/requirements.in
 
 clean: ## remove all that the other targets made
-	rm -rf .venv .venv-deployed .venv-bench .venv-beam build .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-deployed .venv-bench .venv-beam .venv-cli build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The functions run with exactly the packages that are deployed. The local cloud and the tests have more packages.
@@ -66,8 +67,10 @@ clean: ## remove all that the other targets made
 # dlt, which `make bench` compares with, and Beam have environments of their own.
 .venv-bench/ready: bench/requirements.txt
 .venv-beam/ready: tests/beam/requirements.txt
+# The command `mirror` has one, too, and asks for it by itself.
+.venv-cli/ready: cli/requirements.txt
 
-.venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready:
+.venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready .venv-cli/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
 	@echo "installing $< in $(@D) …"
 	@$(PYTHON) -m venv --clear $(@D)

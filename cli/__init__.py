@@ -1,0 +1,1 @@
+"""The command `mirror`, for those who operate the mirror: it publishes our messages, and reads our bucket and datasets."""

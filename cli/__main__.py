@@ -1,0 +1,5 @@
+"""What `./mirror` runs."""
+
+from cli.command import mirror
+
+mirror(prog_name="mirror")

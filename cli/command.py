@@ -1,0 +1,31 @@
+"""`mirror`: its commands, and what they have in common."""
+
+import click
+
+from cli.commands.pins import pin, unpin
+from cli.commands.replay import replay
+from cli.commands.request import request
+from cli.commands.stop import stop
+
+
+class _AsGiven(click.Group):
+    """A group whose help has the commands in the order in which they are added: that of a day's work."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(cls=_AsGiven, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def mirror() -> None:
+    """
+    Operate a mirror of Cloud SQL databases in BigQuery.
+
+    Every command needs settings: `terraform output -json settings > settings.json` writes them; then say --settings settings.json,
+    or set MIRROR_SETTINGS to that file. It works with your own rights: `gcloud auth application-default login`.
+
+    Exit codes: 0 good; 1 something failed; 2 wrong use, or an unknown pipeline, table or day; 130 after Ctrl-C.
+    """
+
+
+for _each in (request, pin, unpin, replay, stop):
+    mirror.add_command(_each)

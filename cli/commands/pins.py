@@ -1,0 +1,47 @@
+"""`mirror pin` and `mirror unpin`: which day views show."""
+
+import json
+
+import click
+
+from cli.session import Session, command, day
+
+
+@command
+@click.argument("pipeline")
+@click.argument("views", nargs=-1, required=True, metavar="VIEW...")
+@click.option("--date", "on", required=True, metavar="DAY", help="The day to show, as 2026-11-01.")
+def pin(session: Session, pipeline: str, views: tuple[str, ...], on: str) -> None:
+    """
+    Have each VIEW of PIPELINE show one day, an earlier one too, until it is unpinned.
+
+    A view is named as it is in BigQuery. If a day has no shard of it, the view is left as it is.
+    """
+    known = session.settings.pipeline(pipeline)
+    pinned = day(on, known).isoformat()
+    _ask(session, known.name, views, pinned)
+    names = " ".join(views)
+    session.screen.say(f"Asked for {_views(views)} of {known.name} to show {pinned}.")
+    session.screen.say(f"To have the newest day again: mirror unpin {known.name} {names}")
+
+
+@command
+@click.argument("pipeline")
+@click.argument("views", nargs=-1, required=True, metavar="VIEW...")
+def unpin(session: Session, pipeline: str, views: tuple[str, ...]) -> None:
+    """Have each VIEW of PIPELINE show its newest day again."""
+    known = session.settings.pipeline(pipeline)
+    _ask(session, known.name, views, "newest")
+    session.screen.say(f"Asked for {_views(views)} of {known.name} to show the newest day.")
+    session.screen.say(f"See whether they do: mirror status {known.name}")
+
+
+def _ask(session: Session, pipeline: str, views: tuple[str, ...], shard_date: str) -> None:
+    message = {"pipeline": pipeline, "tables": list(views), "shard_date": shard_date}
+    data = json.dumps(message, ensure_ascii=False).encode()
+    message_id = session.pubsub.publish(session.settings.view_refreshes_topic, data)
+    session.screen.result({"pipeline": pipeline, "message_id": message_id, "message": message})
+
+
+def _views(views: tuple[str, ...]) -> str:
+    return f"the view {views[0]}" if len(views) == 1 else f"{len(views)} views"

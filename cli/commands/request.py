@@ -1,0 +1,146 @@
+"""`mirror request`: ask for a mirror, and see each table on its way."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from cli import following
+from cli.following import OVER, Run, TableOfRun
+from cli.mailbox import Mailbox
+from cli.problems import Problem, WrongUse
+from cli.screen import BAD, GOOD, MINOR, Screen, Waiting
+from cli.session import Session, command, day
+from shared.errors import Busy, Permanent
+from shared.pipelines import Pipeline
+
+_EACH = 2.0
+"""Seconds between two looks."""
+_BEGINS_WITHIN = 60.0
+"""Seconds until a request should have become a run."""
+_ANSWERS_WITHIN = 120.0
+"""Seconds without an answer of Cloud Storage after which nobody looks any more."""
+_ASKS_EACH = 10.0
+"""Seconds between two looks at the dead letters, while there is no run."""
+_STYLES = {following.SHOWN: GOOD, following.FAILED: BAD, following.EXPORTED: MINOR}
+_INTERRUPTED = 130
+_UNKNOWN_TABLE = "mirrors no table"
+"""Of the reason that `list_tables` gives for a name that it does not know."""
+_WHERE_TO_LOOK = "Look at the log of list_tables, and at: mirror replay --function list_tables --dry-run"
+
+
+@command
+@click.argument("pipeline")
+@click.argument("tables", nargs=-1, metavar="[TABLE]...")
+@click.option(
+    "--date", "on", metavar="DAY", help="The day that the shards are of, as 2026-11-01. Today, if it is left out."
+)
+@click.option("--replace", is_flag=True, help="Replace what stands at an earlier day by the rows of now.")
+@click.option("--follow", is_flag=True, help="Show each table on its way, until all have arrived or failed.")
+def request(
+    session: Session, pipeline: str, tables: tuple[str, ...], on: str | None, *, replace: bool, follow: bool
+) -> None:
+    """
+    Ask for a mirror of PIPELINE: of all its tables, or of each TABLE that is named.
+
+    A table is named as orders, or with its schema as sales.orders. What is exported are the rows of now, whatever the day. With
+    --follow, Ctrl-C leaves the run going, and the exit code is 1 if a table failed.
+    """
+    known = session.settings.pipeline(pipeline)
+    if not all(tables):
+        raise WrongUse("A table has no name.", "Leave out the tables to mirror them all.")
+    message: dict[str, Any] = {"pipeline": known.name}
+    message |= {"tables": list(tables)} if tables else {}
+    message |= {"shard_date": day(on, known).isoformat()} if on else {}
+    message |= {"replace": True} if replace else {}
+    data = json.dumps(message, ensure_ascii=False).encode()
+    run_id = session.pubsub.publish(session.settings.mirror_requests_topic, data)
+    session.screen.say(f"Requested the run {run_id} of {known.name}.")
+    result = {"pipeline": known.name, "run_id": run_id, "message": message}
+    if not follow:
+        session.screen.result(result)
+        session.screen.say(f"See what becomes of it: mirror status {known.name}")
+        session.screen.say(f"If it was a mistake: mirror stop {known.name} {run_id}")
+        return
+    found = _followed(session, known, run_id)
+    session.screen.result({**result, "tables": [each.to_json() for each in found]})
+    _sum_up(session.screen, known, found)
+
+
+def _followed(session: Session, pipeline: Pipeline, run_id: str) -> list[TableOfRun]:
+    """The tables of the run when it is over. After Ctrl-C it exits, and says how to see the run again."""
+    from shared.gcp.storage import Storage
+
+    run = Run(Storage(session.settings.project).bucket(pipeline.bucket), pipeline, run_id)
+    seen: dict[str, str] = {}
+    try:
+        with session.screen.waiting("waiting for list_tables to read the catalog …") as waiting:
+            began = time.monotonic()
+            for tables in _looks(session, run, run_id):
+                _show(session.screen, waiting, tables, seen, time.monotonic() - began)
+                if all(each.state in OVER for each in tables):
+                    return tables
+    except KeyboardInterrupt:
+        click.echo(f"\nThe run {run_id} goes on. See it again: mirror status {pipeline.name}", err=True)
+        click.echo(f"To stop it: mirror stop {pipeline.name} {run_id}", err=True)
+        raise SystemExit(_INTERRUPTED) from None
+    raise AssertionError("looks do not end by themselves")
+
+
+def _looks(session: Session, run: Run, run_id: str) -> Iterator[list[TableOfRun]]:
+    """Looks at the run from its manifest on. Raises Problem if none comes, or if the bucket cannot be read."""
+    began = answered = asked = time.monotonic()
+    while True:
+        tables = None
+        try:
+            tables = run.look()
+            answered = time.monotonic()
+        except Permanent as error:
+            raise Problem(f"The run {run_id} goes on, unseen: {error}", "You need to read the bucket.") from error
+        except Busy as error:
+            if time.monotonic() - answered > _ANSWERS_WITHIN:
+                raise Problem(f"The run {run_id} goes on, unseen: {error}", "Look at the network.") from error
+        now = time.monotonic()
+        if tables is not None:
+            yield tables
+        elif now - asked > _ASKS_EACH:
+            _look_for_dead_letter(session, run_id)
+            asked = now
+        if tables is None and now - began > _BEGINS_WITHIN:
+            raise Problem(f"The request {run_id} has not become a run in {_BEGINS_WITHIN:.0f} s.", _WHERE_TO_LOOK)
+        time.sleep(_EACH)
+
+
+def _look_for_dead_letter(session: Session, run_id: str) -> None:
+    """Raise Problem if the request has been dead-lettered. All dead letters are given back at once."""
+    with Mailbox(session.pubsub, session.settings.dead_letters_subscription) as mailbox:
+        letter = next((each for each in mailbox.letters() if each.run_id == run_id), None)
+    if letter:
+        kind = WrongUse if _UNKNOWN_TABLE in letter.reason else Problem
+        raise kind(f"The request {run_id} has been dead-lettered: {letter.reason}", "Correct it, and ask again.")
+
+
+def _show(screen: Screen, waiting: Waiting, tables: list[TableOfRun], seen: dict[str, str], elapsed: float) -> None:
+    """A line for each table that has come further since the last look, and the sum of all on the last line."""
+    for each in tables:
+        if seen.get(each.table, following.WAITING) != each.state:
+            reason = f"  {each.reason}" if each.reason else ""
+            screen.step(f"{elapsed:7.1f} s  {each.state:9} {each.table}{reason}", _STYLES.get(each.state, ""))
+        seen[each.table] = each.state
+    waiting.say(f"{sum(each.state in OVER for each in tables)} of {len(tables)} tables are over: {_counted(tables)}")
+
+
+def _sum_up(screen: Screen, pipeline: Pipeline, tables: list[TableOfRun]) -> None:
+    """The last line. Exits with 1 if a table failed."""
+    screen.say(f"The run is over: {_counted(tables)}.")
+    if any(each.state == following.FAILED for each in tables):
+        screen.say("Remove what made them fail, and then replay them. To see the reasons: mirror replay --dry-run")
+        raise SystemExit(1)
+    screen.say(f"See the whole: mirror status {pipeline.name}")
+
+
+def _counted(tables: list[TableOfRun]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in Counter(each.state for each in tables).items())

@@ -1,0 +1,29 @@
+"""How the command ends when it cannot do what it was asked for: the value, the reason, and what to do next."""
+
+import difflib
+from collections.abc import Iterable
+
+import click
+
+
+class Problem(click.ClickException):
+    """It did not work. `fix` is what to do next. The exit code is 1."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}\n  {fix}")
+
+
+class WrongUse(Problem):
+    """What was asked for cannot be. The exit code is 2."""
+
+    exit_code = 2
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> WrongUse:
+    """There is no such thing. It names the one that was meant, if one is near, else all that there are."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    fix = f"Did you mean {near[0]}?" if near else f"There is {', '.join(names)}."
+    return WrongUse(f"There is no {what} {name!r}.", fix)

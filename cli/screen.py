@@ -1,0 +1,86 @@
+"""What a person, or a program, sees of the command: lines and tables that fit the width, or JSON."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ANY_WIDTH = 100_000
+"""Columns of what is no terminal: a line is for `grep`, and nothing is cut."""
+GOOD, BAD, MINOR = "green", "bold red", "dim"
+
+
+class Screen:
+    """
+    Where the command writes: results on standard output, progress on standard error.
+
+    With `as_json`, standard output gets one JSON document, and nothing else.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = _console(sys.stdout)
+        self._progress = _console(sys.stderr if as_json else sys.stdout)
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """A line for a person."""
+        if not self.as_json:
+            self._out.print(printable(text), style=style or None)
+
+    def result(self, content: Mapping[str, Any]) -> None:
+        """The result for a program."""
+        if self.as_json:
+            print(json.dumps(content, indent=2))  # noqa: T201 - as it is, whatever the width
+
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
+        """A table for a person. Cells are folded where it is wider than the terminal. `styles`: one for each row."""
+        if self.as_json:
+            return
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+        for place, head in enumerate(heads):
+            table.add_column(head, overflow="fold", ratio=None, no_wrap=not place and not self._out.is_terminal)
+        for place, row in enumerate(rows):
+            table.add_row(*map(printable, row), style=styles[place] if styles else None)
+        self._out.print(table)
+
+    def step(self, text: str, style: str = "") -> None:
+        """A line that says what has happened while we wait."""
+        self._progress.print(printable(text), style=style or None)
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator["Waiting"]:
+        """While the body runs, a last line that says what we wait for, on a terminal only. It can be changed."""
+        if not self._progress.is_terminal:
+            yield Waiting(None)
+            return
+        with self._progress.status(printable(text), spinner="dots") as status:
+            yield Waiting(status)
+
+
+class Waiting:
+    """The line that says what we wait for."""
+
+    def __init__(self, status: Any) -> None:
+        self._status = status
+
+    def say(self, text: str) -> None:
+        if self._status:
+            self._status.update(printable(text))
+
+
+def printable(text: str) -> str:
+    """A text of anybody's, without what would move a terminal's cursor or change its colours."""
+    return "".join(each if each.isprintable() or each == "\n" else f"\\x{ord(each):02x}" for each in text)
+
+
+def _console(file: TextIO) -> "Console":
+    from rich.console import Console
+
+    width = None if file.isatty() else _ANY_WIDTH
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)

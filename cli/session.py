@@ -1,0 +1,72 @@
+"""What every command begins with: its settings, and where it writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import settings
+from cli.problems import WrongUse
+from cli.screen import Screen
+from cli.settings import Settings
+from shared import times
+from shared.pipelines import Pipeline
+
+if TYPE_CHECKING:
+    from cli.pubsub import PubSub
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of the command."""
+
+    settings: Settings
+    screen: Screen
+
+    @cached_property
+    def pubsub(self) -> "PubSub":
+        """The project's Pub/Sub. Google's clients take long to import, so that it is made when it is first needed."""
+        from cli.pubsub import PubSub
+
+        return PubSub(self.settings.pubsub_endpoint)
+
+
+def command(function: Callable[..., None]) -> click.Command:
+    """A command of `mirror`, named like its function, which takes the session first. It has --settings and --json."""
+
+    @click.command(name=function.__name__, context_settings={"max_content_width": 100})
+    @wraps(function)
+    def called(*, settings_file: Path | None, as_json: bool, **given: Any) -> None:
+        function(Session(settings.read(settings_file), Screen(as_json=as_json)), **given)
+
+    called.params += [
+        click.Option(
+            ["--settings", "settings_file"],
+            type=click.Path(path_type=Path),
+            envvar="MIRROR_SETTINGS",
+            show_envvar=True,
+            metavar="FILE",
+            help="What `terraform output -json settings` printed.",
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="Write the result as JSON."),
+    ]
+    return called
+
+
+def day(text: str, pipeline: Pipeline) -> date:
+    """The day that was given. Raises WrongUse if it is none, or is to come in the pipeline's time zone."""
+    try:
+        given = times.day(text)
+    except ValueError as error:
+        raise WrongUse(f"--date {error}.", "Write it as 2026-11-01.") from error
+    today = times.day_in(pipeline.time_zone, times.SystemClock().now())
+    if given > today:
+        raise WrongUse(
+            f"--date {given} is to come: it is {today} in {pipeline.time_zone}, where {pipeline.name} is.",
+            f"Give {today} or an earlier day.",
+        )
+    return given

@@ -1,0 +1,113 @@
+"""A deployment of stand-ins, and somebody who operates it."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.pubsub_v1 import types
+
+from local.pubsub import PubSub
+from local.pubsub.publisher import Publisher
+from local.pubsub.requests import Pb
+from local.storage import Storage
+from tests.cli.person import Person
+
+TOPICS = ("mirror-requests", "view-refreshes", "table-exports", "dead-letters")
+LETTERS = "projects/my-project/subscriptions/dead-letters"
+INSTANCE = "my-project:europe-west1:billing-db"
+PIPELINE: dict[str, Any] = {
+    "instance": INSTANCE,
+    "database": "billing",
+    "user": "mirror@my-project.iam",
+    "bucket": "my-mirror",
+    "shards_dataset": "mirror_shards",
+    "views_dataset": "mirror",
+}
+SETTINGS: dict[str, Any] = {
+    "project": "my-project",
+    "mirror_requests_topic": "projects/my-project/topics/mirror-requests",
+    "view_refreshes_topic": "projects/my-project/topics/view-refreshes",
+    "dead_letters_subscription": LETTERS,
+    "pipelines": {"billing": PIPELINE},
+}
+
+
+@dataclass
+class Deployment:
+    """Stand-ins of Pub/Sub and Cloud Storage. What is published is kept, by the topic's short name."""
+
+    pubsub: PubSub
+    storage: Storage
+    published: dict[str, list[Pb]] = field(default_factory=dict)
+    refuse: Callable[[str, Pb], None] = lambda _name, _request: None
+
+    def between(self, name: str, request: Pb, procedure: Callable[[Pb], Pb]) -> Pb:
+        self.refuse(name, request)
+        answer = procedure(request)
+        if name == "Publish":
+            for message, message_id in zip(request.messages, answer.message_ids, strict=True):
+                kept = type(message)()
+                kept.CopyFrom(message)
+                kept.message_id = message_id
+                self.published.setdefault(request.topic.rpartition("/")[2], []).append(kept)
+        return answer
+
+    def contents(self, topic: str) -> list[Any]:
+        """The JSON of what was published on a topic."""
+        return [json.loads(message.data) for message in self.published.get(topic, [])]
+
+    def dead_letter(self, content: object, ordering_key: str = "", **attributes: str) -> None:
+        """A dead letter."""
+        message = types.PubsubMessage.pb()(
+            data=json.dumps(content).encode(), attributes=attributes, ordering_key=ordering_key
+        )
+        topic = "projects/my-project/topics/dead-letters"
+        Publisher(self.pubsub._resources).publish(types.PublishRequest.pb()(topic=topic, messages=[message]))  # noqa: SLF001
+
+    @property
+    def letters(self) -> int:
+        """How many dead letters are not acknowledged."""
+        return self.pubsub.backlog(LETTERS)
+
+    def write(self, run_id: str, name: str, content: object) -> None:
+        """Write down something of a run."""
+        client = storage.Client("my-project", AnonymousCredentials(), client_options={"api_endpoint": self.storage.url})
+        client.bucket("my-mirror").blob(f"billing/_runs/{run_id}/{name}.json").upload_from_string(json.dumps(content))
+
+    def write_manifest(self, run_id: str, *tables: str) -> None:
+        entries = [{"schema": "public", "table": table} for table in tables]
+        self.write(run_id, "manifest", {"run_id": run_id, "tables": entries, "refused": []})
+
+
+@pytest.fixture
+def deployment() -> Iterator[Deployment]:
+    with PubSub() as pubsub, Storage() as objects:
+        for topic in TOPICS:
+            pubsub.create(f"projects/my-project/topics/{topic}", f"projects/my-project/subscriptions/{topic}")
+        objects.create_bucket("my-mirror")
+        made = Deployment(pubsub, objects)
+        pubsub.between = made.between
+        yield made
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(SETTINGS), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def operator(deployment: Deployment, settings: Path, tmp_path: Path) -> Person:
+    """Somebody whose environment names the settings and the stand-ins."""
+    environ = {
+        "MIRROR_SETTINGS": str(settings),
+        "PUBSUB_EMULATOR_HOST": deployment.pubsub.host,
+        "STORAGE_EMULATOR_HOST": deployment.storage.url,
+    }
+    return Person(environ, tmp_path)

@@ -1,0 +1,103 @@
+"""The command as a person runs it: a process of its own, with a terminal or without."""
+
+import errno
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+COMMAND = (sys.executable, "-P", "-m", "cli")
+_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How it ended. Of a terminal, `output` is all that came, and `errors` is empty."""
+
+    code: int
+    output: str
+    errors: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """What stands on a terminal in the end, without colours: of a line that was written again, the last."""
+        plain = _CONTROLS.sub("", self.output).replace("\r\n", "\n")
+        return [line.rpartition("\r")[2].rstrip() for line in plain.splitlines()]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with these environment variables, in a folder of their own."""
+
+    environ: Mapping[str, str]
+    folder: Path
+
+    def says(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Ran:
+        """Run it without a terminal."""
+        ended = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env={**self._environ, **(environ or {})},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+    def says_without_looking(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start it without a terminal."""
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self._environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def sees(
+        self, columns: int, *arguments: str, interrupt_at: str = "", environ: Mapping[str, str] | None = None
+    ) -> Ran:
+        """Run it at a terminal so wide. Press Ctrl-C when these words have come."""
+        child, terminal = pty.fork()
+        if child == 0:  # pragma: no cover - it becomes the command
+            os.chdir(self.folder)
+            os.execvpe(
+                COMMAND[0], [*COMMAND, *arguments], {**self._environ, "TERM": "xterm-256color", **(environ or {})}
+            )
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        output, until, is_interrupted = "", time.monotonic() + 60, False
+        while part := _read(terminal):
+            output += part
+            if interrupt_at and interrupt_at in output and not is_interrupted:
+                os.write(terminal, b"\x03")
+                is_interrupted = True
+            if time.monotonic() > until:
+                os.kill(child, signal.SIGKILL)
+        os.close(terminal)
+        return Ran(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output)
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "no_proxy", "SSL_CERT_FILE") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "NONE", **self.environ}
+
+
+def _read(terminal: int) -> str:
+    try:
+        return os.read(terminal, 65536).decode(errors="replace")
+    except OSError as error:
+        if error.errno == errno.EIO:  # the process has ended
+            return ""
+        raise
