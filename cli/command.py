@@ -1,5 +1,7 @@
 """`mirror`: its commands, and what they have in common."""
 
+from typing import Any
+
 import click
 
 from cli.commands.pins import pin, unpin
@@ -7,15 +9,24 @@ from cli.commands.replay import replay
 from cli.commands.request import request
 from cli.commands.stop import stop
 
+_INTERRUPTED = 130
 
-class _AsGiven(click.Group):
-    """A group whose help has the commands in the order in which they are added: that of a day's work."""
+
+class _Mirror(click.Group):
+    """Its help has the commands in the order in which they are added: that of a day's work."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Ctrl-C ends it as a shell expects."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(_INTERRUPTED) from None
 
-@click.group(cls=_AsGiven, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(cls=_Mirror, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def mirror() -> None:
     """
     Operate a mirror of Cloud SQL databases in BigQuery.

@@ -1,9 +1,9 @@
 """Dead letters: what each one is about, and how it is published again. `shared.gcp.pubsub` writes those of the functions."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,6 @@ class Pulled:
 
     ack_id: str
     message_id: str
-    published_at: datetime
     ordering_key: str
     attributes: Mapping[str, str]
     data: bytes = field(repr=False)
@@ -61,6 +60,10 @@ class Letter:
     def run_id(self) -> str:
         """Of a request: the id of the run that it would have started."""
         return self.pulled.attributes.get("message_id", "")
+
+    def came_of(self, message_id: str = "") -> tuple[str, bytes]:
+        """What a dead letter has in common with one that comes of the same message: `message_id`, where it has no other."""
+        return self.run_id or message_id, hashlib.sha256(self.pulled.data).digest()
 
     def ordering_key(self, pipelines: Mapping[str, Pipeline]) -> str:
         """The lane that it belongs to: its own, else the instance of its pipeline. Only exports have one."""

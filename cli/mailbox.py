@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, Self
 
 from cli.letters import Letter, Pulled
-from shared import times
 
 
 class PubSub(Protocol):
@@ -21,12 +20,11 @@ class PubSub(Protocol):
 
 
 class Mailbox:
-    """The dead letters that are there when it is made. As a context, it gives back at its end what was not acknowledged."""
+    """The dead letters. As a context, it gives back at its end what was not acknowledged."""
 
     def __init__(self, pubsub: PubSub, subscription: str) -> None:
         self._pubsub = pubsub
         self._subscription = subscription
-        self._began = times.SystemClock().now()
         self._held: dict[str, str] = {}
         self._gone: set[str] = set()
 
@@ -39,9 +37,7 @@ class Mailbox:
 
     def letters(self) -> Iterator[Letter]:
         """
-        Each once. What comes later is left for the next time: it may be what has just been published again.
-
-        One that is delivered to us a second time, past its deadline, is held by its newest delivery.
+        Each once. One that is delivered to us a second time, past its deadline, is held by its newest delivery.
         """
         while pulled := self._pubsub.pull(self._subscription):
             known = self._held.keys() | self._gone
@@ -50,7 +46,7 @@ class Mailbox:
                 if each.message_id in self._gone:
                     self.acknowledge(Letter(each))
             new = [each for each in pulled if each.message_id not in known]
-            yield from (Letter(each) for each in new if each.published_at <= self._began)
+            yield from map(Letter, new)
             if not new:
                 return
 

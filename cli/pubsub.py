@@ -91,7 +91,6 @@ def _pulled(received: types.ReceivedMessage) -> Pulled:
     return Pulled(
         ack_id=received.ack_id,
         message_id=message.message_id,
-        published_at=message.publish_time,
         ordering_key=message.ordering_key,
         attributes=dict(message.attributes),
         data=message.data,

@@ -38,7 +38,9 @@ class Session:
 def command(function: Callable[..., None]) -> click.Command:
     """A command of `mirror`, named like its function, which takes the session first. It has --settings and --json."""
 
-    @click.command(name=function.__name__, context_settings={"max_content_width": 100})
+    @click.command(
+        name=function.__name__, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    )
     @wraps(function)
     def called(*, settings_file: Path | None, as_json: bool, **given: Any) -> None:
         function(Session(settings.read(settings_file), Screen(as_json=as_json)), **given)

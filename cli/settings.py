@@ -60,11 +60,12 @@ def read(file: Path | None) -> Settings:
     given = content.get("pipelines")
     known, wrong = pipelines.read(json.dumps(given)) if isinstance(given, dict) else ({}, ["pipelines is missing"])
     faults += [fault.replace("PIPELINES", "pipelines") for fault in wrong]
+    endpoint = content.get("pubsub_endpoint")
+    if endpoint is not None and not isinstance(endpoint, str):
+        faults.append(f"pubsub_endpoint must be an address, not {json.dumps(endpoint)}")
     if faults:
         raise WrongUse(f"{file}: {'; '.join(faults)}.", f"To write it anew: {WRITE}")
-    return Settings(
-        **{key: content[key] for key in _FORMS}, pipelines=known, pubsub_endpoint=content.get("pubsub_endpoint")
-    )
+    return Settings(**{key: content[key] for key in _FORMS}, pipelines=known, pubsub_endpoint=endpoint)
 
 
 def _content(file: Path) -> dict[str, Any]:

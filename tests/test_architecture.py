@@ -142,7 +142,14 @@ def test_adapters_say_what_their_clients_give() -> None:
     assert sum(len(re.findall(r"\bAny\b", source(file))) for file in ADAPTERS) <= 12
 
 
-@pytest.mark.parametrize("folder", ["functions", "shared", "local", "bench", "tests"])
+@pytest.mark.parametrize(
+    "file", [*DEPLOYED, *sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("local/**/*.py"))]
+)
+def test_nothing_that_the_mirror_is_made_of_knows_the_command(file: str) -> None:
+    assert "cli" not in libraries(file) or file == "local/readme.py"
+
+
+@pytest.mark.parametrize("folder", ["functions", "shared", "cli", "local", "bench", "tests"])
 def test_no_file_is_named_for_being_useful(folder: str) -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "misc"}
 

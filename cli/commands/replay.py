@@ -17,11 +17,11 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """A dead letter, and what has become of it: `failure` says why it was not published."""
+class _Replayed:
+    """A dead letter, and what has become of it: the id of its new message, or why it was not published."""
 
     letter: Letter
-    is_published: bool = False
+    published_as: str | None = None
     failure: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -29,7 +29,7 @@ class _Sent:
             "message_id": self.letter.pulled.message_id,
             "source_topic": self.letter.source_topic or None,
             "about": self.letter.table or None,
-            "published": self.is_published,
+            "published_as": self.published_as,
             "failure": self.failure,
         }
 
@@ -47,37 +47,41 @@ def replay(session: Session, function: str | None, table: str | None, *, dry_run
     """
     if function is not None and function not in FUNCTIONS:
         raise unknown("function", function, FUNCTIONS)
-    sent = []
+    replayed: list[_Replayed] = []
+    published: set[tuple[str, bytes]] = set()
     with (
         session.screen.waiting("looking at the dead letters …") as waiting,
         Mailbox(session.pubsub, session.settings.dead_letters_subscription) as mailbox,
     ):
         for letter in mailbox.letters():
-            if function in (None, letter.function) and (table is None or letter.is_about(table)):
-                sent.append(_Sent(letter) if dry_run else _published(session, mailbox, letter))
-                waiting.say(f"{len(sent)} dead letters …")
-    _report(session, sent, dry_run=dry_run)
-    if any(each.failure for each in sent):
+            is_asked_for = function in (None, letter.function) and (table is None or letter.is_about(table))
+            if is_asked_for and letter.came_of() not in published:  # what fails again at once is left for the next time
+                replayed.append(_Replayed(letter) if dry_run else _publish(session, mailbox, letter))
+                if replayed[-1].published_as:
+                    published.add(letter.came_of(replayed[-1].published_as))
+                waiting.say(f"{len(replayed)} dead letters …")
+    _report(session, replayed, dry_run=dry_run)
+    if any(each.failure for each in replayed):
         raise SystemExit(1)
 
 
-def _published(session: Session, mailbox: Mailbox, letter: Letter) -> _Sent:
+def _publish(session: Session, mailbox: Mailbox, letter: Letter) -> _Replayed:
     """Publish it with its data, its attributes and its ordering key, and acknowledge it when that is confirmed."""
     if not letter.source_topic:
-        return _Sent(letter, failure="it does not say which topic it came from: publish it by hand")
+        return _Replayed(letter, failure="it does not say which topic it came from: publish it by hand")
     try:
         key = letter.ordering_key(session.settings.pipelines)
-        session.pubsub.publish(letter.source_topic, letter.pulled.data, letter.pulled.attributes, key)
+        message_id = session.pubsub.publish(letter.source_topic, letter.pulled.data, letter.pulled.attributes, key)
     except Problem as problem:
-        return _Sent(letter, failure=problem.message)
+        return _Replayed(letter, failure=problem.message)
     mailbox.acknowledge(letter)
-    return _Sent(letter, is_published=True)
+    return _Replayed(letter, published_as=message_id)
 
 
-def _report(session: Session, sent: list[_Sent], *, dry_run: bool) -> None:
+def _report(session: Session, replayed: list[_Replayed], *, dry_run: bool) -> None:
     """What has become of them, by function and reason, those first of which most are here."""
-    groups: dict[tuple[str, str], list[_Sent]] = defaultdict(list)
-    for each in sent:
+    groups: dict[tuple[str, str], list[_Replayed]] = defaultdict(list)
+    for each in replayed:
         groups[each.letter.function, each.letter.reason].append(each)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     session.screen.result(
@@ -89,22 +93,24 @@ def _report(session: Session, sent: list[_Sent], *, dry_run: bool) -> None:
             ],
         }
     )
-    if not sent:
+    if not replayed:
         session.screen.say("No dead letters came.")
         return
     rows = [(function or "unknown", str(len(group)), _tables(group), reason) for (function, reason), group in ordered]
     session.screen.table(["function", "letters", "about", "reason"], rows)
-    for failure in sorted({each.failure for each in sent if each.failure}):
+    for failure in sorted({each.failure for each in replayed if each.failure}):
         session.screen.say(f"Not published: {failure}", BAD)
-    published = sum(each.is_published for each in sent)
+    published = sum(bool(each.published_as) for each in replayed)
     session.screen.say()
     if dry_run:
-        session.screen.say(f"{len(sent)} would be published again: say it without --dry-run.")
+        session.screen.say(f"{len(replayed)} would be published again: say it without --dry-run.")
     else:
-        session.screen.say(f"{published} of {len(sent)} are published again. See what becomes of them: mirror status")
+        session.screen.say(
+            f"{published} of {len(replayed)} are published again. See what becomes of them: mirror status"
+        )
 
 
-def _tables(group: list[_Sent]) -> str:
+def _tables(group: list[_Replayed]) -> str:
     tables = sorted({each.letter.table for each in group} - {""})
     more = f" and {len(tables) - _SHOWN} more" if len(tables) > _SHOWN else ""
     return ", ".join(tables[:_SHOWN]) + more

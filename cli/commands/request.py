@@ -23,8 +23,8 @@ _BEGINS_WITHIN = 60.0
 """Seconds until a request should have become a run."""
 _ANSWERS_WITHIN = 120.0
 """Seconds without an answer of Cloud Storage after which nobody looks any more."""
-_ASKS_EACH = 10.0
-"""Seconds between two looks at the dead letters, while there is no run."""
+_ASKS_AFTER, _ASKS_EACH = 4.0, 10.0
+"""Seconds until the first look at the dead letters, and between two, while there is no run."""
 _STYLES = {following.SHOWN: GOOD, following.FAILED: BAD, following.EXPORTED: MINOR}
 _INTERRUPTED = 130
 _UNKNOWN_TABLE = "mirrors no table"
@@ -92,7 +92,8 @@ def _followed(session: Session, pipeline: Pipeline, run_id: str) -> list[TableOf
 
 def _looks(session: Session, run: Run, run_id: str) -> Iterator[list[TableOfRun]]:
     """Looks at the run from its manifest on. Raises Problem if none comes, or if the bucket cannot be read."""
-    began = answered = asked = time.monotonic()
+    began = answered = time.monotonic()
+    asks_at = began + _ASKS_AFTER
     while True:
         tables = None
         try:
@@ -106,9 +107,9 @@ def _looks(session: Session, run: Run, run_id: str) -> Iterator[list[TableOfRun]
         now = time.monotonic()
         if tables is not None:
             yield tables
-        elif now - asked > _ASKS_EACH:
+        elif now > asks_at:
             _look_for_dead_letter(session, run_id)
-            asked = now
+            asks_at = time.monotonic() + _ASKS_EACH
         if tables is None and now - began > _BEGINS_WITHIN:
             raise Problem(f"The request {run_id} has not become a run in {_BEGINS_WITHIN:.0f} s.", _WHERE_TO_LOOK)
         time.sleep(_EACH)

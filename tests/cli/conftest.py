@@ -45,6 +45,7 @@ class Deployment:
     storage: Storage
     published: dict[str, list[Pb]] = field(default_factory=dict)
     refuse: Callable[[str, Pb], None] = lambda _name, _request: None
+    heard: Callable[[Pb], None] = lambda _message: None
 
     def between(self, name: str, request: Pb, procedure: Callable[[Pb], Pb]) -> Pb:
         self.refuse(name, request)
@@ -55,17 +56,16 @@ class Deployment:
                 kept.CopyFrom(message)
                 kept.message_id = message_id
                 self.published.setdefault(request.topic.rpartition("/")[2], []).append(kept)
+                self.heard(kept)
         return answer
 
     def contents(self, topic: str) -> list[Any]:
         """The JSON of what was published on a topic."""
         return [json.loads(message.data) for message in self.published.get(topic, [])]
 
-    def dead_letter(self, content: object, ordering_key: str = "", **attributes: str) -> None:
+    def dead_letter(self, content: object, key: str = "", /, **attributes: str) -> None:
         """A dead letter."""
-        message = types.PubsubMessage.pb()(
-            data=json.dumps(content).encode(), attributes=attributes, ordering_key=ordering_key
-        )
+        message = types.PubsubMessage.pb()(data=json.dumps(content).encode(), attributes=attributes, ordering_key=key)
         topic = "projects/my-project/topics/dead-letters"
         Publisher(self.pubsub._resources).publish(types.PublishRequest.pb()(topic=topic, messages=[message]))  # noqa: SLF001
 

@@ -1,0 +1,68 @@
+"""`mirror pin`, `mirror unpin` and `mirror stop`."""
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from shared import pipelines
+from shared.messages import requests
+from shared.messages.message import Message
+from tests.cli.conftest import SETTINGS, Deployment
+from tests.cli.person import Person
+
+
+def as_read(deployment: Deployment) -> requests.ViewRefresh:
+    """What `refresh_views` would make of the one message that was published."""
+    [message] = deployment.published["view-refreshes"]
+    known, _ = pipelines.read(json.dumps(SETTINGS["pipelines"]))
+    return requests.view_refresh(Message("view-refreshes", message.message_id, datetime.now(UTC), message.data), known)
+
+
+def test_a_pin_is_one_that_refresh_views_reads(deployment: Deployment, operator: Person) -> None:
+    ran = operator.says("pin", "billing", "orders", "sales__refunds", "--date", "2026-01-15")
+
+    asked = as_read(deployment)
+    assert ran.code == 0, ran.errors
+    assert (asked.table_ids, asked.pin, asked.unpin) == (("orders", "sales__refunds"), date(2026, 1, 15), False)
+    assert "mirror unpin billing orders sales__refunds" in ran.output
+
+
+def test_an_unpin_is_one_that_refresh_views_reads(deployment: Deployment, operator: Person) -> None:
+    ran = operator.says("unpin", "billing", "orders", "--json")
+
+    asked = as_read(deployment)
+    assert (asked.table_ids, asked.pin, asked.unpin) == (("orders",), None, True)
+    assert json.loads(ran.output)["message"] == {"pipeline": "billing", "tables": ["orders"], "shard_date": "newest"}
+
+
+def test_a_stop_names_the_run(deployment: Deployment, operator: Person) -> None:
+    ran = operator.says("stop", "billing", "9912")
+
+    assert ran.code == 0, ran.errors
+    assert deployment.contents("mirror-requests") == [{"pipeline": "billing", "stop": "9912"}]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pin", "billing", "orders"),
+        ("pin", "billing", "--date", "2026-01-15"),
+        ("pin", "billing", "orders", "--date", "yesterday"),
+        ("pin", "biling", "orders", "--date", "2026-01-15"),
+        ("unpin", "billing"),
+        ("stop", "billing"),
+        ("stop", "biling", "9912"),
+        ("stop", "billing", "a/b"),
+        ("stop", "billing", "9912", "more"),
+        ("stob", "billing", "9912"),
+    ],
+)
+def test_wrong_use_is_2_and_publishes_nothing(
+    deployment: Deployment, operator: Person, arguments: tuple[str, ...]
+) -> None:
+    ran = operator.says(*arguments)
+
+    assert (ran.code, ran.output) == (2, "")
+    assert ran.errors
+    assert deployment.published == {}
