@@ -31,7 +31,7 @@ _PIPELINE = {
     "shards_dataset": "shards",
     "views_dataset": "views",
 }
-_EXPORTS = f"projects/{PROJECT}/subscriptions/export-table"
+_EXPORTS = f"projects/{PROJECT}/subscriptions/table-exports-export-table"
 
 
 def measure(work: Path, progress: Progress) -> list[Figure]:

@@ -9,8 +9,9 @@ from shared import names
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
 
-WAITING, EXPORTED, SHOWN, HELD, SKIPPED, FAILED = "waiting", "exported", "shown", "held", "skipped", "failed"
-_RECORDS = (SHOWN, HELD, FAILED, SKIPPED, EXPORTED)
+WAITING, EXPORTED, LOADED, SHOWN, HELD = "waiting", "exported", "loaded", "shown", "held"
+SKIPPED, FAILED = "skipped", "failed"
+_RECORDS = (SHOWN, HELD, FAILED, SKIPPED, LOADED, EXPORTED)
 """The folders of records, in the order in which they count: a replay shows what had failed, and a load fails after the export."""
 OVER = frozenset({SHOWN, HELD, SKIPPED, FAILED})
 

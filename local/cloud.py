@@ -199,7 +199,7 @@ class Cloud:
             for function, topic in self._inputs.items():
                 subscriber.create_subscription(
                     request={
-                        "name": _subscription(function.replace("_", "-")),
+                        "name": _subscription(f"{topic}-{function.replace('_', '-')}"),
                         "topic": _topic(topic),
                         "push_config": {"push_endpoint": f"{self._functions[function].url}/{_topic(topic)}"},
                         "ack_deadline_seconds": 600,

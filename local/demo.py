@@ -8,6 +8,7 @@ read over a connection, all at one moment.
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 import pg8000.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 
-from local import beam, comparison, source
+from local import beam, command, comparison, source
 from local.cloud import OPS, REPOSITORY, Cloud
 from local.comparison import SHARDS, VIEWS, Check
 from local.progress import Progress
@@ -236,6 +237,8 @@ def _keep(cloud: Cloud, work: Path) -> None:
     (work / "bigquery").write_text(cloud.bigquery.url, encoding="utf-8")
     print("\nThe cloud stays up until Ctrl-C. Ask it, in another terminal:")
     print(f"  make query SQL='SELECT * FROM {VIEWS}.airlines LIMIT 5'")
+    print("Or operate its mirror, with the command that the real one has:")
+    print(f"  . {shlex.quote(str(command.write(cloud, work)))} && ./mirror request {PIPELINE} --follow")
     for name, value in sorted(cloud.environ.items()):
         if name.endswith(("_HOST", "_ENDPOINT")):
             print(f"  {name}={value}")

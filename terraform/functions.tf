@@ -147,8 +147,7 @@ resource "google_cloudfunctions2_function" "function" {
         GOOGLE_CLOUD_PROJECT = var.project_id
         PIPELINES            = local.pipelines_json[each.key]
         DEAD_LETTERS_TOPIC   = local.topics["dead-letters"]
-        # A lane's order holds only for messages that are published in one region.
-        PUBSUB_ENDPOINT = "${var.region}-pubsub.googleapis.com"
+        PUBSUB_ENDPOINT      = local.pubsub_endpoint
         # With fewer threads than requests, one request would wait for another's wait to end.
         THREADS = tostring(each.value.concurrency)
         # Otherwise the client of Cloud Storage looks at the bucket, for traces that nobody keeps, at each name without an object.

@@ -39,6 +39,18 @@ output "service_accounts" {
   value       = { for name, account in google_service_account.function : name => account.email }
 }
 
+output "settings" {
+  description = "What the command mirror works on: `terraform output -json settings > settings.json`, then `./mirror --help`."
+  value = {
+    project                   = var.project_id
+    mirror_requests_topic     = local.topics["mirror-requests"]
+    view_refreshes_topic      = local.topics["view-refreshes"]
+    dead_letters_subscription = "projects/${var.project_id}/subscriptions/${google_pubsub_subscription.dead_letters.name}"
+    pubsub_endpoint           = local.pubsub_endpoint
+    pipelines                 = local.settings
+  }
+}
+
 output "topics" {
   description = "Full names of the topics, by their short names: mirror-requests to request a run, table-exported and run-exported for loaders of your own, run-shown for whoever waits for a day."
   value       = local.topics

@@ -27,6 +27,9 @@ resource "google_pubsub_topic" "topic" {
 locals {
   topics = { for key, topic in google_pubsub_topic.topic : key => "projects/${var.project_id}/topics/${topic.name}" }
 
+  # A lane's order holds only for messages that are published in one region.
+  pubsub_endpoint = "${var.region}-pubsub.googleapis.com"
+
   publishers = merge([
     for name, function in local.functions : {
       for topic in concat(["dead-letters"], values(function.publishes)) :

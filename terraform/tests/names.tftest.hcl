@@ -32,6 +32,28 @@ run "what_is_named_is_named_as_the_contract_has_it" {
     error_message = "The topics are ${join(", ", values(output.topics))}."
   }
 
+  # The command `mirror` works on what the functions work on.
+  assert {
+    condition = (
+      output.settings.project == "my-project" &&
+      output.settings.mirror_requests_topic == output.topics["mirror-requests"] &&
+      output.settings.view_refreshes_topic == output.topics["view-refreshes"] &&
+      output.settings.dead_letters_subscription == "projects/my-project/subscriptions/dead-letters" &&
+      jsonencode(output.settings.pipelines) == google_cloudfunctions2_function.function["list_tables"].service_config[0].environment_variables["PIPELINES"] &&
+      output.settings.pubsub_endpoint == google_cloudfunctions2_function.function["list_tables"].service_config[0].environment_variables["PUBSUB_ENDPOINT"]
+    )
+    error_message = "The settings are ${jsonencode(output.settings)}."
+  }
+
+  # Pub/Sub's own dead letters name a subscription alone, by which a replay finds topic and function.
+  assert {
+    condition = alltrue([
+      for topic, subscription in google_pubsub_subscription.push :
+      subscription.name == "${topic}-${replace(local.subscriptions[topic], "_", "-")}"
+    ])
+    error_message = "The subscriptions are ${join(", ", [for subscription in google_pubsub_subscription.push : subscription.name])}."
+  }
+
   # A function is built from the entry file of its name.
   assert {
     condition = alltrue([
