@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import click
 
+LOG_IN = "Log in: gcloud auth application-default login"
+
 
 class Problem(click.ClickException):
     """It did not work. `fix` is what to do next. The exit code is 1."""

@@ -14,7 +14,7 @@ from google.pubsub_v1 import PublisherClient as Publisher
 from google.pubsub_v1 import types
 
 from cli.letters import Pulled
-from cli.problems import Problem
+from cli.problems import LOG_IN, Problem
 
 _PATIENCE = 10.0
 """Seconds that a call may take, with what is tried again."""
@@ -108,7 +108,7 @@ def _translated(what: str, role: str) -> Iterator[None]:
             f"Cannot {what}: it is not there.", "Are the settings those of this deployment? Write them anew."
         ) from error
     except (GoogleAuthError, exceptions.Unauthorized) as error:
-        raise Problem(f"Cannot {what}: {error}", "Log in: gcloud auth application-default login") from error
+        raise Problem(f"Cannot {what}: {error}", LOG_IN) from error
     except (exceptions.ServiceUnavailable, exceptions.RetryError, exceptions.GatewayTimeout) as error:
         host = os.environ.get("PUBSUB_EMULATOR_HOST")
         look = f"PUBSUB_EMULATOR_HOST is {host}: is it still up?" if host else "Look at the network, and try again."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import settings
-from cli.problems import WrongUse
+from cli.problems import LOG_IN, Problem, WrongUse
 from cli.screen import Screen
 from cli.settings import Settings
 from shared import times
@@ -18,6 +18,7 @@ from shared.pipelines import Pipeline
 
 if TYPE_CHECKING:
     from cli.pubsub import PubSub
+    from shared.bucket import Bucket
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,17 @@ class Session:
         from cli.pubsub import PubSub
 
         return PubSub(self.settings.pubsub_endpoint)
+
+    def bucket(self, pipeline: Pipeline) -> "Bucket":
+        """The bucket of a pipeline. Raises Problem if nobody is logged in."""
+        from google.auth.exceptions import GoogleAuthError
+
+        from shared.gcp.storage import Storage
+
+        try:
+            return Storage(self.settings.project).bucket(pipeline.bucket)
+        except GoogleAuthError as error:
+            raise Problem(f"Cannot read gs://{pipeline.bucket}: {error}", LOG_IN) from error
 
 
 def command(function: Callable[..., None]) -> click.Command:

@@ -1,12 +1,18 @@
-"""The parts of the READMEs that a program writes, each between two marks. `make readme` writes the types and the cost."""
+"""
+The parts of the documents that a program writes, each between two marks.
+
+`make readme` writes the types, the cost and the command's reference.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli import reference
 from local import conversions, cost
 
 README = Path(__file__).parent.parent / "README.md"
 OF_TERRAFORM = README.parent / "terraform" / "README.md"
+OF_THE_COMMAND = README.parent / "docs" / "command.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class Part:
 
 TYPES = Part("types", "make readme")
 COST = Part("cost", "make readme")
+COMMANDS = Part("commands", "make readme")
 
 
 def write(part: Part, text: str, document: Path = README) -> None:
@@ -55,3 +62,4 @@ def write(part: Part, text: str, document: Path = README) -> None:
 if __name__ == "__main__":
     write(TYPES, conversions.table())
     write(COST, cost.part(cost.Example()), OF_TERRAFORM)
+    write(COMMANDS, reference.text(), OF_THE_COMMAND)

@@ -13,9 +13,10 @@ from cli.session import Session, command, day
 @click.option("--date", "on", required=True, metavar="DAY", help="The day to show, as 2026-11-01.")
 def pin(session: Session, pipeline: str, views: tuple[str, ...], on: str) -> None:
     """
-    Have each VIEW of PIPELINE show one day, an earlier one too, until it is unpinned.
+    Have each VIEW of PIPELINE show one day.
 
-    A view is named as it is in BigQuery. If a day has no shard of it, the view is left as it is.
+    It shows that day, which may be an earlier one, until it is unpinned. A view is named as it is in BigQuery. Where the day has
+    no shard, the view is left as it is.
     """
     known = session.settings.pipeline(pipeline)
     pinned = day(on, known).isoformat()

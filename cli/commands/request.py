@@ -11,7 +11,7 @@ import click
 from cli import following
 from cli.following import OVER, Run, TableOfRun
 from cli.mailbox import Mailbox
-from cli.problems import Problem, WrongUse
+from cli.problems import LOG_IN, Problem, WrongUse
 from cli.screen import BAD, GOOD, MINOR, Screen, Waiting
 from cli.session import Session, command, day
 from shared.errors import Busy, Permanent
@@ -44,7 +44,7 @@ def request(
     session: Session, pipeline: str, tables: tuple[str, ...], on: str | None, *, replace: bool, follow: bool
 ) -> None:
     """
-    Ask for a mirror of PIPELINE: of all its tables, or of each TABLE that is named.
+    Ask for a mirror of PIPELINE, or of each TABLE of it.
 
     A table is named as orders, or with its schema as sales.orders. What is exported are the rows of now, whatever the day. With
     --follow, Ctrl-C leaves the run going, and the exit code is 1 if a table failed.
@@ -72,9 +72,7 @@ def request(
 
 def _followed(session: Session, pipeline: Pipeline, run_id: str) -> list[TableOfRun]:
     """The tables of the run when it is over. After Ctrl-C it exits, and says how to see the run again."""
-    from shared.gcp.storage import Storage
-
-    run = Run(Storage(session.settings.project).bucket(pipeline.bucket), pipeline, run_id)
+    run = Run(session.bucket(pipeline), pipeline, run_id)
     seen: dict[str, str] = {}
     try:
         with session.screen.waiting("waiting for list_tables to read the catalog …") as waiting:
@@ -92,6 +90,8 @@ def _followed(session: Session, pipeline: Pipeline, run_id: str) -> list[TableOf
 
 def _looks(session: Session, run: Run, run_id: str) -> Iterator[list[TableOfRun]]:
     """Looks at the run from its manifest on. Raises Problem if none comes, or if the bucket cannot be read."""
+    from google.auth.exceptions import GoogleAuthError
+
     began = answered = time.monotonic()
     asks_at = began + _ASKS_AFTER
     while True:
@@ -100,7 +100,11 @@ def _looks(session: Session, run: Run, run_id: str) -> Iterator[list[TableOfRun]
             tables = run.look()
             answered = time.monotonic()
         except Permanent as error:
-            raise Problem(f"The run {run_id} goes on, unseen: {error}", "You need to read the bucket.") from error
+            said = getattr(error.__cause__, "message", error)
+            role = "You need roles/storage.objectViewer on the bucket."
+            raise Problem(f"The run {run_id} goes on, unseen: {said}", role) from error
+        except GoogleAuthError as error:
+            raise Problem(f"The run {run_id} goes on, unseen: {error}", LOG_IN) from error
         except Busy as error:
             if time.monotonic() - answered > _ANSWERS_WITHIN:
                 raise Problem(f"The run {run_id} goes on, unseen: {error}", "Look at the network.") from error

@@ -2,16 +2,22 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import grpc
 import pytest
 
 from local.pubsub.requests import Pb, Rejected
+from local.server import Answer
 from shared import pipelines
 from shared.messages import requests
 from shared.messages.message import Message
 from tests.cli.conftest import SETTINGS, Deployment
 from tests.cli.person import Person
+
+FORBIDDEN = Answer(
+    403, b'{"error": {"code": 403, "message": "no storage.objects.list access", "errors": [{"reason": "forbidden"}]}}'
+)
 
 
 def as_read(deployment: Deployment) -> requests.MirrorRequest:
@@ -95,3 +101,29 @@ def test_where_nobody_listens_it_ends_by_itself_and_says_so(operator: Person) ->
     assert (ran.code, ran.output) == (1, "")
     assert "PUBSUB_EMULATOR_HOST is 127.0.0.1:9" in ran.errors
     assert "Traceback" not in ran.errors
+
+
+def test_who_is_not_logged_in_is_told_how(operator: Person, tmp_path: Path) -> None:
+    nobody = {
+        "PUBSUB_EMULATOR_HOST": "",
+        "NO_GCE_CHECK": "true",
+        "HOME": str(tmp_path),
+        "CLOUDSDK_CONFIG": str(tmp_path),
+    }
+
+    ran = operator.says("request", "billing", environ=nobody)
+
+    assert (ran.code, ran.output) == (1, "")
+    assert "gcloud auth application-default login" in ran.errors
+    assert "Traceback" not in ran.errors
+
+
+def test_who_may_not_read_the_bucket_is_told_so_and_the_run_goes_on(deployment: Deployment, operator: Person) -> None:
+    deployment.storage.server.between = lambda _call, _answering: FORBIDDEN
+
+    ran = operator.says("request", "billing", "--follow")
+
+    [message] = deployment.published["mirror-requests"]
+    assert ran.code == 1
+    assert f"The run {message.message_id} goes on, unseen: " in ran.errors
+    assert "roles/storage.objectViewer" in ran.errors
