@@ -100,14 +100,14 @@ def _report(session: Session, replayed: list[_Replayed], *, dry_run: bool) -> No
     session.screen.table(["function", "letters", "about", "reason"], rows)
     for failure in sorted({each.failure for each in replayed if each.failure}):
         session.screen.say(f"Not published: {failure}", BAD)
-    published = sum(bool(each.published_as) for each in replayed)
     session.screen.say()
     if dry_run:
         session.screen.say(f"{len(replayed)} would be published again: say it without --dry-run.")
-    else:
-        session.screen.say(
-            f"{published} of {len(replayed)} are published again. See what becomes of them: mirror status"
-        )
+        return
+    published = sum(bool(each.published_as) for each in replayed)
+    session.screen.say(f"{published} of {len(replayed)} are published again.")
+    if published:
+        session.screen.say("See what becomes of them: mirror status")
 
 
 def _tables(group: list[_Replayed]) -> str:

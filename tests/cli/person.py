@@ -5,7 +5,6 @@ import fcntl
 import os
 import pty
 import re
-import signal
 import struct
 import subprocess
 import sys
@@ -17,6 +16,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = (sys.executable, "-P", "-m", "cli")
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""What becomes the command, with the terminal as its own, so that Ctrl-C reaches it."""
 _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -32,7 +35,7 @@ class Ran:
     def lines(self) -> list[str]:
         """What stands on a terminal in the end, without colours: of a line that was written again, the last."""
         plain = _CONTROLS.sub("", self.output).replace("\r\n", "\n")
-        return [line.rpartition("\r")[2].rstrip() for line in plain.splitlines()]
+        return [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in plain.split("\n")]
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,18 @@ class Person:
         self, columns: int, *arguments: str, interrupt_at: str = "", environ: Mapping[str, str] | None = None
     ) -> Ran:
         """Run it at a terminal so wide. Press Ctrl-C when these words have come."""
-        child, terminal = pty.fork()
-        if child == 0:  # pragma: no cover - it becomes the command
-            os.chdir(self.folder)
-            os.execvpe(
-                COMMAND[0], [*COMMAND, *arguments], {**self._environ, "TERM": "xterm-256color", **(environ or {})}
-            )
-        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        terminal, its_side = pty.openpty()
+        fcntl.ioctl(its_side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-c", _TAKE_TERMINAL, *COMMAND, *arguments],
+            cwd=self.folder,
+            env={**self._environ, "TERM": "xterm-256color", **(environ or {})},
+            stdin=its_side,
+            stdout=its_side,
+            stderr=its_side,
+            start_new_session=True,
+        )
+        os.close(its_side)
         output, until, is_interrupted = "", time.monotonic() + 60, False
         while part := _read(terminal):
             output += part
@@ -84,9 +92,9 @@ class Person:
                 os.write(terminal, b"\x03")
                 is_interrupted = True
             if time.monotonic() > until:
-                os.kill(child, signal.SIGKILL)
+                process.kill()
         os.close(terminal)
-        return Ran(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), output)
+        return Ran(process.wait(timeout=10), output)
 
     @property
     def _environ(self) -> dict[str, str]:
