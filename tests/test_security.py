@@ -16,7 +16,13 @@ OUR_ROLES = {
         r'"google_project_iam_custom_role" "(\w+)" \{.*?role_id\s*= "(.*?)"', source, re.DOTALL
     )
 }
-PINNED = ("requirements.txt", "local/requirements.txt", "bench/requirements.txt", "tests/beam/requirements.txt")
+PINNED = (
+    "requirements.txt",
+    "local/requirements.txt",
+    "bench/requirements.txt",
+    "cli/requirements.txt",
+    "tests/beam/requirements.txt",
+)
 
 
 def granted() -> Iterator[tuple[str, str, bool, frozenset[str]]]:
