@@ -9,12 +9,12 @@ from shared.gcp.listeners import listeners
 from shared.gcp.postgres import Postgres
 from shared.gcp.pubsub import PubSub
 from shared.gcp.storage import Storage
-from shared.listing import fanout, stopping
+from shared.listing import fanout, planning, stopping
 from shared.messages import replacing, requests
 from shared.messages.events import Event
 from shared.messages.handler import handler
 from shared.messages.outcome import Outcome
-from shared.messages.requests import StopRequest
+from shared.messages.requests import PlanRequest, StopRequest
 from shared.settings import Settings
 from shared.times import SystemClock
 
@@ -37,4 +37,6 @@ def list_tables(event: Event) -> Outcome:
     request = requests.asked(event.expect_message(), settings.pipelines)
     if isinstance(request, StopRequest):
         return stopping.stop(request, services.storage)
+    if isinstance(request, PlanRequest):
+        return planning.write_plan(request, services)
     return fanout.list_tables(replacing.judged(request, clock.now(), is_replay=request.is_replay), services)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from shared.times import stamp
 
-RESERVED = frozenset({"_staging", "_runs"})
+RESERVED = frozenset({"_staging", "_runs", "_plans"})
 """Folders of ours beside those of the tables, which are called by their table_id."""
 
 
@@ -182,6 +182,11 @@ def run_shown_file(pipeline: str, run_id: str) -> str:
 def stopped_file(pipeline: str, run_id: str) -> str:
     """The object that says that a run is to begin no more tables."""
     return f"{run_folder(pipeline, run_id)}stopped.json"
+
+
+def plan_file(pipeline: str, message_id: str) -> str:
+    """The object that says what a run would do, by the message that asked for that."""
+    return f"{pipeline}/_plans/{message_id}.json"
 
 
 def open_runs(pipeline: str) -> str:

@@ -11,7 +11,8 @@ from shared.redaction import COMPLAINT_BEYOND, COMPLAINT_GUARDED, COMPLAINT_REPL
 
 TRUST = 'have the pipeline say "trust_database": true if whoever may create objects in the database may be trusted'
 _GRANT_BUCKET = "Grant the Cloud SQL instance's own service account roles/storage.objectAdmin on the pipeline's bucket, which must exist"
-_TO_THE_EXPORTER = "to cloudsqlsuperuser, the role that Cloud SQL exports with"
+EXPORTER = "cloudsqlsuperuser"
+TO_THE_EXPORTER = f"to {EXPORTER}, the role that Cloud SQL exports with"
 _PRIVILEGES = (
     dict.fromkeys(
         ("table", "foreign table", "relation", "view", "materialized view", "column", "large object"), "SELECT"
@@ -50,7 +51,7 @@ _OF_OPERATION = {
     "due to (user request|administrator command)": "See that nobody, and no job that ends long statements, cancels it",
     r'(?<!["\w.])bucket(?![\w"])|storage\.objects|Cloud Storage|Access denied for': _GRANT_BUCKET,
     "read replica": "Name the primary instance: a read replica cannot export CSV files",
-    "permission denied": f"Grant what it names {_TO_THE_EXPORTER}",
+    "permission denied": f"Grant what it names {TO_THE_EXPORTER}",
 }
 """By patterns of the operation's error. The first that is found counts."""
 _OF_ADMIN_API = {
@@ -128,7 +129,7 @@ def of_operation(error: str) -> str:
     if error in _OF_COMPLAINT:
         return _OF_COMPLAINT[error]
     if grant := _missing_grant(error):
-        return f"{grant} {_TO_THE_EXPORTER}"
+        return f"{grant} {TO_THE_EXPORTER}"
     if ended := _TIMED_OUT.search(error):
         return f"Raise {_TIMEOUTS[ended[1]]} where the database or the instance's flags set it"
     found = (remedy for words, remedy in _OF_OPERATION.items() if re.search(words, error))

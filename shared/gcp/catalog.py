@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pg8000.exceptions import DatabaseError
 
 from shared.gcp import catalog_sql as sql
-from shared.tables import Column, Table
+from shared.tables import Column, Table, TableName
 
 if TYPE_CHECKING:
     from pg8000.dbapi import Connection
@@ -47,6 +47,12 @@ def tables(connection: "Connection", schemas: Sequence[str], server_major: int) 
         oids = [oid for (oid,) in _rows(connection, sql.OIDS, list(schemas))]
         found = sorted(_read_in_parts(connection, oids), key=lambda each: (each.table.schema, each.table.name))
     return [replace(each, table=replace(each.table, server_major=server_major)) for each in found]
+
+
+def hidden(connection: "Connection", found: Sequence[Found]) -> frozenset[TableName]:
+    """Those of the tables that the role may not read that Cloud SQL exports with, by one query."""
+    oids = frozenset(oid for (oid,) in _rows(connection, sql.HIDDEN, [each.oid for each in found]))
+    return frozenset((each.table.schema, each.table.name) for each in found if each.oid in oids)
 
 
 class _WithoutUtf8(Exception):  # noqa: N818 - it says what was found

@@ -1,5 +1,6 @@
 """The queries of the catalog. Each has one parameter, and names the schema of all that it calls."""
 
+from shared import remedies
 from shared.exporting import casts
 
 _LONGEST_COMMENT = 1024
@@ -191,6 +192,13 @@ WHERE {_MIRRORED}
 _OF_SOME = "t.oid OPERATOR(pg_catalog.=) ANY (CAST(%s AS pg_catalog.oid[]))"
 SOME = _QUERY.format(comment=_COMMENT, which=_OF_SOME)
 SOME_WITHOUT_COMMENTS = _QUERY.format(comment="NULL::pg_catalog.text", which=_OF_SOME)
+HIDDEN = f"""
+SELECT t.oid FROM pg_catalog.pg_class AS t
+JOIN pg_catalog.pg_roles AS r ON r.rolname OPERATOR(pg_catalog.=) '{remedies.EXPORTER}'
+WHERE {_OF_SOME} AND NOT (
+    pg_catalog.has_schema_privilege(r.oid, t.relnamespace, 'USAGE') AND pg_catalog.has_table_privilege(r.oid, t.oid, 'SELECT'))
+"""
+"""Those that the role may not read that Cloud SQL exports with. None where it is not there. It takes no lock of a table."""
 MEASURED = f"""
 WITH RECURSIVE {_PARTS.format(which=_OF_SOME)}, measured AS (
     SELECT parts.whole, CASE

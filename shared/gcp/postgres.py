@@ -1,6 +1,6 @@
 """The source database: its catalog, read in one query over a connection that is closed at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import closing, contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -12,7 +12,7 @@ from shared import failures
 from shared.failures import ApiError
 from shared.gcp import catalog, sizes, tls
 from shared.pipelines import OFF, Pipeline
-from shared.tables import Table
+from shared.tables import Table, TableName
 
 if TYPE_CHECKING:
     from google.cloud.sql.connector import Connector
@@ -43,6 +43,24 @@ class Postgres:
         Raises Permanent if there is no such database or its server is too old, Denied if we are not let in, and Busy if it
         cannot answer now. If the database is down, the driver's own error is raised.
         """
+        with self._session(pipeline) as (connection, major):
+            found = catalog.tables(connection, pipeline.schemas, major)
+            return sizes.measured(connection, found, pipeline)
+
+    def tables_and_hidden(self, pipeline: Pipeline) -> tuple[list[Table], Set[TableName]]:
+        """
+        As `tables`, and those of them that the role may not read that Cloud SQL exports with, by one more query.
+
+        Where that role is not there, nothing is known, and there are none.
+        """
+        with self._session(pipeline) as (connection, major):
+            found = catalog.tables(connection, pipeline.schemas, major)
+            hidden = catalog.hidden(connection, found)
+            return sizes.measured(connection, found, pipeline), hidden
+
+    @contextmanager
+    def _session(self, pipeline: Pipeline) -> "Iterator[tuple[Connection, int]]":
+        """A connection that the catalog can be read by, and the major version of its server."""
         with translated(pipeline), self._connected(pipeline) as connection:
             version = connection.parameter_statuses["server_version"]
             major = int("".join(takewhile(str.isdigit, version)))
@@ -52,8 +70,7 @@ class Postgres:
             cursor = connection.cursor()
             for setting in _SESSION:
                 cursor.execute(setting)
-            found = catalog.tables(connection, pipeline.schemas, major)
-            return sizes.measured(connection, found, pipeline)
+            yield connection, major
 
     @contextmanager
     def _connected(self, pipeline: Pipeline) -> "Iterator[Connection]":

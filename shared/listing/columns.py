@@ -32,6 +32,10 @@ class Pattern:
         """Whether it matches nothing in the whole database, and is missed nowhere: it may be misspelt."""
         return not self.columns and not self.missing_in
 
+    def idle_in(self, database: str) -> str:
+        """What to say of it where it is idle."""
+        return f"{self.key} has {self.glob}, which matches no column of {database}: correct or remove it"
+
 
 def patterns(tables: Sequence[Table], pipeline: Pipeline) -> list[Pattern]:
     """The pipeline's globs, each with what it matches in the database, whose tables these are."""

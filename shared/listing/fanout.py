@@ -1,20 +1,18 @@
 """Begin a run: read the catalog once, write down what is to be exported, then ask for each table's export, or for a snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol
 
 from shared import bucket as paths
 from shared import log
 from shared.bucket import Bucket, Storage
 from shared.errors import Denied, Permanent
-from shared.listing import columns, selection, snapshots
-from shared.listing.formats import data_format
+from shared.listing import columns, deciding, snapshots
+from shared.listing.deciding import Datasets
 from shared.listing.selection import RefusedTable
 from shared.listing.wanted import meant_of_run, shown
 from shared.messages import exports
-from shared.messages.columns import rules
 from shared.messages.exports import TableExport
 from shared.messages.outcome import Outcome
 from shared.messages.requests import MirrorRequest
@@ -23,7 +21,7 @@ from shared.pipelines import Pipeline
 from shared.runs import announcing, digests, manifest, records
 from shared.runs.announcing import Listeners
 from shared.runs.manifest import Manifest
-from shared.tables import Table
+from shared.tables import Table, TableName
 
 _FUNCTION = "list_tables"
 
@@ -34,12 +32,8 @@ class Database(Protocol):
     def tables(self, pipeline: Pipeline) -> list[Table]:
         """All tables of the pipeline's schemas, with their columns, as they stand now."""
 
-
-class Datasets(Protocol):
-    """BigQuery's datasets."""
-
-    def ignores_case(self, dataset: str) -> bool:
-        """Whether tables whose names differ by case alone are one table in a dataset."""
+    def tables_and_hidden(self, pipeline: Pipeline) -> tuple[list[Table], Set[TableName]]:
+        """The same, and those of them that the role may not read that Cloud SQL exports with, where it is there."""
 
 
 class Exports(Protocol):
@@ -185,28 +179,19 @@ def _exports(
 
     `run_tables`: how many tables the run has, None if these are all.
     """
-    found = _found(request, services)
-    ignores_case = partial(_ignores_case, request.pipeline, services.datasets)
-    chosen = selection.select(found, request.pipeline, request.tables, ignores_case)
+    chosen = deciding.decide(request, _found(request, services), services.datasets, run_tables)
     recorded: set[str] = set()
     for refused in chosen.refused:
-        export = _export(refused.table, refused.table_id, request, None)
+        export = deciding.export_of(refused.table, refused.table_id, request, None)
         keeps_id = refused.keeps_id or run_tables is not None  # a table of a run has its id there, whoever has it now
         if keeps_id and export.table_id not in recorded:
             records.record_reason(bucket, export, records.FAILED, _FUNCTION, refused.reason)
             recorded.add(export.table_id)
         _log(Outcome("dead", f"not mirrored: {refused.reason}", export.subject, "ERROR"))
-    run_tables = len(chosen.tables) if run_tables is None else run_tables
-    numbers = snapshots.numbers(chosen.tables, request.pipeline)
-    wanted = {
-        table: replace(_export(table, table_id, request, run_tables), snapshot=numbers.get(table))
-        for table, table_id in chosen.tables.items()
-    }
-    for table, export in wanted.items():
+    for table, export in chosen.exports.items():
         if table.row_security:
-            said = f"{table} has row-level security: its export holds only what its policies show to the user that Cloud SQL exports with"
-            _log(Outcome("listed", said, export.subject, "WARNING"))
-    return list(wanted.values()), chosen.refused
+            _log(Outcome("listed", f"{table} {deciding.FILTERED}", export.subject, "WARNING"))
+    return list(chosen.exports.values()), chosen.refused
 
 
 def _found(request: MirrorRequest, services: ListServices) -> list[Table]:
@@ -216,36 +201,8 @@ def _found(request: MirrorRequest, services: ListServices) -> list[Table]:
     patterns = columns.patterns(tables, pipeline)
     for each in patterns:
         if each.is_idle and not request.relist:
-            said = f"{each.key} has {each.glob}, which matches no column of {pipeline.database}: correct or remove it"
-            _log(Outcome("listed", said, request.subject, "WARNING"))
+            _log(Outcome("listed", each.idle_in(pipeline.database), request.subject, "WARNING"))
     return columns.decided(tables, pipeline, patterns)
-
-
-def _ignores_case(pipeline: Pipeline, datasets: Datasets) -> bool:
-    """Whether ids that differ by case alone would meet, as shards or as views."""
-    return any(map(datasets.ignores_case, (pipeline.shards_dataset, pipeline.views_dataset)))
-
-
-def _export(table: Table, table_id: str, request: MirrorRequest, run_tables: int | None) -> TableExport:
-    return TableExport(
-        run_id=request.run_id,
-        requested_at=request.requested_at,
-        pipeline=request.pipeline,
-        schema=table.schema,
-        table=table.name,
-        table_id=table_id,
-        shard_date=request.shard_date,
-        replace=request.replace,
-        columns=table.columns,
-        comment=table.comment,
-        format=data_format(table, request.pipeline),
-        only=not table.is_partitioned,
-        server_major=table.server_major,
-        run_tables=run_tables,
-        replace_asked=request.replace_asked,
-        primary_key=table.primary_key,
-        column_rules=rules(request.pipeline, table.schema, table.name),
-    )
 
 
 def _announce_run(request: MirrorRequest, bucket: Bucket, services: ListServices) -> None:

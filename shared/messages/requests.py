@@ -64,9 +64,22 @@ class StopRequest:
         return Subject(self.pipeline.name, run_id=self.run_id)
 
 
-def asked(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest | StopRequest:
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """A wish to know what a run would do. `run`: that run, which is not begun; its id is that of the message."""
+
+    run: MirrorRequest
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.run.pipeline.name)
+
+
+def asked(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest | StopRequest | PlanRequest:
     """What a message on `mirror-requests` asks for."""
     fields = Fields.of(message, "mirror request")
+    if fields.has("plan"):
+        return _plan_request(message, pipelines)
     if not fields.has("stop"):
         return mirror_request(message, pipelines)
     fields = Fields.of(message, "request to stop a run", known=("pipeline", "stop"))
@@ -106,6 +119,15 @@ def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> Mirro
         replace_asked=asked,
         is_replay=message.is_replay,
     )
+
+
+def _plan_request(message: Message, pipelines: Mapping[str, Pipeline]) -> PlanRequest:
+    fields = Fields.of(message, "request for a plan", known=("pipeline", "plan"))
+    pipeline = fields.pipeline(pipelines)
+    if not fields.flag("plan", default=True):
+        raise Permanent("plan of the request for a plan must be true: leave it out to have a run")
+    day = _today(message, pipeline)
+    return PlanRequest(MirrorRequest(message.origin_id, message.origin_time, pipeline, None, day, replace=True))
 
 
 def view_refresh(message: Message, pipelines: Mapping[str, Pipeline]) -> ViewRefresh:

@@ -173,7 +173,7 @@ def test_an_excluded_table_meets_none() -> None:
     assert selection.select([table("a b"), table("a-b")], pipeline, None).refused == ()
 
 
-@pytest.mark.parametrize("name", ["_staging", "_runs", "-runs"])
+@pytest.mark.parametrize("name", ["_staging", "_runs", "-runs", "_plans"])
 def test_a_table_that_would_be_called_like_a_folder_of_ours_is_refused(name: str) -> None:
     (refused,) = selection.select([table(name), ORDERS], BILLING, None).refused
 
