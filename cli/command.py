@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from cli.commands.pins import pin, unpin
+from cli.commands.plan import plan
 from cli.commands.replay import replay
 from cli.commands.request import request
 from cli.commands.stop import stop
@@ -38,5 +39,5 @@ def mirror() -> None:
     """
 
 
-for _each in (request, pin, unpin, replay, stop):
+for _each in (plan, request, pin, unpin, replay, stop):
     mirror.add_command(_each)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.listing import plan
+from tests.cli.test_reference import SAMPLES, shape
 from tests.functions.delivery import REQUESTED, Function, topic
 from tests.functions.stage import DATABASE, Log, Stage
 
@@ -293,6 +294,17 @@ def test_a_table_that_would_be_called_like_the_folder_of_the_plans_is_refused(st
     stage.run(ORDERS, "CREATE TABLE _plans (id int)")
 
     assert [each["table"] for each in planned(stage)["refused"]] == ["_plans"]
+
+
+def test_the_document_has_the_keys_that_the_commands_reference_has(stage: Stage) -> None:
+    stage.run(ORDERS, REFUNDS, "CREATE TABLE bare ()", "ANALYZE orders")
+    stage.run("INSERT INTO orders VALUES (1, 'x')", "ANALYZE orders")
+    run(stage)
+    stage.run("ALTER TABLE orders ADD total int", "DROP TABLE refunds")
+
+    content = planned(stage)
+
+    assert set(shape({"message_id": "9950", **content})) == set(shape(SAMPLES[4]))
 
 
 def test_what_is_said_of_a_run_is_json_of_any_name(stage: Stage) -> None:
