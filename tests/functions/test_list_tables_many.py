@@ -100,7 +100,7 @@ def test_tens_of_thousands_of_tables_fit_into_what_a_function_gets(postgres: Pos
 
         peaks = [peak_of_a_run(cloud), peak_of_a_run(cloud)]
 
-        assert cloud.pubsub.backlog(f"projects/{PROJECT}/subscriptions/export-table") == 2 * VERY_MANY
+        assert cloud.pubsub.backlog(f"projects/{PROJECT}/subscriptions/table-exports-export-table") == 2 * VERY_MANY
         assert max(peaks) < MOST_MEMORY, f"{[peak >> 20 for peak in peaks]} MiB"
 
 
@@ -108,7 +108,7 @@ def peak_of_a_run(cloud: Cloud) -> int:
     """The most bytes that list_tables has taken while it answered a request."""
     peak, until = 0, time.monotonic() + PATIENCE
     cloud.publish("mirror-requests", REQUEST)
-    while cloud.pubsub.backlog(f"projects/{PROJECT}/subscriptions/list-tables"):
+    while cloud.pubsub.backlog(f"projects/{PROJECT}/subscriptions/mirror-requests-list-tables"):
         assert time.monotonic() < until, "waited in vain"
         peak = max(peak, cloud.function("list_tables").memory())
         time.sleep(0.01)
