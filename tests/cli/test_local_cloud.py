@@ -68,6 +68,16 @@ def test_a_request_becomes_a_run_whose_records_are_read(cloud: Cloud, operator: 
     assert "has no columns" in (found["public.bare"].reason or "")
 
 
+def test_a_plan_is_what_list_tables_makes_of_the_question(operator: Person) -> None:
+    ran = operator.says("plan", "demo")
+
+    rows = {line.split()[0]: line for line in ran.lines if line.startswith("public.")}
+    assert ran.code == 0, ran.errors
+    assert "refused" in rows["public.bare"]
+    assert "public.good" in rows
+    assert "To begin: mirror request demo --follow" in ran.lines
+
+
 def test_a_table_that_is_not_there_is_wrong_use_and_its_letter_is_shown_by_a_dry_run(operator: Person) -> None:
     ran = operator.says("request", "demo", "gone", "--follow")
     shown = operator.says("replay", "--function", "list_tables", "--table", "gone", "--dry-run", "--json")
