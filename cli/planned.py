@@ -23,7 +23,7 @@ def rows(content: Content) -> Iterator[Row]:
         kinds[GONE].append((_name(each), GONE, "", _GONE))
     for each in sorted(content["tables"], key=lambda each: -(each["bytes"] or 0)):
         kind = _kind(each, has_run=bool(content["last_run"]))
-        kinds[kind].append((_name(each), kind, size(each["bytes"]), _reason(each)))
+        kinds[kind].append((_name(each), kind, size(each["bytes"]), _reason(each, kind)))
     for kind, found in kinds.items():
         yield from found[:MOST]
         if len(found) > MOST:
@@ -36,7 +36,7 @@ def sentences(content: Content) -> Iterator[str]:
     unknown = sum(each["bytes"] is None for each in tables)
     more = f", and {unknown} of unknown size" if unknown else ""
     sizes = size(sum(each["bytes"] or 0 for each in tables))
-    yield f"A run of {content['pipeline']} would mirror {len(tables)} tables: {sizes}{more}."
+    yield f"A run of {content['pipeline']} would mirror {_tables(len(tables))}: {sizes}{more}."
     yield (
         f"Since the run {last['run_id']} of {last['shard_date']}: {_changes(content)}."
         if last
@@ -44,10 +44,10 @@ def sentences(content: Content) -> Iterator[str]:
     )
     yield from _exports(content)
     if count := content["snapshots"]["tables"]:
-        yield f"By snapshot, all at one moment, meanwhile: {count} tables."
+        yield f"By snapshot, all at one moment, meanwhile: {_tables(count)}."
     if saves := content["snapshots"]["would_save"]:
         saved = time(saves["seconds"])
-        yield f'"small_tables": "snapshot" would save about {saved}: {saves["tables"]} tables are known to be small.'
+        yield f'"small_tables": "snapshot" would save about {saved}, for {_tables(saves["tables"])} known to be small.'
 
 
 def size(count: float | None) -> str:
@@ -76,17 +76,21 @@ def _kind(table: Content, *, has_run: bool) -> str:
     return NEW if table["new"] and has_run else str(table["way"])
 
 
-def _reason(table: Content) -> str:
+def _reason(table: Content, kind: str) -> str:
     said = list(table["warnings"])
     if table["altered"]:
         said += [f"{how} {', '.join(names)}" for how, names in table["altered"].items() if names]
-    said.append(f"by {table['way']}: {table['why']}")
+    said.append(table["why"] if kind == table["way"] else f"by {table['way']}: {table['why']}")
     said += [
         f"{word} {', '.join(table[key])}"
         for key, word in (("left_out", "left out"), ("hashed", "hashed"))
         if table[key]
     ]
     return "; ".join(said)
+
+
+def _tables(count: int) -> str:
+    return "1 table" if count == 1 else f"{count} tables"
 
 
 def _name(table: Content) -> str:
@@ -109,7 +113,7 @@ def _exports(content: Content) -> Iterator[str]:
     if not count:
         return
     by = "by the last run" if content["exports"]["measured"] else f"by a guess of {seconds / count:.0f} s each"
-    yield f"By export, one after the other: {count} tables, about {time(seconds)}, {by}."
+    yield f"By export, one after the other: {_tables(count)}, about {time(seconds)}, {by}."
     whys = Counter(each["why"] for each in content["tables"] if each["way"] == "export")
     if len(whys) > 1:
         yield from (f"  {number} because {why}" for why, number in whys.most_common())

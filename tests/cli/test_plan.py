@@ -128,8 +128,8 @@ def test_the_sum_says_how_many_which_way_and_for_how_long(
         "A run of billing would mirror 5 tables: 3 GiB, and 1 of unknown size.",
         "Since the run 9911 of 2026-01-14: 1 new, 1 gone, 1 altered.",
         "By export, one after the other: 4 tables, about 61 min, by the last run.",
-        "By snapshot, all at one moment, meanwhile: 1 tables.",
-        '"small_tables": "snapshot" would save about 40 s: 2 tables are known to be small.',
+        "By snapshot, all at one moment, meanwhile: 1 table.",
+        '"small_tables": "snapshot" would save about 40 s, for 2 tables known to be small.',
         "To begin: mirror request billing --follow",
     ):
         assert sentence in ran.lines
