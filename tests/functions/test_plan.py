@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.server import Answer, Answering, Call
 from shared.listing import plan
 from tests.cli.test_reference import SAMPLES, shape
 from tests.functions.delivery import REQUESTED, Function, topic
@@ -261,6 +262,25 @@ def test_a_redelivery_writes_the_same_place_again(stage: Stage) -> None:
 
     assert [*tables(again)] == ["orders", "refunds"]
     assert stage.files() == [PLAN]
+
+
+def test_two_deliveries_at_once_leave_one_plan(stage: Stage) -> None:
+    stage.run(ORDERS)
+    list_tables = stage.function("list_tables")
+
+    def after_another(call: Call, answering: Answering) -> Answer:
+        if call.target.startswith("/upload/"):
+            answering(call)
+        return answering(call)
+
+    stage.objects.server.between = after_another
+    try:
+        content = planned(stage, list_tables)
+    finally:
+        stage.objects.server.between = None
+
+    assert [*tables(content)] == ["orders"]
+    assert nothing_is_published(stage)
 
 
 def test_a_database_that_cannot_answer_now_is_asked_again(stage: Stage) -> None:
