@@ -8,6 +8,7 @@ from cli.commands.pins import pin, unpin
 from cli.commands.plan import plan
 from cli.commands.replay import replay
 from cli.commands.request import request
+from cli.commands.status import status
 from cli.commands.stop import stop
 
 _INTERRUPTED = 130
@@ -39,5 +40,5 @@ def mirror() -> None:
     """
 
 
-for _each in (plan, request, pin, unpin, replay, stop):
+for _each in (plan, request, status, pin, unpin, replay, stop):
     mirror.add_command(_each)

@@ -2,43 +2,53 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
 
 from shared import bucket as paths
 from shared import names
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
+from shared.runs.records import ENDS, EXPORTED, FAILED, HELD, LOADED, SKIPPED
 
-WAITING, EXPORTED, LOADED, SHOWN, HELD = "waiting", "exported", "loaded", "shown", "held"
-SKIPPED, FAILED = "skipped", "failed"
-_RECORDS = (SHOWN, HELD, FAILED, SKIPPED, LOADED, EXPORTED)
-"""The folders of records, in the order in which they count: a replay shows what had failed, and a load fails after the export."""
-OVER = frozenset({SHOWN, HELD, SKIPPED, FAILED})
+WAITING = "waiting"
+_RECORDS = (*ENDS, LOADED, EXPORTED)
+"""The folders of records, in the order in which they count."""
+OVER = frozenset(ENDS)
+_AT_ONCE = 16
+"""Records that are read at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableOfRun:
-    """A table of a run: its name at the source, its id in BigQuery, how far it is, and why it is no further."""
+    """
+    A table of a run: its name at the source, its id in BigQuery, how far it is, and why it is no further.
+
+    `function`: which one says so. None of a table that cannot be mirrored, and of one that is held.
+    """
 
     table: str
     table_id: str
     state: str = WAITING
     reason: str | None = None
+    function: str | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, str | None]:
         return {"table": self.table, "table_id": self.table_id, "state": self.state, "reason": self.reason}
 
 
 class Run:
-    """A run of a pipeline, seen from outside."""
+    """A run of a pipeline, seen from outside. `manifest` is the JSON of its record, empty until it is found by a look."""
 
     def __init__(self, bucket: Bucket, pipeline: Pipeline, run_id: str) -> None:
         self._bucket = bucket
         self._pipeline = pipeline
         self._folder = paths.run_folder(pipeline.name, run_id)
-        self._manifest = paths.manifest_file(pipeline.name, run_id)
+        self._file = paths.manifest_file(pipeline.name, run_id)
         self._tables: list[TableOfRun] | None = None
-        self._reasons: dict[str, str] = {}
+        self.manifest: Mapping[str, Any] = {}
+        self._stopped: dict[str, dict[str, Any]] = {}
 
     def look(self) -> list[TableOfRun] | None:
         """
@@ -47,15 +57,18 @@ class Run:
         It costs one list, and one read for each table that has come to a stop since the last look. Raises what a bucket does.
         """
         there = set(self._bucket.names(self._folder))
-        if self._tables is None and self._manifest in there:
+        if self._tables is None and self._file in there:
             self._tables = self._listed()
-        return None if self._tables is None else [self._now(each, there) for each in self._tables]
+        if self._tables is None:
+            return None
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(lambda table: self._now(table, there), self._tables))
 
     def _listed(self) -> list[TableOfRun]:
-        found = self._bucket.read(self._manifest)
-        content = json.loads(found[0]) if found else {}
-        refused = [self._table(each, FAILED, each["reason"]) for each in content.get("refused", ())]
-        return [self._table(each) for each in content.get("tables", ())] + refused
+        found = self._bucket.read(self._file)
+        self.manifest = json.loads(found[0]) if found else {}
+        refused = [self._table(each, FAILED, each["reason"]) for each in self.manifest.get("refused", ())]
+        return [self._table(each) for each in self.manifest.get("tables", ())] + refused
 
     def _table(self, entry: Mapping[str, str], state: str = WAITING, reason: str | None = None) -> TableOfRun:
         schema, table = entry["schema"], entry["table"]
@@ -68,14 +81,16 @@ class Run:
         for state in _RECORDS:
             record = f"{self._folder}{state}/{table.table_id}.json"
             if record in there:
-                reason = self._reason(record) if state in {HELD, FAILED, SKIPPED} else None
-                return TableOfRun(table.table, table.table_id, state, reason)
+                if state not in {HELD, FAILED, SKIPPED}:
+                    return TableOfRun(table.table, table.table_id, state)
+                said = self._said(record)
+                reason = said.get("reason") or said.get("error") or "nobody says why"
+                return TableOfRun(table.table, table.table_id, state, reason, said.get("function"))
         return table
 
-    def _reason(self, record: str) -> str:
-        """What a record says: `reason`, or in those of the exports and loads, `error`."""
-        if record not in self._reasons:
+    def _said(self, record: str) -> dict[str, Any]:
+        """What a record says: `reason`, or in those of the exports and loads, `error` and `function`."""
+        if record not in self._stopped:
             found = self._bucket.read(record)
-            content = json.loads(found[0]) if found else {}
-            self._reasons[record] = content.get("reason") or content.get("error") or "nobody says why"
-        return self._reasons[record]
+            self._stopped[record] = json.loads(found[0]) if found else {}
+        return self._stopped[record]

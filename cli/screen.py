@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 _ANY_WIDTH = 100_000
 """Columns of what is no terminal: a line is for `grep`, and nothing is cut."""
-GOOD, BAD, MINOR = "green", "bold red", "dim"
+_HEAD = 9
+"""Columns of the word that an entry begins with."""
+GOOD, WARN, BAD, MINOR = "green", "yellow", "bold red", "dim"
 
 
 class Screen:
@@ -48,6 +50,23 @@ class Screen:
         for place, row in enumerate(rows):
             table.add_row(*map(printable, row), style=styles[place] if styles else None)
         self._out.print(table)
+
+    def entry(self, head: str, lines: Sequence[str], style: str = "") -> None:
+        """A word, and lines beside it, which are folded there. Without a terminal it is all in one line."""
+        if self.as_json:
+            return
+        if not self._out.is_terminal:
+            self.say(f"  {head:{_HEAD}}{'  '.join(lines)}")
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(width=_HEAD)
+        grid.add_column(overflow="fold")
+        for place, line in enumerate(lines):
+            grid.add_row(Text("" if place else f"  {head}", style=style), Text(printable(line)))
+        self._out.print(grid)
 
     def step(self, text: str, style: str = "") -> None:
         """A line that says what has happened while we wait."""

@@ -18,6 +18,7 @@ from shared.pipelines import Pipeline
 
 if TYPE_CHECKING:
     from cli.pubsub import PubSub
+    from cli.warehouse import Warehouse
     from shared.bucket import Bucket
 
 
@@ -34,6 +35,13 @@ class Session:
         from cli.pubsub import PubSub
 
         return PubSub(self.settings.pubsub_endpoint)
+
+    @cached_property
+    def warehouse(self) -> "Warehouse":
+        """The project's BigQuery."""
+        from cli.warehouse import Warehouse
+
+        return Warehouse(self.settings.project)
 
     def bucket(self, pipeline: Pipeline) -> "Bucket":
         """The bucket of a pipeline. Raises Problem if nobody is logged in."""

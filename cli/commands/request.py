@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from cli import following
-from cli.following import OVER, Run, TableOfRun
+from cli.following import OVER, WAITING, Run, TableOfRun
 from cli.mailbox import Mailbox
 from cli.problems import LOG_IN, Problem, WrongUse
 from cli.screen import BAD, GOOD, MINOR, Screen, Waiting
 from cli.session import Session, command, day
 from shared.errors import Busy, Permanent
 from shared.pipelines import Pipeline
+from shared.runs import records
 
 _EACH = 2.0
 """Seconds between two looks."""
@@ -25,7 +25,7 @@ _ANSWERS_WITHIN = 120.0
 """Seconds without an answer of Cloud Storage after which nobody looks any more."""
 _ASKS_AFTER, _ASKS_EACH = 4.0, 10.0
 """Seconds until the first look at the dead letters, and between two, while there is no run."""
-_STYLES = {following.SHOWN: GOOD, following.FAILED: BAD, following.EXPORTED: MINOR}
+_STYLES = {records.SHOWN: GOOD, records.FAILED: BAD, records.EXPORTED: MINOR}
 _INTERRUPTED = 130
 _UNKNOWN_TABLE = "mirrors no table"
 """Of the reason that `list_tables` gives for a name that it does not know."""
@@ -131,7 +131,7 @@ def _look_for_dead_letter(session: Session, run_id: str) -> None:
 def _show(screen: Screen, waiting: Waiting, tables: list[TableOfRun], seen: dict[str, str], elapsed: float) -> None:
     """A line for each table that has come further since the last look, and the sum of all on the last line."""
     for each in tables:
-        if seen.get(each.table, following.WAITING) != each.state:
+        if seen.get(each.table, WAITING) != each.state:
             reason = f"  {each.reason}" if each.reason else ""
             screen.step(f"{elapsed:7.1f} s  {each.state:9} {each.table}{reason}", _STYLES.get(each.state, ""))
         seen[each.table] = each.state
@@ -141,7 +141,7 @@ def _show(screen: Screen, waiting: Waiting, tables: list[TableOfRun], seen: dict
 def _sum_up(screen: Screen, pipeline: Pipeline, tables: list[TableOfRun]) -> None:
     """The last line. Exits with 1 if a table failed."""
     screen.say(f"The run is over: {_counted(tables)}.")
-    if any(each.state == following.FAILED for each in tables):
+    if any(each.state == records.FAILED for each in tables):
         screen.say("Remove what made them fail, and then replay them. To see the reasons: mirror replay --dry-run")
         raise SystemExit(1)
     screen.say(f"See the whole: mirror status {pipeline.name}")

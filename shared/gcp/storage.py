@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared import failures
 from shared.bucket import File, Listed
-from shared.errors import Busy, LostRace, Permanent
+from shared.errors import Busy, LostRace, Permanent, Told
 from shared.failures import ApiError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Storage:
         return storage.Client(project=self._project)
 
 
-class _Missing(Exception):  # noqa: N818 - a name without an object is an answer, too
+class _Missing(Told):  # a name without an object is an answer, too
     """Nor such a bucket, perhaps."""
 
 

@@ -3,18 +3,23 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from google.cloud.bigquery import Client, Table
 from google.pubsub_v1 import types
 
+from local.bigquery import BigQuery
 from local.pubsub import PubSub
 from local.pubsub.publisher import Publisher
 from local.pubsub.requests import Pb
 from local.storage import Storage
+from shared import times
+from shared.tables import Shard
 from tests.cli.person import Person
 
 TOPICS = ("mirror-requests", "view-refreshes", "table-exports", "dead-letters")
@@ -39,10 +44,11 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass
 class Deployment:
-    """Stand-ins of Pub/Sub and Cloud Storage. What is published is kept, by the topic's short name."""
+    """Stand-ins of Pub/Sub, Cloud Storage and BigQuery. What is published is kept, by the topic's short name."""
 
     pubsub: PubSub
     storage: Storage
+    bigquery: BigQuery
     published: dict[str, list[Pb]] = field(default_factory=dict)
     refuse: Callable[[str, Pb], None] = lambda _name, _request: None
     heard: Callable[[Pb], None] = lambda _message: None
@@ -83,14 +89,38 @@ class Deployment:
         entries = [{"schema": "public", "table": table} for table in tables]
         self.write(run_id, "manifest", {"run_id": run_id, "tables": entries, "refused": []})
 
+    def write_run(self, run_id: str, day: date, *tables: str, **more: object) -> None:
+        """Write down that a run has begun, over the whole database unless `is_whole` says otherwise."""
+        entries = [{"schema": "public", "table": table} for table in tables]
+        moment = times.rfc3339(datetime.now(UTC) + timedelta(seconds=int(run_id)))  # a later run has a higher number
+        content = {"run_id": run_id, "requested_at": moment, "shard_date": day.isoformat(), "is_whole": True}
+        self.write(run_id, "manifest", {**content, "tables": entries, **more})
+
+    def show(self, table_id: str, day: date, pin: date | None = None, dataset: str = "mirror") -> None:
+        """Have a view show a shard, and be pinned there."""
+        shard = f"my-project.{dataset}_shards.{Shard(table_id, day).name}"
+        view = Table(f"my-project.{dataset}.{table_id}")
+        view.view_query = f"SELECT * FROM `{shard}`"
+        view.labels = {"mirror_pin": times.stamp(pin)} if pin else {}
+        with self.warehouse() as client:
+            client.create_table(Table(shard, [{"name": "id", "type": "INT64"}]))
+            client.create_table(view)
+
+    def warehouse(self) -> Client:
+        """A client of BigQuery."""
+        return Client("my-project", AnonymousCredentials(), client_options={"api_endpoint": self.bigquery.url})
+
 
 @pytest.fixture
 def deployment() -> Iterator[Deployment]:
-    with PubSub() as pubsub, Storage() as objects:
+    with PubSub() as pubsub, Storage() as objects, BigQuery("my-project", objects.url) as warehouse:
         for topic in TOPICS:
             pubsub.create(f"projects/my-project/topics/{topic}", f"projects/my-project/subscriptions/{topic}")
         objects.create_bucket("my-mirror")
-        made = Deployment(pubsub, objects)
+        made = Deployment(pubsub, objects, warehouse)
+        with made.warehouse() as client:
+            client.create_dataset("mirror_shards")
+            client.create_dataset("mirror")
         pubsub.between = made.between
         yield made
 
@@ -109,5 +139,6 @@ def operator(deployment: Deployment, settings: Path, tmp_path: Path) -> Person:
         "MIRROR_SETTINGS": str(settings),
         "PUBSUB_EMULATOR_HOST": deployment.pubsub.host,
         "STORAGE_EMULATOR_HOST": deployment.storage.url,
+        "BIGQUERY_EMULATOR_HOST": deployment.bigquery.url,
     }
     return Person(environ, tmp_path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.following import EXPORTED, FAILED, LOADED, SHOWN, Run
+from cli.following import Run
 from local import command, demo
 from local.cloud import Cloud
 from local.comparison import VIEWS
@@ -19,6 +19,7 @@ from local.postgres import Postgres
 from local.source import Source
 from shared import pipelines
 from shared.gcp.storage import Bucket
+from shared.runs.records import EXPORTED, FAILED, LOADED, SHOWN
 from tests.cli.person import COMMAND, ROOT, Person
 
 SOURCE = ("CREATE TABLE good (id int)", "INSERT INTO good VALUES (1), (2)", "CREATE TABLE bare ()")

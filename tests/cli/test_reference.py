@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -40,10 +41,11 @@ def test_every_command_is_in_the_reference() -> None:
     ("arguments", "sample"),
     [
         (("request", "billing", "orders"), SAMPLES[0]),
-        (("unpin", "billing", "orders"), SAMPLES[1]),
-        (("pin", "billing", "orders", "--date", "2026-01-15"), SAMPLES[1]),
-        (("replay",), SAMPLES[2]),
-        (("stop", "billing", "9912"), SAMPLES[3]),
+        (("status",), SAMPLES[1]),
+        (("unpin", "billing", "orders"), SAMPLES[2]),
+        (("pin", "billing", "orders", "--date", "2026-01-15"), SAMPLES[2]),
+        (("replay",), SAMPLES[3]),
+        (("stop", "billing", "9912"), SAMPLES[4]),
     ],
 )
 def test_the_json_has_the_keys_that_are_documented(
@@ -52,6 +54,8 @@ def test_the_json_has_the_keys_that_are_documented(
     deployment.dead_letter(
         {"pipeline": "billing"}, function="list_tables", source_topic="projects/my-project/topics/mirror-requests"
     )
+    deployment.write_run("1", date(2026, 1, 15), "orders")
+    deployment.show("refunds", date(2026, 1, 15), pin=date(2026, 1, 15))
 
     ran = operator.says(*arguments, "--json")
 
