@@ -8,7 +8,7 @@ export GRPC_VERBOSITY := NONE
 export GRPC_ENABLE_FORK_SUPPORT := 0
 export SOURCE KEEP LOADER SMALL SCHEDULES SEED
 
-.PHONY: help demo query lint test soak test-beam bench readme format pins clean
+.PHONY: help demo query lint test soak test-beam bench readme picture format pins clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the
 
 readme: .venv/ready ## write the parts of the README that come from the code
 	@$(TOOLS)/python -m local.readme
+
+picture: .venv/ready .venv-deployed/ready ## draw what `mirror status` shows of a mirror on this machine
+	@$(TOOLS)/python -m local.picture
 
 format: .venv/ready ## put the code in the form that `make lint` asks for
 	$(TOOLS)/ruff check --fix .

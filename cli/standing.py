@@ -91,6 +91,13 @@ class Standing:
         return self.is_late or any(each.state == FAILED for each in self.tables)
 
     @property
+    def told(self) -> list[Line]:
+        """What somebody should know of. What is held or skipped needs no word where the view shows that day or a newer one."""
+        tables = [each for each in self.tables if each.state not in {HELD, SKIPPED} or each.command or each.under_way]
+        held = {each.table_ids for each in tables if each.state == HELD}
+        return [*tables, *(each for each in self.views if each.table_ids not in held)]
+
+    @property
     def sum(self) -> str:
         """How many tables and views there are in each state."""
         tables = f"{len(self.tables)} tables: {_counted(self.tables)}" if self.tables else "no table is on record"
@@ -119,7 +126,7 @@ def of(
 ) -> Standing:
     """How a pipeline stands. `runs` are its newest ones, `today` is in its time zone. None: they were not looked at."""
     known = {each.name: each for each in views} if views is not None else None
-    lines = _newest(sorted(runs or (), key=lambda run: (run.requested_at, run.run_id), reverse=True))
+    lines = _newest(sorted(runs or (), key=_age, reverse=True))
     tables = [_mended(pipeline, each, known) for each in lines]
     if known is None:
         days = [each.day for each in tables if each.state == SHOWN and each.day]
@@ -147,7 +154,7 @@ def groups(lines: Iterable[Line], pipeline: str) -> list[Line]:
 
 def is_settled(runs: Collection[SeenRun]) -> bool:
     """Whether earlier runs have nothing to add: each table has come to its end in one of these, and one is over all tables."""
-    lines = _newest(sorted(runs, key=lambda run: (run.requested_at, run.run_id), reverse=True))
+    lines = _newest(sorted(runs, key=_age, reverse=True))
     return any(run.is_whole for run in runs) and not _is_open(lines)
 
 
@@ -157,6 +164,11 @@ def _counted(lines: Iterable[Line]) -> str:
 
 def _is_open(lines: Iterable[Line]) -> bool:
     return any(each.state not in OVER for each in lines)
+
+
+def _age(run: SeenRun) -> tuple[date, datetime, str]:
+    """By its day first: a backfill says nothing of today."""
+    return run.day, run.requested_at, run.run_id
 
 
 def _newest(runs: Sequence[SeenRun]) -> list[Line]:

@@ -17,6 +17,7 @@ from shared import times
 from shared.bucket import Bucket
 from shared.errors import Told
 from shared.pipelines import Pipeline
+from shared.runs import manifest
 from shared.runs.records import FAILED, HELD, SKIPPED
 
 _MOST_RUNS = 20
@@ -27,6 +28,7 @@ _MOST_NAMES = 3
 _OPEN = "open"
 """The folder of the marks of open runs, which lies among those of the runs."""
 _STYLES = {FAILED: BAD, HELD: WARN, SKIPPED: WARN, standing.STALE: WARN, standing.PINNED: ""}
+"""Of the states that somebody should know of, in the order in which they are shown."""
 
 
 @command
@@ -35,7 +37,7 @@ def status(session: Session, pipeline: str | None) -> None:
     """
     Show how PIPELINE stands, or each one: the bad first, with the command that mends it.
 
-    Each table has the outcome of its newest run: shown, failed, held (something keeps its view at another day) or skipped. The day
+    Each table has the outcome of its newest day: shown, failed, held (something keeps its view at another day) or skipped. The day
     of a pipeline is the newest that at least half of its views show, pinned ones left out. It is late where that is older than
     yesterday in the pipeline's time zone. A view is stale where it shows an older day, and no run says why. The exit code is 1 if
     a table has failed or a day is late.
@@ -61,16 +63,14 @@ def show(screen: Screen, found: Standing, most: int | None = None) -> None:
     if found.is_late:
         ask = [] if _under_way(found) else [f"-> mirror request {found.pipeline}"]
         screen.entry(
-            "late", [f"yesterday is not shown: {'a run is under way' if not ask else 'no run is under way'}", *ask], BAD
+            "late", [f"most views show no day since yesterday, and {'no' if ask else 'a'} run is under way", *ask], BAD
         )
-    for state in (FAILED, HELD, SKIPPED, standing.STALE, standing.PINNED):
-        lines = [each for each in (*found.tables, *found.views) if each.state == state]
-        told = [each for each in lines if state != SKIPPED or each.command]
-        groups = standing.groups(told, found.pipeline)
+    for state, style in _STYLES.items():
+        groups = standing.groups((each for each in found.told if each.state == state), found.pipeline)
         for group in groups[:most]:
-            screen.entry(state, list(_told(group)), _STYLES[state])
+            screen.entry(state, list(_told(group)), style)
         if most is not None and len(groups) > most:
-            screen.entry(state, [f"and {len(groups) - most} more: mirror status {found.pipeline}"], _STYLES[state])
+            screen.entry(state, [f"and {len(groups) - most} more: mirror status {found.pipeline}"], style)
     for run_id, states in _under_way(found).items():
         said = ", ".join(f"{count} {state}" for state, count in states.items())
         screen.entry("waiting", [f"the run {run_id} is under way: {said}"])
@@ -138,6 +138,7 @@ def _runs(bucket: Bucket, pipeline: Pipeline) -> list[SeenRun]:
 
     Of each, its manifest is read, its folder listed, and what says why a table is held, skipped or has failed.
     """
+    newest = manifest.newest(bucket, pipeline)  # of a backfill since, the folder comes first
     prefix = paths.run_folders(pipeline.name)
     folders = {each.removeprefix(prefix).removesuffix("/") for each in bucket.folders(prefix)}
     run_ids = sorted(folders - {_OPEN}, key=lambda run_id: (len(run_id), run_id), reverse=True)
@@ -145,8 +146,9 @@ def _runs(bucket: Bucket, pipeline: Pipeline) -> list[SeenRun]:
     for run_id in run_ids[:_MOST_RUNS]:
         if seen := _run(bucket, pipeline, run_id):
             found.append(seen)
-            if standing.is_settled(found):
-                break
+            is_reached = newest is None or any(each.run_id == newest.run_id for each in found)
+            if is_reached and standing.is_settled(found):
+                return found
     return found
 
 

@@ -82,8 +82,11 @@ class Deployment:
 
     def write(self, run_id: str, name: str, content: object) -> None:
         """Write down something of a run."""
+        self._write(f"_runs/{run_id}/{name}.json", content)
+
+    def _write(self, name: str, content: object) -> None:
         client = storage.Client("my-project", AnonymousCredentials(), client_options={"api_endpoint": self.storage.url})
-        client.bucket("my-mirror").blob(f"billing/_runs/{run_id}/{name}.json").upload_from_string(json.dumps(content))
+        client.bucket("my-mirror").blob(f"billing/{name}").upload_from_string(json.dumps(content))
 
     def write_manifest(self, run_id: str, *tables: str) -> None:
         entries = [{"schema": "public", "table": table} for table in tables]
@@ -95,6 +98,11 @@ class Deployment:
         moment = times.rfc3339(datetime.now(UTC) + timedelta(seconds=int(run_id)))  # a later run has a higher number
         content = {"run_id": run_id, "requested_at": moment, "shard_date": day.isoformat(), "is_whole": True}
         self.write(run_id, "manifest", {**content, "tables": entries, **more})
+
+    def write_newest_manifest(self, run_id: str, day: date) -> None:
+        """Have a run be the newest of its day."""
+        content = {"run_id": run_id, "requested_at": times.rfc3339(datetime.now(UTC)), "shard_date": day.isoformat()}
+        self._write(f"manifest_{times.stamp(day)}.json", {**content, "tables": []})
 
     def show(self, table_id: str, day: date, pin: date | None = None, dataset: str = "mirror") -> None:
         """Have a view show a shard, and be pinned there."""

@@ -101,6 +101,26 @@ def test_a_table_that_is_tried_again_has_failed_until_then(mixed: Deployment, op
     assert (found["state"], found["under_way"]) == ("failed", {"run_id": "300", "state": "exported"})
 
 
+def test_a_backfill_does_not_hide_what_has_failed_today(mixed: Deployment, operator: Person) -> None:
+    tables = ("orders", "customers", "refunds")
+    mixed.write_newest_manifest("200", TODAY)
+    mixed.write_run("300", LONG_AGO, *tables)
+    for each in tables:
+        mixed.write("300", f"held/{each}", {"reason": f"the view {each} shows {each}_20260115, which is newer"})
+
+    assert table(operator, "customers")["state"] == "failed"
+
+
+def test_a_view_that_is_held_by_its_pin_is_told_once(good: Deployment, operator: Person) -> None:
+    good.write_run("200", TODAY, "kept", is_whole=False)
+    good.write("200", "held/kept", {"reason": f"the view kept is pinned to {LONG_AGO}"})
+    good.show("kept", LONG_AGO, pin=LONG_AGO)
+
+    ran = operator.says("status")
+
+    assert ran.output.count("-> mirror unpin billing kept") == 1
+
+
 def test_held_pinned_and_stale_views_alone_are_no_failure(good: Deployment, operator: Person) -> None:
     good.write_run("200", TODAY, "refunds", is_whole=False)
     good.write("200", "held/refunds", {"reason": "it shrank"})
