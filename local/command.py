@@ -1,11 +1,14 @@
 """What the command `mirror` needs to operate a local cloud: its settings, and where its services are."""
 
 import json
+import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from local.cloud import Cloud
+from local.cloud import REPOSITORY, Cloud
 
 _SERVICES = ("PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
 
@@ -25,6 +28,16 @@ def settings(cloud: Cloud) -> dict[str, Any]:
 def environ(cloud: Cloud, file: Path) -> dict[str, str]:
     """The variables that the command reads, with its settings in a file."""
     return {"MIRROR_SETTINGS": str(file), **{name: cloud.environ[name] for name in _SERVICES}}
+
+
+def run(cloud: Cloud, folder: Path, *arguments: str) -> int:
+    """Run the command as a process whose output is ours, and give its exit code."""
+    print(f"\n$ mirror {' '.join(arguments)}", flush=True)
+    write(cloud, folder)
+    environment = {**os.environ, **environ(cloud, folder / "settings.json"), "GRPC_VERBOSITY": "NONE"}
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments], cwd=REPOSITORY, env=environment, check=False
+    ).returncode
 
 
 def write(cloud: Cloud, folder: Path) -> Path:

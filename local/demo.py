@@ -107,6 +107,7 @@ def demo(address: str | None, work: Path, *, small: str = "export", by_beam: boo
             if by_beam:
                 good &= _report_job(cloud)
             _report_ledger(cloud)
+            command.run(cloud, work, "status", PIPELINE)
             print(
                 f"\n{'All tables agree' if good else 'NOT ALL TABLES AGREE'} after {time.monotonic() - began:.1f} s.",
                 flush=True,

@@ -79,6 +79,19 @@ def test_a_plan_is_what_list_tables_makes_of_the_question(operator: Person) -> N
     assert "To begin: mirror request demo --follow" in ran.lines
 
 
+def test_status_tells_what_the_mirror_has_written_down(operator: Person) -> None:
+    operator.says("request", "demo")
+
+    def tables() -> dict[str, Any]:
+        [pipeline] = json.loads(operator.says("status", "demo", "--json").output)["pipelines"]
+        return {each["table"]: each for each in pipeline["tables"] if not each["under_way"]}
+
+    good = until(lambda: tables().get("public.good"))
+    bare = tables()["public.bare"]
+    assert (good["state"], good["view_day"]) == ("shown", good["shard_date"])
+    assert (bare["state"], bare["command"]) == ("failed", "mirror request demo public.bare")
+
+
 def test_a_table_that_is_not_there_is_wrong_use_and_its_letter_is_shown_by_a_dry_run(operator: Person) -> None:
     ran = operator.says("request", "demo", "gone", "--follow")
     shown = operator.says("replay", "--function", "list_tables", "--table", "gone", "--dry-run", "--json")
