@@ -1,9 +1,11 @@
 """The views of a pipeline, as they are in BigQuery."""
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
+from typing import Any
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
@@ -16,6 +18,9 @@ from shared.refreshing import views
 
 _AT_ONCE = 10
 """Views that are read at the same time: BigQuery allows a user 100 requests a second of one method."""
+
+_CALL = 10.0
+"""Seconds for one call, its repetitions included: somebody waits for it."""
 
 
 class Warehouse(BigQueryViews):
@@ -39,6 +44,10 @@ class Warehouse(BigQueryViews):
                 shard = views.places(view, pipeline, self.project)[0].shard
                 return SeenView(name, shard.day, is_pinned=bool(view.pin))
         return None
+
+    @cached_property
+    def _patience(self) -> Mapping[str, Any]:
+        return {"timeout": _CALL, "retry": bigquery.DEFAULT_RETRY.with_timeout(_CALL)}
 
     @cached_property
     def _client(self) -> bigquery.Client:

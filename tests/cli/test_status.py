@@ -199,3 +199,12 @@ def test_an_unknown_pipeline_is_2(operator: Person) -> None:
 
     assert ran.code == 2
     assert "Did you mean billing?" in ran.errors
+
+
+@pytest.mark.usefixtures("deployment")
+def test_where_nothing_answers_it_says_so_in_some_seconds(operator: Person) -> None:
+    ran = operator.says("status", environ={"BIGQUERY_EMULATOR_HOST": "http://127.0.0.1:9"})
+
+    assert (ran.code, ran.output) == (1, "")
+    assert "Cannot look at the views: " in ran.errors
+    assert "Traceback" not in ran.errors
