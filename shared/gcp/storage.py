@@ -171,7 +171,7 @@ class Bucket:
         try:
             yield
         except exceptions.NotFound as error:
-            raise _Missing(where) from error
+            raise _Missing(f"{where} is not there, or its bucket") from error
         except exceptions.GoogleAPICallError as error:
             is_unmet = error.code == HTTPStatus.PRECONDITION_FAILED
             raced = is_unmet and (may_be_gone or not self._holds(condition))
