@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pg8000.native
@@ -12,11 +11,12 @@ from bench import streams
 from bench.deployed import PIPELINE
 from bench.figures import Figure
 from bench.progress import Progress
-from local import flights
+from cli.following import OVER, Run, TableOfRun
+from local import command, flights
 from local.cloud import Cloud
 from local.postgres import Postgres
-from local.run import Run
 from local.source import INSTANCE
+from shared.runs.records import SHOWN
 
 _STAGES = {"list_tables": "list", "export_table": "export", "load_shard": "load", "refresh_views": "view"}
 _PATIENCE = 300.0
@@ -66,25 +66,27 @@ def _mirror(server: Postgres, database: str, named: str, rows: int, work: Path, 
     with Cloud({"bench": pipeline}, {INSTANCE: server.connect}, work) as cloud:
         progress.step(f"whole: the mirror of {named}")
         began = time.perf_counter()
-        run = Run(cloud, "bench", cloud.publish("mirror-requests", {"pipeline": "bench"}), datetime.now(UTC).date())
-        _follow(run, progress)
+        run_id = cloud.publish("mirror-requests", {"pipeline": "bench"})
+        tables = _followed(Run(*command.place(cloud, "bench"), run_id), progress)
         seconds = time.perf_counter() - began
         lines = cloud.log()
-    if failures := run.failures():
-        raise RuntimeError(f"the mirror of {database} failed: {failures}")
+    if failed := [table for table in tables if table.state != SHOWN]:
+        raise RuntimeError(f"the mirror of {database} failed: {failed}")
     for function, stage in _STAGES.items():
         spent = sum(line["seconds"] for line in lines if line["function"] == function and "seconds" in line)
         yield Figure("whole", f"{named}: {stage}, all tables together", spent, "s")
     yield Figure("whole", f"{named}: the mirror, from request to last view", rows / seconds, "rows/s")
 
 
-def _follow(run: Run, progress: Progress) -> None:
+def _followed(run: Run, progress: Progress) -> list[TableOfRun]:
+    """The tables of a run, when it is over."""
     until = time.monotonic() + _PATIENCE
-    while not run.is_over():
+    while not (tables := run.look()) or any(table.state not in OVER for table in tables):
         if time.monotonic() > until:
-            raise RuntimeError(f"the mirror has not ended in {_PATIENCE:g} s: {run.states()}")
-        progress.at(", ".join(f"{table} {state}" for table, state in run.states().items()))
+            raise RuntimeError(f"the mirror has not ended in {_PATIENCE:g} s: {tables}")
+        progress.at(", ".join(f"{table.table} {table.state}" for table in tables or ()))
         time.sleep(0.1)
+    return tables
 
 
 def _stream(server: Postgres, database: str, named: str, rows: int, work: Path, progress: Progress) -> Iterator[Figure]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared import bucket as paths
@@ -23,16 +23,22 @@ _AT_ONCE = 16
 @dataclass(frozen=True, slots=True)
 class TableOfRun:
     """
-    A table of a run: its name at the source, its id in BigQuery, how far it is, and why it is no further.
+    A table of a run: its schema and name at the source, its id in BigQuery, how far it is, and why it is no further.
 
     `function`: which one says so. None of a table that cannot be mirrored, and of one that is held.
     """
 
-    table: str
+    schema: str
+    name: str
     table_id: str
     state: str = WAITING
     reason: str | None = None
     function: str | None = field(default=None, compare=False)
+
+    @property
+    def table(self) -> str:
+        """Its name with its schema."""
+        return f"{self.schema}.{self.name}"
 
     def to_json(self) -> dict[str, str | None]:
         return {"table": self.table, "table_id": self.table_id, "state": self.state, "reason": self.reason}
@@ -71,9 +77,8 @@ class Run:
         return [self._table(each) for each in self.manifest.get("tables", ())] + refused
 
     def _table(self, entry: Mapping[str, str], state: str = WAITING, reason: str | None = None) -> TableOfRun:
-        schema, table = entry["schema"], entry["table"]
-        table_id = names.table_id(schema, table, self._pipeline.schemas[0])
-        return TableOfRun(f"{schema}.{table}", table_id, state, reason)
+        schema, name = entry["schema"], entry["table"]
+        return TableOfRun(schema, name, names.table_id(schema, name, self._pipeline.schemas[0]), state, reason)
 
     def _now(self, table: TableOfRun, there: set[str]) -> TableOfRun:
         if table.state == FAILED:
@@ -82,10 +87,10 @@ class Run:
             record = f"{self._folder}{state}/{table.table_id}.json"
             if record in there:
                 if state not in {HELD, FAILED, SKIPPED}:
-                    return TableOfRun(table.table, table.table_id, state)
+                    return replace(table, state=state)
                 said = self._said(record)
                 reason = said.get("reason") or said.get("error") or "nobody says why"
-                return TableOfRun(table.table, table.table_id, state, reason, said.get("function"))
+                return replace(table, state=state, reason=reason, function=said.get("function"))
         return table
 
     def _said(self, record: str) -> dict[str, Any]:

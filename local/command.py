@@ -1,16 +1,24 @@
-"""What the command `mirror` needs to operate a local cloud: its settings, and where its services are."""
+"""The command `mirror` and a local cloud: what it needs to operate one, and how it is run there."""
 
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from local.cloud import REPOSITORY, Cloud
+from local.dataflow import ACTIVE
+from shared import pipelines
+from shared.gcp.storage import Bucket
+from shared.pipelines import Pipeline
 
 _SERVICES = ("PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
+_SILENCE = 20.0
+"""Seconds without a message, an event or a Dataflow job on its way, after which nothing can come any more."""
 
 
 def settings(cloud: Cloud) -> dict[str, Any]:
@@ -30,14 +38,41 @@ def environ(cloud: Cloud, file: Path) -> dict[str, str]:
     return {"MIRROR_SETTINGS": str(file), **{name: cloud.environ[name] for name in _SERVICES}}
 
 
+def place(cloud: Cloud, pipeline: str) -> tuple[Bucket, Pipeline]:
+    """Where the command finds a pipeline's runs."""
+    known, _ = pipelines.read(cloud.environ["PIPELINES"])
+    return Bucket(cloud.objects().bucket(known[pipeline].bucket)), known[pipeline]
+
+
 def run(cloud: Cloud, folder: Path, *arguments: str) -> int:
-    """Run the command as a process whose output is ours, and give its exit code."""
+    """
+    Run the command as a process whose output is ours, and give its exit code.
+
+    Where nothing happens in the cloud for `_SILENCE` seconds, it is interrupted: it might wait for ever.
+    """
     print(f"\n$ mirror {' '.join(arguments)}", flush=True)
     write(cloud, folder)
     environment = {**os.environ, **environ(cloud, folder / "settings.json"), "GRPC_VERBOSITY": "NONE"}
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments], cwd=REPOSITORY, env=environment, check=False
-    ).returncode
+    process = subprocess.Popen([sys.executable, "-m", "cli", *arguments], cwd=REPOSITORY, env=environment)
+    try:
+        return _awaited(process, cloud, folder)
+    finally:
+        if process.poll() is None:  # Ctrl-C has reached it, too
+            time.sleep(1)
+            process.kill()
+
+
+def _awaited(process: "subprocess.Popen[bytes]", cloud: Cloud, folder: Path) -> int:
+    busy = time.monotonic()
+    while (code := process.poll()) is None:
+        time.sleep(0.1)
+        if not cloud.is_idle() or any(job["currentState"] in ACTIVE for job in cloud.dataflow.jobs):
+            busy = time.monotonic()
+        if time.monotonic() - busy > _SILENCE:
+            print(f"Nothing has happened for {_SILENCE:.0f} s; the functions' logs are in {folder}.", flush=True)
+            process.send_signal(signal.SIGINT)
+            return process.wait()
+    return code
 
 
 def write(cloud: Cloud, folder: Path) -> Path:

@@ -7,8 +7,8 @@ import pg8000.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
 
+from cli.following import TableOfRun
 from local.cloud import PROJECT, Cloud
-from local.run import MirroredTable
 from local.source import Source
 
 SHARDS = "mirror_shards"
@@ -39,12 +39,12 @@ class Check:
         return not self.failure and same_rows and self.newest == self.shown
 
 
-def compare(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
+def compare(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
     """Compare a table. An error of BigQuery or PostgreSQL becomes its `failure`."""
     try:
         return _compared(cloud, database, table)
     except (GoogleAPICallError, pg8000.exceptions.Error) as error:
-        return Check(str(table), failure=words(error))
+        return Check(table.table, failure=words(error))
 
 
 def words(error: Exception) -> str:
@@ -55,7 +55,7 @@ def words(error: Exception) -> str:
     return str(fields["M"]) if isinstance(fields, dict) and "M" in fields else str(error)
 
 
-def _compared(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
+def _compared(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
     with cloud.warehouse() as client:
         query = client.get_table(f"{PROJECT}.{VIEWS}.{table.table_id}").view_query
         shards = [
@@ -64,10 +64,10 @@ def _compared(cloud: Cloud, database: Source, table: MirroredTable) -> Check:
             if re.fullmatch(rf"{re.escape(table.table_id)}_\d{{8}}", each.table_id)
         ]
         if not shards:
-            return Check(str(table), failure="it has no shard")
+            return Check(table.table, failure="it has no shard")
         newest = max(shards)
         return Check(
-            table=str(table),
+            table=table.table,
             at_source=database.rows(table.schema, table.name),
             in_shard=_count(client, SHARDS, newest),
             through_view=_count(client, VIEWS, table.table_id),

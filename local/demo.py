@@ -1,7 +1,7 @@
 """
 `make demo`: run the whole mirror on this machine, from a PostgreSQL database to views.
 
-It shows the progress of each table, and checks the result at the end.
+It operates the mirror by the command `mirror`, and checks the result at the end.
 With LOADER=beam, a Beam pipeline makes the shards, as a team's own Dataflow job would. With SMALL=snapshot, small tables are
 read over a connection, all at one moment.
 """
@@ -21,18 +21,16 @@ from pathlib import Path
 import pg8000.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 
+from cli.following import Run, TableOfRun
 from local import beam, command, comparison, source
 from local.cloud import OPS, REPOSITORY, Cloud
 from local.comparison import SHARDS, VIEWS, Check
-from local.progress import Progress
-from local.run import VIEW, Run
 from local.source import Source
+from shared.runs import manifest
+from shared.runs.records import SHOWN
 
 WORK = REPOSITORY / "build" / "demo"
 PIPELINE = "demo"
-_SILENCE = 120.0
-"""Seconds without progress after which the demo gives up. A running export, load or Dataflow job counts as progress."""
-
 _LEDGER = 15.0
 """Seconds to wait for the last lines of the ledger, which come after the last view has moved."""
 
@@ -149,50 +147,33 @@ def cloud_of(database: Source, work: Path, *, by_beam: bool, small: str = "expor
 
 def _mirror(cloud: Cloud, database: Source, work: Path) -> list[Check]:
     today = datetime.now(UTC).date()
+    command.run(cloud, work, "plan", PIPELINE)
     if database.ours:
         yesterday = today - timedelta(days=1)
         print(f"\nA backfill of {yesterday}, asked for by hand:", flush=True)
-        _follow(cloud, yesterday, work)
+        command.run(cloud, work, "request", PIPELINE, "--date", yesterday.isoformat(), "--follow")
         print("\nA day passes at the source: rows come, change and go, and a table gets another column.", flush=True)
         database.let_a_day_pass()
     print(f"\nThe mirror of {today}:", flush=True)
-    run = _follow(cloud, today, work)
-    failures = _failures(run)
-    return [comparison.compare(cloud, database, table) for table in run.tables() if str(table) not in failures] + [
-        Check(table, failure=failure) for table, failure in failures.items()
-    ]
+    command.run(cloud, work, "request", PIPELINE, "--follow")
+    return [_check(cloud, database, table) for table in _tables(cloud, today)]
 
 
-def _follow(cloud: Cloud, day: date, work: Path) -> Run:
-    """
-    Request the mirror of a day, and show its run until it is over or makes no progress for `_SILENCE` seconds.
-
-    Raises RuntimeError if the request led to no run.
-    """
-    request = {"pipeline": PIPELINE, "shard_date": day.isoformat()}
-    run = Run(cloud, PIPELINE, cloud.publish("mirror-requests", request), day)
-    progress, last, changed = Progress(), None, time.monotonic()
-    while not run.is_over() and time.monotonic() - changed < _SILENCE:
-        states = run.states()
-        progress.show(states)
-        if states != last or run.is_working():
-            last, changed = states, time.monotonic()
-        time.sleep(0.1)
-    progress.show(run.states())
-    if not run.is_over():
-        print(f"Nothing has happened for {_SILENCE:.0f} s; the functions' logs are in {work}.", flush=True)
-    failures = run.failures()
-    if not run.tables() and not failures.keys() - {""}:
-        raise RuntimeError(failures.get("", "the request has not been answered"))
-    return run
+def _tables(cloud: Cloud, day: date) -> list[TableOfRun]:
+    """The tables of a day's run, as they are now. Raises RuntimeError if the request has led to no run."""
+    bucket, pipeline = command.place(cloud, PIPELINE)
+    newest = manifest.newest(bucket, pipeline)
+    tables = Run(bucket, pipeline, newest.run_id).look() if newest and newest.day == day else None
+    if not tables:
+        raise RuntimeError(f"the request has led to no run of {day}")
+    return tables
 
 
-def _failures(run: Run) -> dict[str, str]:
-    """For each table whose view does not show the run's day: why, by the table's name."""
-    failures, states = run.failures(), run.states()
-    why_all = failures.pop("", "")
-    left = {str(table) for table in run.tables() if states[str(table)] != VIEW}
-    return {table: why_all or f"it was {states[table]}, and then nothing happened" for table in left} | failures
+def _check(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
+    """Compare a table, if its view shows the run's day."""
+    if table.state != SHOWN:
+        return Check(table.table, failure=table.reason or f"it is {table.state}, and then nothing happened")
+    return comparison.compare(cloud, database, table)
 
 
 def _report(checks: list[Check]) -> bool:

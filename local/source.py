@@ -61,6 +61,7 @@ def our_own() -> Iterator[Source]:
     with Postgres() as server:
         with closing(server.connect()) as connection:
             flights.fill(connection)
+            connection.run("ANALYZE")  # as a server does by itself after a while: then the sizes are known
         settings = {"user": server.user, "host": server.host, "schemas": ["public"]}
         yield Source("postgres", settings, server.connect, ours=True)
 

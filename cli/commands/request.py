@@ -17,11 +17,11 @@ from shared.errors import Busy, Permanent
 from shared.pipelines import Pipeline
 from shared.runs import records
 
-_EACH = 2.0
+_EACH = 1.0
 """Seconds between two looks."""
 _BEGINS_WITHIN = 60.0
 """Seconds until a request should have become a run."""
-_ANSWERS_WITHIN = 120.0
+_ANSWERS_WITHIN = 60.0
 """Seconds without an answer of Cloud Storage after which nobody looks any more."""
 _ASKS_AFTER, _ASKS_EACH = 4.0, 10.0
 """Seconds until the first look at the dead letters, and between two, while there is no run."""

@@ -17,8 +17,6 @@ from local.cloud import Cloud
 from local.comparison import VIEWS
 from local.postgres import Postgres
 from local.source import Source
-from shared import pipelines
-from shared.gcp.storage import Bucket
 from shared.runs.records import EXPORTED, FAILED, LOADED, SHOWN
 from tests.cli.person import COMMAND, ROOT, Person
 
@@ -60,8 +58,7 @@ def until(what: Callable[[], Any]) -> Any:
 def test_a_request_becomes_a_run_whose_records_are_read(cloud: Cloud, operator: Person) -> None:
     ran = operator.says("request", "demo", "--json")
 
-    known, _ = pipelines.read(cloud.environ["PIPELINES"])
-    run = Run(Bucket(cloud.objects().bucket("demo-mirror")), known["demo"], json.loads(ran.output)["run_id"])
+    run = Run(*command.place(cloud, "demo"), json.loads(ran.output)["run_id"])
     until(lambda: (tables := run.look()) and all(each.state != "waiting" for each in tables))
     found = {each.table: each for each in run.look() or ()}
     assert found["public.good"].state in {EXPORTED, LOADED, SHOWN}

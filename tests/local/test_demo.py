@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from google.cloud import bigquery
 
+from cli.following import TableOfRun
 from local import comparison, demo
 from local.cloud import PROJECT, Cloud
 from local.comparison import SHARDS, VIEWS, Check
 from local.postgres import Postgres
-from local.run import MirroredTable
 from local.source import Source
 
 # The local cloud looks at its dead letters without waiting, which is what the flag is for.
@@ -50,19 +50,23 @@ def shown(output: str) -> dict[str, str]:
 
 
 def test_what_anybody_refuses_is_shown_in_their_words_beside_what_was_mirrored(
-    server: Postgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: Postgres, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     fill(server, "troubled", *TROUBLED)
 
     code = demo.demo(f"postgresql://reader@{server.host}/troubled", tmp_path / "work")
 
-    said = shown(capsys.readouterr().out)
+    output = capfd.readouterr().out
+    said = shown(output)
     assert code == 1
     assert set(said) == {"public.good", "public.huge", "public.bare", "public.secret"}
     assert said["public.good"].split()[:3] == ["2", "2", "2"]
     assert "Row is larger than 100 MB" in said["public.huge"]
     assert "has no columns" in said["public.bare"]
     assert "permission denied for table secret" in said["public.secret"]
+    asked = [line for line in output.splitlines() if line.startswith("$ ")]
+    assert asked == ["$ mirror plan demo", "$ mirror request demo --follow", "$ mirror status demo"]
+    assert "The run is over: " in output
 
 
 def test_a_database_of_which_no_table_can_be_mirrored_is_shown_as_such(
@@ -94,7 +98,7 @@ def cloud(database: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(name="compare")
 def comparing(cloud: Cloud, database: Source) -> Callable[[str], Check]:
-    return lambda name: comparison.compare(cloud, database, MirroredTable("public", name, name))
+    return lambda name: comparison.compare(cloud, database, TableOfRun("public", name, name))
 
 
 def shard(client: bigquery.Client, table: str) -> str:
