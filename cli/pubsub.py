@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from types import MappingProxyType
 
+import grpc
 from google.api_core import exceptions
 from google.api_core.retry import Retry, if_exception_type
 from google.auth.exceptions import GoogleAuthError
@@ -15,9 +16,10 @@ from google.pubsub_v1 import types
 
 from cli.letters import Pulled
 from cli.problems import LOG_IN, Problem
+from cli.session import PATIENCE
 
-_PATIENCE = 10.0
-"""Seconds that a call may take, with what is tried again."""
+_GREETING = 1.0
+"""Seconds until it is known that a connection stands."""
 _PULLED = 100
 """The most messages of one pull."""
 _TRANSIENT = if_exception_type(
@@ -27,7 +29,7 @@ _TRANSIENT = if_exception_type(
     exceptions.ServiceUnavailable,
     exceptions.Unknown,
 )
-_RETRY = Retry(predicate=_TRANSIENT, initial=0.2, maximum=2.0, timeout=_PATIENCE)
+_RETRY = Retry(predicate=_TRANSIENT, initial=0.2, maximum=2.0, timeout=PATIENCE)
 
 
 class PubSub:
@@ -47,9 +49,7 @@ class PubSub:
         with _translated(f"publish on {topic}", "roles/pubsub.publisher on the topic"):
             message = types.PubsubMessage(data=data, attributes=dict(attributes), ordering_key=ordering_key)
             # Past the client's own publish(), which batches, and answers later.
-            answer = Publisher.publish(
-                self._publisher, topic=topic, messages=[message], retry=_RETRY, timeout=_PATIENCE
-            )
+            answer = Publisher.publish(self._publisher, topic=topic, messages=[message], retry=_RETRY, timeout=PATIENCE)
             return str(answer.message_ids[0])
 
     def pull(self, subscription: str) -> list[Pulled]:
@@ -57,8 +57,10 @@ class PubSub:
         request = types.PullRequest(subscription=subscription, max_messages=_PULLED)
         with _translated(f"pull from {subscription}", "roles/pubsub.subscriber on the subscription"):
             try:
-                answer = self._subscriber.pull(request, retry=_RETRY, timeout=_PATIENCE)
+                answer = self._subscriber.pull(request, retry=_RETRY, timeout=PATIENCE)
             except exceptions.DeadlineExceeded:
+                if not self._answers():  # an empty subscription has nothing to say either
+                    raise
                 return []
             return [_pulled(each) for each in answer.received_messages]
 
@@ -66,7 +68,7 @@ class PubSub:
         """Remove messages from a subscription."""
         request = types.AcknowledgeRequest(subscription=subscription, ack_ids=ack_ids)
         with _translated(f"acknowledge on {subscription}", "roles/pubsub.subscriber on the subscription"):
-            self._subscriber.acknowledge(request, retry=_RETRY, timeout=_PATIENCE)
+            self._subscriber.acknowledge(request, retry=_RETRY, timeout=PATIENCE)
 
     def give_back(self, subscription: str, ack_ids: Sequence[str]) -> None:
         """Have messages be there for others at once."""
@@ -75,7 +77,15 @@ class PubSub:
                 subscription=subscription, ack_ids=ack_ids[start : start + _PULLED], ack_deadline_seconds=0
             )
             with _translated(f"give back to {subscription}", "roles/pubsub.subscriber on the subscription"):
-                self._subscriber.modify_ack_deadline(request, retry=_RETRY, timeout=_PATIENCE)
+                self._subscriber.modify_ack_deadline(request, retry=_RETRY, timeout=PATIENCE)
+
+    def _answers(self) -> bool:
+        """Whether Pub/Sub is at the other end of the connection that messages are pulled by."""
+        try:
+            grpc.channel_ready_future(self._subscriber.transport.grpc_channel).result(_GREETING)
+        except grpc.FutureTimeoutError:
+            return False
+        return True
 
     @cached_property
     def _publisher(self) -> PublisherClient:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cli.warehouse import Warehouse
     from shared.bucket import Bucket
 
+PATIENCE = 10.0
+"""Seconds that a call may take, with what is tried again: somebody waits for it."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -46,11 +49,13 @@ class Session:
     def bucket(self, pipeline: Pipeline) -> "Bucket":
         """The bucket of a pipeline. Raises Problem if nobody is logged in."""
         from google.auth.exceptions import GoogleAuthError
+        from google.cloud.storage.retry import DEFAULT_RETRY
 
         from shared.gcp.storage import Storage
 
+        patience = {"timeout": PATIENCE, "retry": DEFAULT_RETRY.with_timeout(PATIENCE)}
         try:
-            return Storage(self.settings.project).bucket(pipeline.bucket)
+            return Storage(self.settings.project, patience).bucket(pipeline.bucket)
         except GoogleAuthError as error:
             raise Problem(f"Cannot read gs://{pipeline.bucket}: {error}", LOG_IN) from error
 

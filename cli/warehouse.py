@@ -10,6 +10,7 @@ from typing import Any
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from cli.session import PATIENCE
 from cli.standing import SeenView
 from shared.errors import Permanent
 from shared.gcp.bigquery_views import BigQueryViews
@@ -18,9 +19,6 @@ from shared.refreshing import views
 
 _AT_ONCE = 10
 """Views that are read at the same time: BigQuery allows a user 100 requests a second of one method."""
-
-_CALL = 10.0
-"""Seconds for one call, its repetitions included: somebody waits for it."""
 
 
 class Warehouse(BigQueryViews):
@@ -47,7 +45,7 @@ class Warehouse(BigQueryViews):
 
     @cached_property
     def _patience(self) -> Mapping[str, Any]:
-        return {"timeout": _CALL, "retry": bigquery.DEFAULT_RETRY.with_timeout(_CALL)}
+        return {"timeout": PATIENCE, "retry": bigquery.DEFAULT_RETRY.with_timeout(PATIENCE)}
 
     @cached_property
     def _client(self) -> bigquery.Client:

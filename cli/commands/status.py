@@ -15,7 +15,7 @@ from cli.standing import Line, SeenRun, SeenView, Standing
 from shared import bucket as paths
 from shared import times
 from shared.bucket import Bucket
-from shared.errors import Told
+from shared.errors import Busy, Told
 from shared.pipelines import Pipeline
 from shared.runs import manifest
 from shared.runs.records import FAILED, HELD, SKIPPED
@@ -128,6 +128,8 @@ def _seeing(what: str, unseen: list[str]) -> Iterator[None]:
         raise Problem(f"Cannot look at the {what}: {error}", LOG_IN) from error
     except (RetryError, OSError) as error:
         raise Problem(f"Cannot look at the {what}: {type(error).__name__}", "Look at the network.") from error
+    except Busy as error:
+        unseen.append(f"the {what} are not looked at: {error}")
     except (Told, GoogleAPICallError) as error:
         unseen.append(f"the {what} are not looked at: {getattr(error.__cause__, 'message', error)}")
 

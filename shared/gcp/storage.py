@@ -1,7 +1,7 @@
 """Cloud Storage: the files and records of a pipeline in its bucket."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -15,7 +15,6 @@ from shared.errors import Busy, LostRace, Permanent, Told
 from shared.failures import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from google.api_core.exceptions import GoogleAPICallError
@@ -29,13 +28,14 @@ _PART = 8 * 2**20  # bytes, and so what a long upload keeps
 
 
 class Storage:
-    """The buckets that this project reaches. The client is made when the first of them is used."""
+    """The buckets that this project reaches, by a client made at first use. `patience`: its `timeout` and `retry` of a look."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, patience: Mapping[str, object] = MappingProxyType({})) -> None:
         self._project = project
+        self._patience = patience
 
     def bucket(self, name: str) -> "Bucket":
-        return Bucket(self._client.bucket(name))
+        return Bucket(self._client.bucket(name), self._patience)
 
     @cached_property
     def _client(self) -> "storage.Client":
@@ -51,15 +51,16 @@ class _Missing(Told):  # a name without an object is an answer, too
 class Bucket:
     """One bucket. Writes and moves have preconditions, because another run may write the same object."""
 
-    def __init__(self, bucket: "storage.Bucket") -> None:
+    def __init__(self, bucket: "storage.Bucket", patience: Mapping[str, object] = MappingProxyType({})) -> None:
         self._bucket = bucket
+        self._patience = patience
 
     def read(self, name: str) -> tuple[bytes, int] | None:
         """The content of an object and its generation. None if there is none."""
         blob = self._bucket.blob(name)
         try:
             with self._translated(name):
-                content: bytes = blob.download_as_bytes()
+                content: bytes = blob.download_as_bytes(**self._patience)
                 if blob.generation is None:  # the answer's headers did not say
                     blob.reload()
         except _Missing:
@@ -69,7 +70,8 @@ class Bucket:
     def names(self, prefix: str) -> list[str]:
         """The names of all objects that begin so."""
         with self._translated(prefix):
-            return [blob.name for blob in self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_NAMES)]
+            asked = {"prefix": prefix, "fields": _NAMES, **self._patience}
+            return [blob.name for blob in self._bucket.client.list_blobs(self._bucket, **asked)]
 
     def listing(self, prefix: str) -> list[Listed]:
         """All objects whose names begin so."""
@@ -80,10 +82,9 @@ class Bucket:
     def folders(self, prefix: str) -> list[str]:
         """The beginnings, up to the next slash and with it, of all names that begin so and have one. Each comes once."""
         with self._translated(prefix):
-            asked = {"prefix": prefix, "delimiter": "/", "fields": "prefixes,nextPageToken"}
+            asked = {"prefix": prefix, "delimiter": "/", "fields": "prefixes,nextPageToken", **self._patience}
             found = self._bucket.client.list_blobs(self._bucket, **asked)
-            for _ in found.pages:  # it collects the folders as it reads the pages
-                pass
+            list(found.pages)  # it collects the folders as it reads the pages
             return sorted(found.prefixes)
 
     def stat(self, name: str) -> File | None:
@@ -147,9 +148,8 @@ class Bucket:
 
     def delete(self, name: str, generation: int | None = None) -> None:
         """Delete an object, if it is there, and of that generation where one is given."""
-        condition = {} if generation is None else {name: generation}
         try:
-            with self._translated(name, condition):
+            with self._translated(name, {} if generation is None else {name: generation}):
                 self._bucket.blob(name).delete(if_generation_match=generation)
         except (_Missing, LostRace):
             return

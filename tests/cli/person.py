@@ -45,15 +45,15 @@ class Person:
     environ: Mapping[str, str]
     folder: Path
 
-    def says(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Ran:
-        """Run it without a terminal."""
+    def says(self, *arguments: str, environ: Mapping[str, str] | None = None, within: float = 60) -> Ran:
+        """Run it without a terminal. Raises TimeoutExpired if it does not end within so many seconds."""
         ended = subprocess.run(
             [*COMMAND, *arguments],
             cwd=self.folder,
             env={**self._environ, **(environ or {})},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=within,
             check=False,
         )
         return Ran(ended.returncode, ended.stdout, ended.stderr)
