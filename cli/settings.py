@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Settings:
     A deployment: its project, its pipelines by name, and where its messages go.
 
     `pubsub_endpoint`: the address of Pub/Sub's region that the mirror publishes in, None for any. Messages of one ordering key
-    are in order if they are published in one region.
+    are in order if they are published in one region. `schedules`: by pipeline, when it is mirrored, as cron.
     """
 
     project: str
@@ -41,6 +41,7 @@ class Settings:
     dead_letters_subscription: str
     pipelines: Mapping[str, Pipeline]
     pubsub_endpoint: str | None = None
+    schedules: Mapping[str, str] = field(default_factory=dict)
 
     def pipeline(self, name: str) -> Pipeline:
         """The pipeline of that name. Raises WrongUse, with the nearest name, if there is none."""
@@ -63,9 +64,13 @@ def read(file: Path | None) -> Settings:
     endpoint = content.get("pubsub_endpoint")
     if endpoint is not None and not isinstance(endpoint, str):
         faults.append(f"pubsub_endpoint must be an address, not {json.dumps(endpoint)}")
+    schedules = content.get("schedules") or {}
+    if not isinstance(schedules, dict) or not all(isinstance(each, str) for each in schedules.values()):
+        faults.append(f"schedules must be texts by pipeline, not {json.dumps(schedules)}")
     if faults:
         raise WrongUse(f"{file}: {'; '.join(faults)}.", f"To write it anew: {WRITE}")
-    return Settings(**{key: content[key] for key in _FORMS}, pipelines=known, pubsub_endpoint=endpoint)
+    named = {key: content[key] for key in _FORMS}
+    return Settings(**named, pipelines=known, pubsub_endpoint=endpoint, schedules=schedules)
 
 
 def _content(file: Path) -> dict[str, Any]:

@@ -5,14 +5,13 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from cli.following import OVER, TableOfRun
 from cli.letters import FUNCTIONS
 from shared.runs.records import FAILED, HELD, SHOWN, SKIPPED
 
-_YESTERDAY = timedelta(days=1)
 PINNED, STALE = "pinned", "stale"
 
 
@@ -76,15 +75,20 @@ class Standing:
     """
     How a pipeline stands.
 
-    `day`: the newest that at least half of its views show, pinned ones left out. `not_looked_at`: what could not be seen, and why.
+    `day`: the newest that at least half of its views show, pinned ones left out. `due`: the newest that it should show, None if
+    nothing says so. `not_looked_at`: what could not be seen, and why.
     """
 
     pipeline: str
     day: date | None
-    is_late: bool
+    due: date | None
     tables: tuple[Line, ...]
     views: tuple[Line, ...]
     not_looked_at: tuple[str, ...] = ()
+
+    @property
+    def is_late(self) -> bool:
+        return self.due is not None and (self.day is None or self.day < self.due)
 
     @property
     def is_bad(self) -> bool:
@@ -107,6 +111,7 @@ class Standing:
         return {
             "pipeline": self.pipeline,
             "day": self.day.isoformat() if self.day else None,
+            "due": self.due.isoformat() if self.due else None,
             "late": self.is_late,
             "tables": [each.to_json() for each in self.tables],
             "views": [
@@ -121,10 +126,10 @@ def of(
     pipeline: str,
     runs: Iterable[SeenRun] | None,
     views: Iterable[SeenView] | None,
-    today: date,
+    due: date | None,
     not_looked_at: Sequence[str] = (),
 ) -> Standing:
-    """How a pipeline stands. `runs` are its newest ones, `today` is in its time zone. None: they were not looked at."""
+    """How a pipeline stands. `runs` are its newest ones, `due` the newest day that it should show. None: not looked at."""
     known = {each.name: each for each in views} if views is not None else None
     lines = _newest(sorted(runs or (), key=_age, reverse=True))
     tables = [_mended(pipeline, each, known) for each in lines]
@@ -134,11 +139,9 @@ def of(
         days = [each.day for each in known.values() if not each.is_pinned]
     day = sorted(days, reverse=True)[(len(days) - 1) // 2] if days else None
     is_unknown = not days and (known is None or any(each.is_pinned for each in known.values()))
-    is_late = not is_unknown and (day is None or day < today - _YESTERDAY)
     told = {each.table_ids[0] for each in tables if each.state != SHOWN or each.under_way}
-    return Standing(
-        pipeline, day, is_late, tuple(tables), tuple(_of_views(pipeline, known or {}, day, told)), tuple(not_looked_at)
-    )
+    stood = tuple(_of_views(pipeline, known or {}, day, told))
+    return Standing(pipeline, day, None if is_unknown else due, tuple(tables), stood, tuple(not_looked_at))
 
 
 def groups(lines: Iterable[Line], pipeline: str) -> list[Line]:

@@ -48,6 +48,7 @@ output "settings" {
     dead_letters_subscription = "projects/${var.project_id}/subscriptions/${google_pubsub_subscription.dead_letters.name}"
     pubsub_endpoint           = local.pubsub_endpoint
     pipelines                 = local.settings
+    schedules                 = { for name, pipeline in local.pipelines : name => pipeline.schedule }
   }
 }
 

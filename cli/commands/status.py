@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 
 import click
 
-from cli import standing
+from cli import schedules, standing
 from cli.following import Run
 from cli.problems import LOG_IN, Problem
 from cli.screen import BAD, GOOD, MINOR, WARN, Screen
@@ -38,9 +39,9 @@ def status(session: Session, pipeline: str | None) -> None:
     Show how PIPELINE stands, or each one: the bad first, with the command that mends it.
 
     Each table has the outcome of its newest day: shown, failed, held (something keeps its view at another day) or skipped. The day
-    of a pipeline is the newest that at least half of its views show, pinned ones left out. It is late where that is older than
-    yesterday in the pipeline's time zone. A view is stale where it shows an older day, and no run says why. The exit code is 1 if
-    a table has failed or a day is late.
+    of a pipeline is the newest that at least half of its views show, pinned ones left out. It is late where that is older than the
+    newest day of its schedule before today in its time zone; where no schedule is known, the usual gap between its days counts. A
+    view is stale where it shows an older day, and no run says why. The exit code is 1 if a table has failed or a day is late.
     """
     names = [pipeline] if pipeline else sorted(session.settings.pipelines)
     found = []
@@ -62,9 +63,8 @@ def show(screen: Screen, found: Standing, most: int | None = None) -> None:
     screen.say(f"{found.pipeline} {day}{', late' if found.is_late else ''}", BAD if found.is_bad else GOOD)
     if found.is_late:
         ask = [] if _under_way(found) else [f"-> mirror request {found.pipeline}"]
-        screen.entry(
-            "late", [f"most views show no day since yesterday, and {'no' if ask else 'a'} run is under way", *ask], BAD
-        )
+        is_under_way = f"{'no' if ask else 'a'} run is under way"
+        screen.entry("late", [f"{found.due} is due, most views do not show it, and {is_under_way}", *ask], BAD)
     for state, style in _STYLES.items():
         groups = standing.groups((each for each in found.told if each.state == state), found.pipeline)
         for group in groups[:most]:
@@ -104,16 +104,20 @@ def _under_way(found: Standing) -> dict[str, Counter[str]]:
 def _look(session: Session, pipeline: Pipeline) -> Standing:
     """How a pipeline stands now. Raises Problem if neither its runs nor its views can be seen."""
     unseen: list[str] = []
+    days: list[date] = []
     runs: list[SeenRun] | None = None
     views: list[SeenView] | None = None
     with _seeing("runs", unseen):
-        runs = _runs(session.bucket(pipeline), pipeline)
+        bucket = session.bucket(pipeline)
+        days = manifest.days(bucket, pipeline)
+        runs = _runs(bucket, pipeline)
     with _seeing("views", unseen):
         views = session.warehouse.seen(pipeline)
     if runs is None and views is None:
         raise Problem(f"{pipeline.name}: {'; '.join(unseen)}", "`operators` in Terraform gives the roles for it.")
     today = times.day_in(pipeline.time_zone, times.SystemClock().now())
-    return standing.of(pipeline.name, runs, views, today, unseen)
+    due = schedules.due(session.settings.schedules.get(pipeline.name), days, today)
+    return standing.of(pipeline.name, runs, views, due, unseen)
 
 
 @contextmanager

@@ -101,10 +101,16 @@ def show_newest(bucket: Bucket, pipeline: Pipeline, manifest: Manifest) -> None:
 
 def newest(bucket: Bucket, pipeline: Pipeline) -> Manifest | None:
     """The manifest of the newest day that a run over the whole database was for. None if none is on record."""
-    prefix = newest_manifest_files(pipeline.name)
-    names = [name for name in bucket.names(prefix) if "/" not in name.removeprefix(prefix)]
-    found = bucket.read(max(names)) if names else None
+    known = days(bucket, pipeline)
+    found = bucket.read(newest_manifest_file(pipeline.name, known[-1])) if known else None
     return _read(found[0]) if found else None
+
+
+def days(bucket: Bucket, pipeline: Pipeline) -> list[date]:
+    """The days that runs over the whole database were for, oldest first."""
+    prefix = newest_manifest_files(pipeline.name)
+    stamps = (name.removeprefix(prefix).removesuffix(".json") for name in bucket.names(prefix))
+    return sorted(filter(None, map(times.stamped_day, stamps)))
 
 
 def of_last_days(bucket: Bucket, pipeline: Pipeline, now: datetime) -> Iterator[Manifest]:

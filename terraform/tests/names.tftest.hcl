@@ -38,6 +38,7 @@ run "what_is_named_is_named_as_the_contract_has_it" {
       output.settings.project == "my-project" &&
       output.settings.mirror_requests_topic == output.topics["mirror-requests"] &&
       output.settings.view_refreshes_topic == output.topics["view-refreshes"] &&
+      output.settings.schedules == { for name, job in google_cloud_scheduler_job.mirror : name => job.schedule } &&
       output.settings.dead_letters_subscription == "projects/my-project/subscriptions/dead-letters" &&
       jsonencode(output.settings.pipelines) == google_cloudfunctions2_function.function["list_tables"].service_config[0].environment_variables["PIPELINES"] &&
       output.settings.pubsub_endpoint == google_cloudfunctions2_function.function["list_tables"].service_config[0].environment_variables["PUBSUB_ENDPOINT"]

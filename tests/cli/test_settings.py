@@ -59,6 +59,10 @@ def test_without_settings_it_says_how_to_write_them(operator: Person) -> None:
         (json.dumps({**SETTINGS, "pipelines": None}), "pipelines is missing"),
         (json.dumps({**SETTINGS, "pipelines": {"billing": {}}}), "pipelines.billing.instance is missing"),
         (json.dumps({**SETTINGS, "pubsub_endpoint": 1}), "pubsub_endpoint must be an address, not 1"),
+        (
+            json.dumps({**SETTINGS, "schedules": {"billing": 4}}),
+            'schedules must be texts by pipeline, not {"billing": 4}',
+        ),
     ],
 )
 def test_what_is_wrong_with_them_is_named(operator: Person, settings: Path, content: str, said: str) -> None:

@@ -144,6 +144,33 @@ def test_a_day_is_late_when_most_views_show_one_before_yesterday(deployment: Dep
     assert "-> mirror request billing" in ran.output
 
 
+def test_a_day_is_late_by_the_schedule_of_its_pipeline(
+    deployment: Deployment, operator: Person, settings: Path
+) -> None:
+    last_week = TODAY - timedelta(days=7)
+    deployment.show("orders", last_week)
+    ran = {}
+    for weekday in (last_week, YESTERDAY):
+        schedules = {"billing": f"0 4 * * {weekday.isoweekday()}"}
+        settings.write_text(json.dumps({**SETTINGS, "schedules": schedules}), encoding="utf-8")
+        ran[weekday] = operator.says("status")
+
+    assert (ran[last_week].code, ran[YESTERDAY].code) == (0, 1)
+    assert f"{YESTERDAY} is due, most views do not show it, and no run is under way" in ran[YESTERDAY].output
+
+
+def test_without_a_schedule_a_day_is_late_when_the_usual_gap_has_passed(
+    deployment: Deployment, operator: Person
+) -> None:
+    deployment.show("orders", TODAY - timedelta(days=7))
+    for run_id, weeks in (("100", 3), ("200", 2), ("300", 1)):
+        deployment.write_newest_manifest(run_id, TODAY - timedelta(days=7 * weeks))
+
+    [pipeline] = json.loads(operator.says("status", "--json").output)["pipelines"]
+
+    assert (pipeline["due"], pipeline["late"]) == (str(TODAY - timedelta(days=7)), False)
+
+
 def test_failures_of_one_cause_are_one_line(good: Deployment, operator: Person) -> None:
     tables = [f"t{number}" for number in range(9)]
     good.write_run("200", TODAY, *tables)
