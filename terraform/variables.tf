@@ -70,7 +70,7 @@ variable "notification_channels" {
 }
 
 variable "operators" {
-  description = "The IAM members who run the mirror: they may ask for runs, pin views, pull the dead letters, and read files, records and the descriptions of tables."
+  description = "The IAM members who run the mirror: they may ask for runs, pin views, replay the dead letters, and read files, records and the descriptions of tables."
   type        = set(string)
   default     = []
   nullable    = false

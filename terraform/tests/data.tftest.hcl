@@ -106,11 +106,13 @@ run "data_is_in_one_place_private_and_outlives_the_mirror" {
   }
   assert {
     condition = (
-      toset(keys(google_pubsub_topic_iam_member.operator)) == toset(["mirror-requests/group:oncall@example.com", "view-refreshes/group:oncall@example.com"]) &&
+      toset(keys(google_pubsub_topic_iam_member.operator)) == toset([
+        for topic in ["mirror-requests", "view-refreshes", "table-exports", "table-exported"] : "${topic}/group:oncall@example.com"
+      ]) &&
       keys(google_pubsub_subscription_iam_member.operator) == ["group:oncall@example.com"] &&
       keys(google_storage_bucket_iam_member.operator) == ["my-project-mirror/group:oncall@example.com"]
     )
-    error_message = "Operators may not ask, pull dead letters or read files, or may do more."
+    error_message = "Operators may not ask, replay dead letters or read files, or may do more."
   }
 
   # Shards views and files outlive the mirror.

@@ -184,6 +184,7 @@ run "a_log_sink_takes_the_place_of_the_event_trigger" {
 
   variables {
     job_events = "log_sink"
+    operators  = ["group:oncall@example.com"]
   }
 
   assert {
@@ -212,5 +213,13 @@ run "a_log_sink_takes_the_place_of_the_event_trigger" {
   assert {
     condition     = google_pubsub_topic_iam_member.sink[0].member == google_logging_project_sink.jobs[0].writer_identity
     error_message = "The sink may not publish."
+  }
+
+  # What comes from the sink is believed.
+  assert {
+    condition = length(google_pubsub_topic_iam_member.operator) > 0 && alltrue([
+      for member in google_pubsub_topic_iam_member.operator : member.topic != google_pubsub_topic.topic["job-events"].name
+    ])
+    error_message = "Somebody else may tell of jobs."
   }
 }
