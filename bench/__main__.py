@@ -16,7 +16,7 @@ from local.cloud import REPOSITORY
 
 CHART = REPOSITORY / "docs" / "bench.svg"
 WORK = REPOSITORY / "build" / "bench"
-_MEASURED = ("functions", "shared", "local", "bench")
+_MEASURED = ("functions", "shared", "cli", "local", "bench")
 """The folders whose code is measured."""
 
 _BENCHES: dict[str, Callable[[Path, Progress], list[Figure]]] = {

@@ -1,5 +1,10 @@
-"""The start: the time until each function's first useful call, and its memory, compared with an empty function."""
+"""
+The start: the time until each function's first useful call, and its memory, compared with an empty function.
 
+And the time until the command `mirror` has said its help.
+"""
+
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +20,7 @@ from bench import arrivals, deployed
 from bench.deployed import PIPELINE, Deployed, Event
 from bench.figures import Figure
 from bench.progress import Progress
-from local.cloud import PROJECT
+from local.cloud import PROJECT, REPOSITORY
 from local.functions import Function
 from local.metadata import Metadata
 from local.server import Answer, Call, Server
@@ -72,7 +77,7 @@ def measure(work: Path, progress: Progress) -> list[Figure]:
     """
     Start each function `ROUNDS` times, in turns, and compare the medians with the empty function's.
 
-    Then send many irrelevant events to the empty function and to `refresh_views`.
+    Then send many irrelevant events to the empty function and to `refresh_views`, and have the command say its help.
     """
     cases = _cases()
     found: dict[str, list[_Started]] = {case.name: [] for case in cases}
@@ -83,7 +88,7 @@ def measure(work: Path, progress: Progress) -> list[Figure]:
                 progress.at(f"round {number + 1}, {case.name}")
                 started = _start(functions, services, case)
                 found[case.name] += [started] if number >= 0 else []
-        return [*_ratios(cases, found), *_rates(functions, progress)]
+        return [*_ratios(cases, found), *_rates(functions, progress), _help(progress)]
 
 
 def _cases() -> list[_Case]:
@@ -148,6 +153,17 @@ def _rates(functions: Deployed, progress: Progress) -> Iterator[Figure]:
     empty, ours = (_rate(functions, name) for name in ("empty", "refresh_views"))
     yield Figure("start", "refresh_views: irrelevant events a second of one core", ours, "/s")
     yield Figure("start", "the empty function's rate over that", empty / ours)
+
+
+def _help(progress: Progress) -> Figure:
+    """What a person waits for who asks for the command's help. It is called once before, and sets itself up."""
+    progress.step(f"start: ./mirror --help, {ROUNDS} times over")
+    seconds = []
+    for _ in range(-1, ROUNDS):
+        began = time.monotonic()
+        subprocess.run([REPOSITORY / "mirror", "--help"], stdout=subprocess.DEVNULL, check=True)
+        seconds.append(time.monotonic() - began)
+    return Figure("start", "./mirror --help", median(seconds[1:]), "s", target=0.4)
 
 
 def _rate(functions: Deployed, name: str) -> float:
