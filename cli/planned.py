@@ -44,7 +44,8 @@ def sentences(content: Content) -> Iterator[str]:
     )
     yield from _exports(content)
     if count := content["snapshots"]["tables"]:
-        yield f"By snapshot, all at one moment, meanwhile: {_tables(count)}."
+        meanwhile = ", meanwhile" if content["exports"]["tables"] else ""
+        yield f"By snapshot, all at one moment{meanwhile}: {_tables(count)}."
     if saves := content["snapshots"]["would_save"]:
         saved = time(saves["seconds"])
         yield f'"small_tables": "snapshot" would save about {saved}, for {_tables(saves["tables"])} known to be small.'

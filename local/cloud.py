@@ -26,7 +26,7 @@ from local import audit_log
 from local.bigquery import BigQuery, JobDone
 from local.cloudsql import CloudSqlAdmin
 from local.cloudsql.csv_export import Connect
-from local.dataflow import FAILED, CloudEvent, Dataflow, Launch
+from local.dataflow import ACTIVE, FAILED, CloudEvent, Dataflow, Launch
 from local.eventarc import Eventarc
 from local.functions import Function, lay_out
 from local.metadata import Metadata
@@ -132,8 +132,9 @@ class Cloud:
             return [dict(each.message.attributes) for each in received]
 
     def is_idle(self) -> bool:
-        """Whether every message and every event is acknowledged."""
-        return self.pubsub.idle() and (self._eventarc is None or self._eventarc.idle())
+        """Whether every message and every event is acknowledged, and no Dataflow job is active."""
+        is_told = self.pubsub.idle() and (self._eventarc is None or self._eventarc.idle())
+        return is_told and all(job["currentState"] not in ACTIVE for job in self.dataflow.jobs)
 
     def log(self) -> list[dict[str, Any]]:
         """The JSON lines that the functions have logged so far, function by function."""

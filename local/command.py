@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from local.cloud import REPOSITORY, Cloud
-from local.dataflow import ACTIVE
 from shared import pipelines
 from shared.gcp.storage import Bucket
 from shared.pipelines import Pipeline
@@ -66,7 +65,7 @@ def _awaited(process: "subprocess.Popen[bytes]", cloud: Cloud, folder: Path) -> 
     busy = time.monotonic()
     while (code := process.poll()) is None:
         time.sleep(0.1)
-        if not cloud.is_idle() or any(job["currentState"] in ACTIVE for job in cloud.dataflow.jobs):
+        if not cloud.is_idle():
             busy = time.monotonic()
         if time.monotonic() - busy > _SILENCE:
             print(f"Nothing has happened for {_SILENCE:.0f} s; the functions' logs are in {folder}.", flush=True)

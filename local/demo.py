@@ -31,8 +31,8 @@ from shared.runs.records import SHOWN
 
 WORK = REPOSITORY / "build" / "demo"
 PIPELINE = "demo"
-_LEDGER = 15.0
-"""Seconds to wait for the last lines of the ledger, which come after the last view has moved."""
+_AFTER = 15.0
+"""Seconds to wait for what comes after the last view has moved: the end of a Dataflow job, the last lines of the ledger."""
 
 
 def main() -> int:
@@ -156,6 +156,9 @@ def _mirror(cloud: Cloud, database: Source, work: Path) -> list[Check]:
         database.let_a_day_pass()
     print(f"\nThe mirror of {today}:", flush=True)
     command.run(cloud, work, "request", PIPELINE, "--follow")
+    until = time.monotonic() + _AFTER
+    while not cloud.is_idle() and time.monotonic() < until:
+        time.sleep(0.05)
     return [_check(cloud, database, table) for table in _tables(cloud, today)]
 
 
@@ -199,10 +202,7 @@ def _report_job(cloud: Cloud) -> bool:
 
 
 def _report_ledger(cloud: Cloud) -> None:
-    """Print what the ledger says of each run, when the last of them has been told to be over."""
-    until = time.monotonic() + _LEDGER
-    while not cloud.is_idle() and time.monotonic() < until:
-        time.sleep(0.05)
+    """Print what the ledger says of each run."""
     query = f"""
         SELECT shard_date, outcome, COUNT(*) AS tables, SUM(row_count) AS row_count, SUM(ARRAY_LENGTH(lost_columns)) AS lost
         FROM {OPS}.ledger GROUP BY shard_date, outcome ORDER BY shard_date, outcome
