@@ -57,5 +57,6 @@ def test_what_else_is_known_of_a_run_stands_in_its_folder() -> None:
 
 def test_no_table_is_called_like_a_folder_of_ours() -> None:
     staged, record = bucket.staged_file("billing", "9912", "t", DAY, "csv"), bucket.manifest_file("billing", "9912")
+    plan = bucket.plan_file("billing", "9912")
 
-    assert {name.split("/")[1] for name in (staged, record)} == bucket.RESERVED
+    assert {name.split("/")[1] for name in (staged, record, plan)} == bucket.RESERVED
