@@ -108,9 +108,10 @@ class History:
         self.letters.clear()
 
     def repeat(self, which: int, settled: str, crash: int) -> None:
-        """A message that was acknowledged, or given up, is delivered once more, late."""
-        if gone := self.been + self.letters:
-            self._handled(gone[which % len(gone)], settled, crash)
+        """A message that was acknowledged, or given up, is delivered once more, late: again and again, if that crashes."""
+        gone = self.been + self.letters
+        if gone and not self._handled(message := gone[which % len(gone)], settled, crash):
+            self.lane.append(message)
 
     def reconcile(self, crash: int = NEVER, hours: float = 1) -> None:
         self.bucket.left = crash
@@ -176,6 +177,12 @@ def lived(events: list[tuple[Any, ...]]) -> History:
 
 @settings(max_examples=1_000, deadline=None)
 @given(events=st.lists(EVENTS, max_size=20))
+@example(
+    events=[
+        *(("handle", "exported", NEVER), ("alter",), ("handle", "exported", NEVER), ("handle", "exported", NEVER)),
+        *(("handle", "exported", 1), ("repeat", 2, "exported", 2)),
+    ]
+)
 def test_the_lane_announces_each_run_when_its_dead_letters_are_replayed(events: list[tuple[Any, ...]]) -> None:
     history = lived(events)
     history.replay()
