@@ -50,6 +50,11 @@ class ViewRefresh:
     pin: date | None = None
     unpin: bool = False
 
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether it says more than a schedule does, which has all views go to their newest shards."""
+        return bool(self.table_ids or self.pin or self.unpin)
+
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:

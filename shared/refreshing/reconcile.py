@@ -50,8 +50,8 @@ def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datet
         report.without_view(pipeline, foreign)
         report.stale(pipeline, [shard for shard in listed if shard.table_id not in foreign], today)
         _see_to_runs(pipeline, listed, results, services)
-    # Of views that are named it may be the second time: a crash may have come before the records.
-    told = [shard for shard in sweep.shown(results) if request.table_ids or shard in sweep.moved_to(results)]
+    # What a person asks for may come the second time: a crash may have come before the records.
+    told = sweep.shown(results) if request.is_by_hand else sweep.moved_to(results)
     Recorder(pipeline, services).after_sweep(told, results, _FUNCTION)
     sweep.hand_back(failures)
     refused = sweep.refusals(results)

@@ -1,6 +1,6 @@
 """Move several views of a pipeline at a time. What befalls one of them never holds up the others."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,12 +56,12 @@ def move(pipeline: Pipeline, aims: Sequence[Aim], bigquery: Views, now: datetime
     return {table_id: _result(each) for each, table_id in moves.items()}
 
 
-def moved_to(results: Results) -> Collection[Shard]:
+def moved_to(results: Results) -> Sequence[Shard]:
     """The shards that views have moved to."""
     return [result.shown for result in results.values() if isinstance(result, Moved)]
 
 
-def shown(results: Results) -> Collection[Shard]:
+def shown(results: Results) -> Sequence[Shard]:
     """The shards that views show."""
     return [result.shown for result in results.values() if isinstance(result, Moved | Stayed) and result.shown]
 

@@ -9,6 +9,7 @@ from google.cloud.bigquery import SchemaField
 from local.server import Answer, Answering, Between, Call
 from shared import times
 from shared.runs import ledger
+from tests.functions.cuts import refused
 from tests.functions.days import Days, tables
 from tests.functions.delivery import PROJECT, topic
 from tests.functions.stage import Log, Stage
@@ -305,6 +306,23 @@ def test_a_view_that_is_moved_by_hand_mends_what_was_held(stage: Stage, days: Da
 
     assert days.told() == []
     assert days.record("shown")["shard"] == "orders_20260115"
+    assert days.outcomes() == [("orders", "held"), ("orders", "shown")]
+
+
+def test_views_that_were_all_unpinned_before_a_crash_mend_what_was_held(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    load(stage, "orders_20260114")
+    show(stage, "orders_20260114", {"mirror_pin": "20260114"})
+    days.all_through()
+    unpin = {"pipeline": "billing", "shard_date": "newest"}
+
+    with refused(stage, lambda call: call.verb == "POST"):
+        first = days.function("refresh_views").receive(unpin)
+    before = views(stage)
+    second = days.function("refresh_views").receive(unpin)
+
+    assert (first, second) == (500, 200)
+    assert before == {"orders": "orders_20260115"}
     assert days.outcomes() == [("orders", "held"), ("orders", "shown")]
 
 
