@@ -115,16 +115,17 @@ run "data_is_in_one_place_private_and_outlives_the_mirror" {
     error_message = "Operators may not ask, replay dead letters or read files, or may do more."
   }
 
-  # Shards views and files outlive the mirror.
+  # Shards, views, files and the ledger outlive the mirror, and do not stop a destroy.
   assert {
     condition = alltrue([
       for kept in concat(
         values(google_bigquery_dataset.shards)[*].deletion_policy,
         values(google_bigquery_dataset.views)[*].deletion_policy,
         values(google_storage_bucket.files)[*].deletion_policy,
+        [google_bigquery_dataset.ops.deletion_policy, google_bigquery_table.ledger.deletion_policy],
       ) : kept == "ABANDON"
-    ])
-    error_message = "terraform destroy would delete what has been mirrored."
+    ]) && !google_bigquery_table.ledger.deletion_protection
+    error_message = "terraform destroy would delete what has been mirrored, or fail."
   }
 }
 
