@@ -1,7 +1,7 @@
 """What people and schedules ask for: a mirror of a database, and views at another shard."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from shared import times
@@ -43,12 +43,17 @@ class MirrorRequest:
 
 @dataclass(frozen=True, slots=True)
 class ViewRefresh:
-    """A wish that views show their newest shard; with `pin`, that of one day; with `unpin`, the newest again."""
+    """
+    A wish that views show their newest shard; with `pin`, that of one day; with `unpin`, the newest again.
+
+    `wished_by`: the message or event that says so, by the same name at each delivery.
+    """
 
     pipeline: Pipeline
     table_ids: tuple[str, ...] | None = None
     pin: date | None = None
     unpin: bool = False
+    wished_by: str = field(default="refresh", compare=False)
 
     @property
     def is_by_hand(self) -> bool:
@@ -145,6 +150,7 @@ def view_refresh(message: Message, pipelines: Mapping[str, Pipeline]) -> ViewRef
         table_ids=fields.names("tables"),
         pin=fields.day("shard_date") if fields.has("shard_date") and not unpin else None,
         unpin=unpin,
+        wished_by=f"refresh {message.message_id}",  # no table's id has a blank
     )
 
 

@@ -21,8 +21,6 @@ from shared.runs import closing
 from shared.tables import Shard
 from shared.times import day_in
 
-_FUNCTION = "refresh_views"
-
 
 def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datetime | None = None) -> Outcome:
     """
@@ -49,10 +47,10 @@ def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datet
         foreign = sweep.foreign(results)
         report.without_view(pipeline, foreign)
         report.stale(pipeline, [shard for shard in listed if shard.table_id not in foreign], today)
-        _see_to_runs(pipeline, listed, results, services)
+        _see_to_runs(request, listed, results, services)
     # What a person asks for may come the second time: a crash may have come before the records.
     told = sweep.shown(results) if request.is_by_hand else sweep.moved_to(results)
-    Recorder(pipeline, services).after_sweep(told, results, _FUNCTION)
+    Recorder(pipeline, services).after_sweep(told, results, request.wished_by)
     sweep.hand_back(failures)
     refused = sweep.refusals(results)
     if refused and request.table_ids:
@@ -117,8 +115,9 @@ def _move_released(
 
 
 def _see_to_runs(
-    pipeline: Pipeline, listed: Mapping[Shard, ListedShard], results: Results, services: RefreshServices
+    request: ViewRefresh, listed: Mapping[Shard, ListedShard], results: Results, services: RefreshServices
 ) -> None:
+    pipeline, now = request.pipeline, services.clock.now()
     bucket, recorder = services.storage.bucket(pipeline.bucket), Recorder(pipeline, services)
     judge = partial(recorder.judge, present=listed, results=results)
-    closing.see_to_runs(bucket, pipeline, services.clock.now(), services.listeners, judge)
+    closing.see_to_runs(bucket, pipeline, now, request.wished_by, services.listeners, judge)

@@ -48,7 +48,9 @@ def _after_dataflow(job: JobEnded, services: RefreshServices) -> Outcome:
     """Reconcile the pipeline whose job has written its shards. One that failed moves nothing, and is reported."""
     if job.failed:
         return Outcome("dead", f"the Dataflow job {job.name} failed", report.about(job.pipeline), "ERROR")
-    return reconcile.reconcile(ViewRefresh(job.pipeline), services, written_by=job.ended_at)
+    return reconcile.reconcile(
+        ViewRefresh(job.pipeline, wished_by=f"job {job.name}"), services, written_by=job.ended_at
+    )
 
 
 def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services: RefreshServices) -> Outcome:

@@ -11,26 +11,30 @@ from shared.runs.announcing import Listeners
 from shared.runs.manifest import Manifest
 from shared.runs.progress import Progress
 
-_RECONCILE = "refresh_views"
-
 Judge = Callable[[Progress], Mapping[str, str]]
 """Writes down, for tables of a run that are open, that they have come to an end. Gives these, with their ends."""
 
 
 def see_to_runs(
-    bucket: Bucket, pipeline: Pipeline, now: datetime, listeners: Listeners, judge: Judge = lambda _: {}
+    bucket: Bucket,
+    pipeline: Pipeline,
+    now: datetime,
+    claimant: str,
+    listeners: Listeners,
+    judge: Judge = lambda _: {},
 ) -> None:
     """
     Say what is due of the runs that are not over, and end those that have had their time.
 
-    It costs a list of the folder of each run that is not over.
+    Of two that look at the same time, one `claimant` says it. One that crashes says it when its message comes again, or another
+    does when the run has had its time. It costs a list of the folder of each run that is not over.
     """
     for run, last_sign in unfinished(bucket, pipeline, now, listeners):
         is_late = progress.has_had_its_time(last_sign, now)
         judged = _judged(run, judge)
         if is_late and (silent := judged.open | judged.unexported):
             judged = progress.end_silence(bucket, pipeline, judged, silent)
-        said = announcing.announce(bucket, pipeline, run.run_id, _RECONCILE, listeners, known=judged, for_any=is_late)
+        said = announcing.announce(bucket, pipeline, run.run_id, claimant, listeners, known=judged, for_any=is_late)
         if said and not judged.open:
             bucket.delete(paths.open_run_file(pipeline.name, run.run_id))
 

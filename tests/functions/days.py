@@ -30,6 +30,7 @@ class Days:
         stage.environment.setenv("OPS_DATASET", self.ops)
         self.functions: dict[str, Function] = {}
         self.events: list[Event] = []
+        self.reconciles = 0
 
     def function(self, name: str) -> Function:
         if name not in self.functions:
@@ -70,8 +71,12 @@ class Days:
         self.load(*self.export(*self.request(**request)))
         self.hear()
 
-    def reconcile(self) -> None:
-        assert self.function("refresh_views").receive(RECONCILE, published=self.stage.clock.text()) == 200
+    def reconcile(self, message_id: str = "") -> None:
+        """Without an id, by a message of its own."""
+        self.reconciles += 1
+        message_id = message_id or f"reconcile-{self.reconciles}"
+        published = self.stage.clock.text()
+        assert self.function("refresh_views").receive(RECONCILE, message_id=message_id, published=published) == 200
 
     def told(self) -> list[dict[str, Any]]:
         """What has been published on `run-shown` since the last look."""

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 
 import pytest
 from google.cloud.bigquery import SchemaField
@@ -9,7 +10,7 @@ from google.cloud.bigquery import SchemaField
 from local.server import Answer, Answering, Between, Call
 from shared import times
 from shared.runs import ledger
-from tests.functions.cuts import refused
+from tests.functions.cuts import cut_off, refused
 from tests.functions.days import Days, tables
 from tests.functions.delivery import PROJECT, topic
 from tests.functions.stage import Log, Stage
@@ -273,6 +274,45 @@ def test_a_run_whose_events_are_lost_is_told_by_the_reconcile(stage: Stage, days
 
     assert days.told() == [days.shown(shown="lines orders")]
     assert [name for name in stage.files() if "/open/" in name] == []
+
+
+def test_of_two_reconciles_at_once_one_tells_a_run(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    days.load(*days.export(*days.request()))
+    days.function("refresh_views")
+    others: list[Thread] = []
+
+    def note(name: str, request: object, procedure: object) -> object:
+        if name == "Publish" and "run-shown" in str(request) and not others:
+            others.append(Thread(target=days.reconcile, args=["another"]))
+            others[0].start()
+            others[0].join()
+        return procedure(request)  # type: ignore[operator]
+
+    stage.pubsub.between = note
+    days.reconcile("one")
+    stage.pubsub.between = None
+
+    assert len(others) == 1
+    assert days.told() == [days.shown(shown="orders")]
+
+
+@pytest.mark.parametrize(("message_id", "hours", "told"), [("one", 0, 1), ("another", 23, 0), ("another", 25, 1)])
+def test_a_reconcile_that_crashed_tells_the_run_when_it_comes_again_or_another_does_a_day_later(
+    stage: Stage, days: Days, message_id: str, hours: int, told: int
+) -> None:
+    tables(stage, "orders")
+    days.load(*days.export(*days.request()))
+    refresh_views = days.function("refresh_views")
+
+    with cut_off(stage, after=4):  # the view, the record, the mark, and the lines of the ledger
+        refresh_views.receive({"pipeline": "billing"}, message_id="one")
+    mark = stage.json(f"billing/_runs/{days.run}/run_shown.json")
+    pass_time(timedelta(hours=hours))
+    days.reconcile(message_id)
+
+    assert not mark["announced"]
+    assert len(days.told()) == told
 
 
 def test_a_run_of_which_nothing_comes_is_told_a_day_after_its_lanes_last_sign_of_life(stage: Stage, days: Days) -> None:

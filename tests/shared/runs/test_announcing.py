@@ -116,7 +116,7 @@ class History:
     def reconcile(self, crash: int = NEVER, hours: float = 1) -> None:
         self.bucket.left = crash
         with suppress(Crash):
-            closing.see_to_runs(self.bucket, BILLING, REQUESTED_AT + timedelta(hours=hours), self.listeners)
+            closing.see_to_runs(self.bucket, BILLING, REQUESTED_AT + timedelta(hours=hours), "refresh", self.listeners)
         self.bucket.left = NEVER
 
     def drain(self) -> None:

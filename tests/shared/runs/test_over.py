@@ -78,6 +78,7 @@ class History:
         digests.write(self.bucket, BILLING, run, is_new=True)
         records.write_once(self.bucket, paths.open_run_file("billing", "9912"), {})
         self.been: list[str] = []
+        self.reconciles = 0
 
     def end(self, table: str, instance: int, crash: int) -> bool:
         """An event of a table is handled, and comes again if that crashes."""
@@ -101,9 +102,10 @@ class History:
             return {table: self.ends[table] for table in found}
 
         self.bucket.left = crash
+        self.reconciles += 1
         with suppress(Crash):
             now = REQUESTED_AT + timedelta(hours=hours)
-            closing.see_to_runs(self.bucket, BILLING, now, self.instances[0], judge)
+            closing.see_to_runs(self.bucket, BILLING, now, f"refresh {self.reconciles}", self.instances[0], judge)
         self.bucket.left = NEVER
 
     def _record(self, table: str) -> None:
