@@ -199,6 +199,16 @@ def open_run_file(pipeline: str, run_id: str) -> str:
     return f"{open_runs(pipeline)}{run_id}"
 
 
+def over_runs(pipeline: str) -> str:
+    """What the names of the marks of runs begin with that are over. No run has this id either."""
+    return f"{run_folders(pipeline)}over/"
+
+
+def over_run_file(pipeline: str, run_id: str) -> str:
+    """The mark of a run that is over, for those behind it in the lane."""
+    return f"{over_runs(pipeline)}{run_id}"
+
+
 def uri(bucket: str, name: str) -> str:
     """An object as the services name it to one another."""
     return f"gs://{bucket}/{name}"

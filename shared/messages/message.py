@@ -17,10 +17,10 @@ REPLAY = {"replay": "true"}
 RELIST = {"relist": "true"}
 """The attribute of a message that describes a table of a run again, and comes when the run's others are in their lane."""
 _OF_LETTERS = frozenset({"message_id", "publish_time", "source_topic", _GIVEN_UP_AT})
-RUN_ID = re.compile(r"(?!(\.{1,2}|open)\Z)[!-.0-~]{1,128}")
+RUN_ID = re.compile(r"(?!(\.{1,2}|open|over)\Z)[!-.0-~]{1,128}")
 """
 A message's id, which is a run's: printable ASCII, without the slash that would part the names of objects, and none of the
-names `.`, `..` and `open`, which lead elsewhere.
+names `.`, `..`, `open` and `over`, which lead elsewhere.
 """
 
 

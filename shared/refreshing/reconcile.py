@@ -1,6 +1,6 @@
 """Compare a pipeline's views with the shards that are there, and move, pin or unpin them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -18,28 +18,31 @@ from shared.refreshing.services import RefreshServices
 from shared.refreshing.sweep import Results
 from shared.refreshing.views import ListedShard
 from shared.runs import closing
+from shared.runs.lanes import Lane
 from shared.tables import Shard
 from shared.times import day_in
 
 
-def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datetime | None = None) -> Outcome:
+def reconcile(
+    request: ViewRefresh, services: RefreshServices, beside: Iterable[Pipeline] = (), written_by: datetime | None = None
+) -> Outcome:
     """
     Reconcile, pin or unpin views, as the request says. Views that refuse or fail are reported one by one, and the rest go on.
 
-    `written_by`: whoever writes the shards was done then. Raises Permanent if a view that is named refuses. Hands back if a
-    view failed, once all else is done.
+    `beside`: all pipelines, of which some may be of its instance. `written_by`: whoever writes the shards was done then. Raises
+    Permanent if a view that is named refuses. Hands back if a view failed, once all else is done.
     """
     pipeline, bigquery, now = request.pipeline, services.bigquery, services.clock.now()
     today = day_in(pipeline.time_zone, now)
     listed = _so_far(pipeline, bigquery.shards(pipeline.shards_dataset), today)
     origins = Origins(pipeline, services.storage)
+    lane = Lane([each for each in beside if each.instance == pipeline.instance], services.storage, now)
     if request.pin and request.pin > today:
         raise Permanent(f"no view can be pinned to {request.pin}: that day is to come in {pipeline.time_zone}")
     aims = [replace(aim, written_by=written_by) for aim in _aims(request, listed, origins)]
     if pipeline.release == "together" and request.pin is None:
-        results = _move_released(
-            aims, _settled(pipeline, listed, written_by or now - SETTLED_AFTER), pipeline, services
-        )
+        present = _settled(pipeline, listed, written_by or now - SETTLED_AFTER)
+        results = _move_released(aims, present, pipeline, services, lane)
     else:
         results = sweep.move(pipeline, aims, bigquery, now)
     failures = sweep.failures(results) + keeping.keep_to_days(pipeline, results, listed, bigquery, now)
@@ -47,7 +50,7 @@ def reconcile(request: ViewRefresh, services: RefreshServices, written_by: datet
         foreign = sweep.foreign(results)
         report.without_view(pipeline, foreign)
         report.stale(pipeline, [shard for shard in listed if shard.table_id not in foreign], today)
-        _see_to_runs(request, listed, results, services)
+        _see_to_runs(request, listed, results, services, lane)
     # What a person asks for may come the second time: a crash may have come before the records.
     told = sweep.shown(results) if request.is_by_hand else sweep.moved_to(results)
     Recorder(pipeline, services).after_sweep(told, results, request.wished_by)
@@ -100,13 +103,11 @@ def _settled(pipeline: Pipeline, listed: Mapping[Shard, ListedShard], latest: da
 
 
 def _move_released(
-    aims: list[Aim], present: Collection[Shard], pipeline: Pipeline, services: RefreshServices
+    aims: list[Aim], present: Collection[Shard], pipeline: Pipeline, services: RefreshServices, lane: Lane
 ) -> Results:
     """Move the views as far as runs are complete."""
     bucket, now = services.storage.bucket(pipeline.bucket), services.clock.now()
-    lanes = closing.unfinished(bucket, pipeline, now, services.listeners)
-    last_signs = {run.run_id: last_sign for run, last_sign in lanes}
-    runs = Releases(pipeline, bucket, frozenset(present), now, last_signs)
+    runs = Releases(pipeline, bucket, frozenset(present), now, lane)
     runs.end_silent_runs()
     released = [replace(aim, is_released=runs.is_released) for aim in aims]
     results = sweep.move(pipeline, released, services.bigquery, now)
@@ -115,9 +116,13 @@ def _move_released(
 
 
 def _see_to_runs(
-    request: ViewRefresh, listed: Mapping[Shard, ListedShard], results: Results, services: RefreshServices
+    request: ViewRefresh,
+    listed: Mapping[Shard, ListedShard],
+    results: Results,
+    services: RefreshServices,
+    lane: Lane,
 ) -> None:
     pipeline, now = request.pipeline, services.clock.now()
     bucket, recorder = services.storage.bucket(pipeline.bucket), Recorder(pipeline, services)
     judge = partial(recorder.judge, present=listed, results=results)
-    closing.see_to_runs(bucket, pipeline, now, request.wished_by, services.listeners, judge)
+    closing.see_to_runs(bucket, pipeline, now, request.wished_by, lane, services.listeners, judge)

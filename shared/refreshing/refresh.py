@@ -1,6 +1,6 @@
 """Keep each view at its table's newest shard: what each signal leads to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shared.messages.outcome import Concerning, Outcome
 from shared.messages.requests import ViewRefresh
@@ -24,10 +24,10 @@ from shared.times import day_in
 def refresh_views(signal: Signal, pipelines: Mapping[str, Pipeline], services: RefreshServices) -> Outcome:
     """Move the views that a signal is about. Whatever is not about a shard of a pipeline costs no call of BigQuery."""
     if isinstance(signal, ViewRefresh):
-        return reconcile.reconcile(signal, services)
+        return reconcile.reconcile(signal, services, pipelines.values())
     if isinstance(signal, JobEnded):
         with Concerning(report.about(signal.pipeline)):
-            return _after_dataflow(signal, services)
+            return _after_dataflow(signal, services, pipelines.values())
     written = services.bigquery.table_written(signal) if isinstance(signal, Truncated) else signal
     pipeline = _pipeline(written, services.bigquery.project, pipelines) if written else None
     shard = Shard.named(written.name) if written and pipeline else None
@@ -44,13 +44,12 @@ def _pipeline(written: TableWritten, project: str, pipelines: Mapping[str, Pipel
     return next((pipeline for pipeline in pipelines.values() if pipeline.shards_dataset == written.dataset), None)
 
 
-def _after_dataflow(job: JobEnded, services: RefreshServices) -> Outcome:
+def _after_dataflow(job: JobEnded, services: RefreshServices, pipelines: Iterable[Pipeline]) -> Outcome:
     """Reconcile the pipeline whose job has written its shards. One that failed moves nothing, and is reported."""
     if job.failed:
         return Outcome("dead", f"the Dataflow job {job.name} failed", report.about(job.pipeline), "ERROR")
-    return reconcile.reconcile(
-        ViewRefresh(job.pipeline, wished_by=f"job {job.name}"), services, written_by=job.ended_at
-    )
+    request = ViewRefresh(job.pipeline, wished_by=f"job {job.name}")
+    return reconcile.reconcile(request, services, pipelines, written_by=job.ended_at)
 
 
 def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services: RefreshServices) -> Outcome:

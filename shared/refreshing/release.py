@@ -5,26 +5,22 @@ The bucket is the record. The schema file of a shard's data says which run made 
 its folder says which of them have failed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from threading import Lock
-from types import MappingProxyType
 
 from shared.bucket import Bucket, schema_file
 from shared.pipelines import Pipeline
 from shared.runs import manifest, progress
 from shared.runs import schema_file as seals
+from shared.runs.lanes import Lane
 from shared.runs.manifest import Manifest
 from shared.runs.progress import Progress
 from shared.tables import Shard
 
 
 class Releases:
-    """
-    What may be shown of a pipeline, given the shards that are there. Each run is looked up once.
-
-    `last_signs`: when the lanes of runs gave their last signs of life, if those are not their own.
-    """
+    """What may be shown of a pipeline, given the shards that are there. Each run is looked up once."""
 
     def __init__(
         self,
@@ -32,14 +28,15 @@ class Releases:
         bucket: Bucket,
         present: Collection[Shard],
         now: datetime,
-        last_signs: Mapping[str, datetime] = MappingProxyType({}),
+        lane: Lane,
     ) -> None:
-        self._last_signs = last_signs
+        self._lane = lane
         self._pipeline = pipeline
         self._bucket = bucket
         self._present = present
         self._now = now
         self._runs: dict[Shard, Progress | None] = {}
+        self._looked_at: dict[str, Progress] = {}
         self._lock = Lock()
 
     def run_of(self, shard: Shard) -> Progress | None:
@@ -69,9 +66,13 @@ class Releases:
             self._look(listed)
 
     def _look(self, listed: Manifest) -> Progress:
-        known, last_sign = progress.look(self._bucket, listed, self._pipeline)
+        if listed.run_id not in self._looked_at:
+            self._looked_at[listed.run_id] = self._look_at_folder(listed)
+        return self._looked_at[listed.run_id]
+
+    def _look_at_folder(self, listed: Manifest) -> Progress:
+        known, turn = progress.look(self._bucket, listed, self._pipeline)
         run = progress.of_shards(listed, self._pipeline, known.known, self._present)
-        last_sign = max(last_sign, self._last_signs.get(listed.run_id, last_sign))
-        if progress.has_had_its_time(last_sign, self._now) and run.unloaded:
+        if run.unloaded and self._lane.is_silent(turn):
             return progress.end_silence(self._bucket, self._pipeline, run, run.unloaded)
         return run

@@ -6,8 +6,9 @@ from datetime import datetime
 from shared import bucket as paths
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
-from shared.runs import announcing, manifest, marks, progress
+from shared.runs import announcing, lanes, manifest, marks, progress
 from shared.runs.announcing import Listeners
+from shared.runs.lanes import Lane
 from shared.runs.manifest import Manifest
 from shared.runs.progress import Progress
 
@@ -20,6 +21,7 @@ def see_to_runs(
     pipeline: Pipeline,
     now: datetime,
     claimant: str,
+    lane: Lane,
     listeners: Listeners,
     judge: Judge = lambda _: {},
 ) -> None:
@@ -29,35 +31,21 @@ def see_to_runs(
     Of two that look at the same time, one `claimant` says it. One that crashes says it when its message comes again, or another
     does when the run has had its time. It costs a list of the folder of each run that is not over.
     """
-    for run, last_sign in unfinished(bucket, pipeline, now, listeners):
-        is_late = progress.has_had_its_time(last_sign, now)
+    for found in sorted(_unfinished(bucket, pipeline, now, listeners), key=lambda run: (run.requested_at, run.run_id)):
+        run, turn = progress.look(bucket, found, pipeline)
+        is_late = lane.is_silent(turn)
         judged = _judged(run, judge)
         if is_late and (silent := judged.open | judged.unexported):
             judged = progress.end_silence(bucket, pipeline, judged, silent)
         said = announcing.announce(bucket, pipeline, run.run_id, claimant, listeners, known=judged, for_any=is_late)
         if said and not judged.open:
-            bucket.delete(paths.open_run_file(pipeline.name, run.run_id))
+            lanes.leave(bucket, pipeline, run.run_id, turn)
 
 
 def _judged(run: Progress, judge: Judge) -> Progress:
     for table_id, end in judge(run).items() if run.open else ():
         run = run.with_more(end, [table_id])
     return run
-
-
-def unfinished(
-    bucket: Bucket, pipeline: Pipeline, now: datetime, listeners: Listeners
-) -> Iterator[tuple[Progress, datetime]]:
-    """
-    The runs that are not over, each with the moment of the last sign of life in its lane.
-
-    A lane hands out one run after the other: what an earlier one gives as a sign of life counts for those behind it.
-    """
-    last_sign: datetime | None = None
-    for found in sorted(_unfinished(bucket, pipeline, now, listeners), key=lambda run: (run.requested_at, run.run_id)):
-        run, sign = progress.look(bucket, found, pipeline)
-        last_sign = max(sign, last_sign or sign)
-        yield run, last_sign
 
 
 def _unfinished(bucket: Bucket, pipeline: Pipeline, now: datetime, listeners: Listeners) -> Iterator[Manifest]:

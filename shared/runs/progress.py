@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared import bucket as paths
-from shared.bucket import Bucket
+from shared.bucket import Bucket, Listed
 from shared.pipelines import Pipeline
 from shared.runs import records
 from shared.runs.manifest import Manifest
@@ -26,11 +26,21 @@ from shared.tables import Shard
 SILENT_AFTER = timedelta(hours=24)
 """Since the last sign of life. A table of which nothing has come by then counts as failed, so that every run ends."""
 KINDS = (*records.SETTLED, records.LOADED, records.SHOWN, records.HELD)
+SILENT = {"silent": "true"}
+"""The mark of a failure that is written down because of silence: it is no sign of life."""
 _SIGNS_OF_LIFE = ("manifest.json", *records.SETTLED, "relisted", "snapshots")
 """Of a lane: what its functions write down of a run. It may be listed long after its request, by a replay."""
 
 Settled = Mapping[str, Set[str]]
 """The ids of the tables by what is on record of them, one of `KINDS`. One may be in more than one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A run's turn in its lane: when it was listed, and when it gave its last sign of life."""
+
+    listed_at: datetime
+    last_sign: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +122,19 @@ def of_shards(manifest: Manifest, pipeline: Pipeline, known: Settled, present: C
     return run.with_more(records.LOADED, [each for each in run.tables if Shard(each, manifest.day) in present])
 
 
-def look(bucket: Bucket, manifest: Manifest, pipeline: Pipeline) -> tuple[Progress, datetime]:
-    """How far a run is, and when its lane gave the last sign of life, by one list of its folder."""
-    prefix = paths.run_folder(pipeline.name, manifest.run_id)
-    listed = bucket.listing(prefix)
-    signs = [each.written_at for each in listed if each.name.removeprefix(prefix).partition("/")[0] in _SIGNS_OF_LIFE]
+def look(bucket: Bucket, manifest: Manifest, pipeline: Pipeline) -> tuple[Progress, Turn]:
+    """How far a run is, and its turn in the lane, by one list of its folder."""
+    listed = bucket.listing(paths.run_folder(pipeline.name, manifest.run_id))
     run = of_run(manifest, pipeline, _by_kind([each.name for each in listed], pipeline, manifest.run_id))
-    return run, max([manifest.requested_at, *signs])
+    return run, turn_of(listed) or Turn(manifest.requested_at, manifest.requested_at)
+
+
+def turn_of(folder: Iterable[Listed]) -> Turn | None:
+    """The turn of a run whose folder holds this. None if the run is not on record."""
+    written = [(each.name.split("/")[3], each) for each in folder]
+    signs = [each.written_at for kind, each in written if kind in _SIGNS_OF_LIFE and each.marks != SILENT]
+    listed_at = next((each.written_at for kind, each in written if kind == "manifest.json"), None)
+    return Turn(listed_at, max(signs)) if listed_at else None
 
 
 def has_come_to(kinds: Iterable[str], bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str) -> bool:
@@ -128,7 +144,7 @@ def has_come_to(kinds: Iterable[str], bucket: Bucket, pipeline: Pipeline, run_id
 
 
 def has_had_its_time(last_sign: datetime, now: datetime) -> bool:
-    """Whether nothing more is to be expected of a run whose lane gave its last sign of life then."""
+    """Whether nothing more is to be expected of what gave its last sign of life then."""
     return last_sign + SILENT_AFTER <= now
 
 
@@ -139,7 +155,7 @@ def end_silence(bucket: Bucket, pipeline: Pipeline, run: Progress, silent: Set[s
     )
     for table_id in sorted(silent):
         name = paths.record_file(pipeline.name, run.run_id, records.FAILED, table_id)
-        records.write_once(bucket, name, {"function": "refresh_views", "error": reason})
+        records.write_once(bucket, name, {"function": "refresh_views", "error": reason}, SILENT)
     return run.with_more(records.FAILED, silent)
 
 

@@ -8,8 +8,11 @@ from shared.errors import LostRace
 
 
 class Memory:
-    """A bucket in memory, every object of which has the generation 1; `calls` are the names and prefixes that were looked for; `now` is
-    something is written."""
+    """
+    A bucket in memory, every object of which has the generation 1, and the storage that has it under each name.
+
+    `calls` are the names and prefixes that were looked for; `now` is when something is written.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -17,6 +20,9 @@ class Memory:
         self.calls: list[str] = []
         self.written_at: dict[str, datetime] = {}
         self.now = datetime(2026, 11, 22, 2, tzinfo=UTC)
+
+    def bucket(self, _name: str) -> "Memory":
+        return self
 
     def read(self, name: str) -> tuple[bytes, int] | None:
         self.calls.append(name)

@@ -36,7 +36,7 @@ def test_a_message_that_pubsub_gave_up_on_keeps_its_day() -> None:
     assert message.origin_time == datetime(2026, 11, 20, 17, 24, 8, 41_000, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("origin", ["", ".", "..", "../x", "9912\n", "a" * 129, "é"])
+@pytest.mark.parametrize("origin", ["", ".", "..", "open", "over", "../x", "9912\n", "a" * 129, "é"])
 def test_a_replay_with_an_impossible_id_is_refused_by_it(origin: str) -> None:
     message = delivered(attributes={"message_id": origin})
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from shared import times
 from shared.pipelines import Pipeline
 from shared.refreshing.release import Releases
+from shared.runs.lanes import Lane
 from shared.tables import Shard
 from tests.shared.memory import Memory
 
@@ -46,7 +47,7 @@ def sealed(bucket: Memory, run_id: str, of: Shard) -> None:
 
 
 def known(bucket: Memory, present: Iterable[Shard], now: datetime = LATER) -> Releases:
-    return Releases(BILLING, bucket, frozenset(present), now)
+    return Releases(BILLING, bucket, frozenset(present), now, Lane([BILLING], bucket, now))
 
 
 def test_a_run_is_complete_when_each_table_has_its_shard_or_a_record_that_it_failed() -> None:

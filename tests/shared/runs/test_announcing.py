@@ -20,6 +20,7 @@ from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
 from shared.runs import announcing, closing, digests, manifest, progress, records
 from shared.runs.announcing import Listeners
+from shared.runs.lanes import Lane
 from shared.tables import Column
 from tests.shared.memory import Memory
 
@@ -116,7 +117,8 @@ class History:
     def reconcile(self, crash: int = NEVER, hours: float = 1) -> None:
         self.bucket.left = crash
         with suppress(Crash):
-            closing.see_to_runs(self.bucket, BILLING, REQUESTED_AT + timedelta(hours=hours), "refresh", self.listeners)
+            now = REQUESTED_AT + timedelta(hours=hours)
+            closing.see_to_runs(self.bucket, BILLING, now, "refresh", Lane([BILLING], self.bucket, now), self.listeners)
         self.bucket.left = NEVER
 
     def drain(self) -> None:

@@ -18,6 +18,7 @@ from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
 from shared.runs import announcing, closing, digests, manifest, records
 from shared.runs.announcing import Listeners
+from shared.runs.lanes import Lane
 from shared.runs.progress import Progress
 from tests.shared.memory import Memory
 from tests.shared.runs.test_announcing import NEVER, Crash, export
@@ -105,7 +106,8 @@ class History:
         self.reconciles += 1
         with suppress(Crash):
             now = REQUESTED_AT + timedelta(hours=hours)
-            closing.see_to_runs(self.bucket, BILLING, now, f"refresh {self.reconciles}", self.instances[0], judge)
+            lane, claimant = Lane([BILLING], self.bucket, now), f"refresh {self.reconciles}"
+            closing.see_to_runs(self.bucket, BILLING, now, claimant, lane, self.instances[0], judge)
         self.bucket.left = NEVER
 
     def _record(self, table: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
 from shared.runs import manifest, progress, records
-from shared.runs.progress import Settled
+from shared.runs.progress import Settled, Turn
 from shared.tables import Shard
 from tests.shared.memory import Memory
 
@@ -111,12 +111,13 @@ def test_a_run_has_a_day(hours: float, over: bool) -> None:
 )
 def test_a_sign_of_life_is_what_the_lane_writes_down(kind: str, counts: bool) -> None:
     bucket = Memory()
+    manifest.write(bucket, BILLING, MANIFEST)
     bucket.now += timedelta(hours=5)
     bucket.write(f"billing/_runs/9912/{kind}/a.json", b"{}", 0)
 
-    _, last_sign = progress.look(bucket, MANIFEST, BILLING)
+    _, turn = progress.look(bucket, MANIFEST, BILLING)
 
-    assert last_sign == (bucket.now if counts else REQUESTED_AT)
+    assert turn == Turn(REQUESTED_AT, bucket.now if counts else REQUESTED_AT)
 
 
 def test_the_end_of_silence_is_a_failure_and_written_down() -> None:
