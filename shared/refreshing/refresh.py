@@ -15,7 +15,7 @@ from shared.refreshing.origins import Origins
 from shared.refreshing.recording import RELEASES, Recorder
 from shared.refreshing.services import RefreshServices
 from shared.refreshing.signals import Signal
-from shared.runs import manifest, progress
+from shared.runs import announcing, manifest, progress
 from shared.runs.progress import Progress
 from shared.tables import Shard
 from shared.times import day_in
@@ -70,7 +70,11 @@ def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services
         if recorder.run_of(shard) != run_id:
             said = f"{shard.name} waits for the rows of the run {run_id}"
             return Outcome("waiting", said, report.about(pipeline, shard))
-        return _after_job_of_run(shard, run_id, pipeline, services)
+        run = _complete(shard, run_id, pipeline, services)
+        if isinstance(run, str):
+            return Outcome("waiting", f"{shard.name} waits for {run}", report.about(pipeline, shard))
+        if run:
+            return _after_run(shard, run, pipeline, services)
     aim = Aim((shard,), trusted=True, gets_view=origins.has)
     result = moving.move(pipeline, aim, services.bigquery, now)
     recorder.after_event(shard, result)
@@ -85,11 +89,8 @@ def _run_of(shard: Shard, pipeline: Pipeline, recorder: Recorder, services: Refr
     return run_id if run_id and services.listeners.awaited.knows(bucket, pipeline, run_id) else None
 
 
-def _after_job_of_run(shard: Shard, run_id: str, pipeline: Pipeline, services: RefreshServices) -> Outcome:
-    """Move the views of the run that made the shard, if this was its last."""
-    run = _released(shard, run_id, pipeline, services)
-    if isinstance(run, str):
-        return Outcome("waiting", f"{shard.name} waits for {run}", report.about(pipeline, shard))
+def _after_run(shard: Shard, run: Progress, pipeline: Pipeline, services: RefreshServices) -> Outcome:
+    """Move the views of the run that made the shard, which was its last."""
     now = services.clock.now()
     results = sweep.move(pipeline, [Aim((each,), trusted=True) for each in run.shards], services.bigquery, now)
     Recorder(pipeline, services).after_sweep(run.shards, results, shard.table_id)
@@ -103,14 +104,16 @@ def _after_job_of_run(shard: Shard, run_id: str, pipeline: Pipeline, services: R
     return report.summed_up(pipeline, results, len(sweep.refusals(results)))
 
 
-def _released(shard: Shard, run_id: str, pipeline: Pipeline, services: RefreshServices) -> Progress | str:
-    """The run, if it waits for nothing, or else what it waits for."""
+def _complete(shard: Shard, run_id: str, pipeline: Pipeline, services: RefreshServices) -> Progress | str | None:
+    """The run, if it waits for nothing, or else what it waits for. None if it was over before: its views have moved."""
     if pipeline.loader != "bigquery":
         # Nobody has said of the other shards that they are complete: that is for the job's own event, or the reconcile.
         return "the end of the job that writes the run"
     bucket, awaited = services.storage.bucket(pipeline.bucket), services.listeners.awaited
     if awaited.awaits_another(bucket, pipeline, run_id, shard.table_id, RELEASES):
         return f"other tables of the run {run_id}"
+    if announcing.is_over(bucket, pipeline, run_id):
+        return None
     found = manifest.find(bucket, pipeline, run_id)
     if not found:
         return f"the record of the run {run_id}, which is gone"

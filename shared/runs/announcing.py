@@ -66,6 +66,18 @@ class Listeners:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """
+    What has been said of a run.
+
+    `is_all`: nothing is left to be said of it, ever. `of_day`: what is said of a run that is over. None if it is not.
+    """
+
+    is_all: bool
+    of_day: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Told:
     """
     One of the two things that are said of a run: where its mark is, when it is due, what is said, and how.
@@ -90,9 +102,9 @@ def announce(
     known: Progress | None = None,
     *,
     for_any: bool = False,
-) -> bool:
+) -> Said:
     """
-    Say of a run what is due and has not been said. Give whether all has been said that ever will be.
+    Say of a run what is due and has not been said.
 
     `run_tables`: how many tables it has. While fewer have settled, its manifest is not read. `known`: how far it is, if that was
     just looked at. `for_any`: whoever has claimed it will not say it any more.
@@ -110,7 +122,8 @@ def announce(
         for mark, each in zip(found, told, strict=True)
         if mark
     ]
-    return len(said) == len(told) and all(said)
+    of_day = found[-1] if listeners.of_days else None
+    return Said(len(said) == len(told) and all(said), of_day.said if of_day else None)
 
 
 def after_end(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, listeners: Listeners) -> None:
@@ -121,8 +134,8 @@ def after_end(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, en
     """
     if not listeners.of_days:
         return
-    is_told = marks.read(bucket, paths.run_shown_file(pipeline.name, run_id)) is not None
-    if is_told or not listeners.awaited.awaits_another(bucket, pipeline, run_id, table_id):
+    waits = listeners.awaited.awaits_another(bucket, pipeline, run_id, table_id)
+    if not waits or is_over(bucket, pipeline, run_id):
         after_ends(bucket, pipeline, run_id, {table_id: end}, table_id, listeners)
 
 
@@ -134,14 +147,16 @@ def after_ends(
 
     Of a run that was over before, the ledger gets a line for each table that has come to a better end than it had then.
     """
-    announce(bucket, pipeline, run_id, claimant, listeners)
-    mark = marks.read(bucket, paths.run_shown_file(pipeline.name, run_id)) if listeners.ledger else None
-    if listeners.ledger and mark and mark.said:
+    said = announce(bucket, pipeline, run_id, claimant, listeners).of_day
+    if listeners.ledger and said:
         for table_id, end in ends.items():
-            if _rank(end) < min(
-                (_rank(each) for each in records.ENDS if table_id in mark.said[each]), default=_rank(end)
-            ):
+            if _rank(end) < min((_rank(each) for each in records.ENDS if table_id in said[each]), default=_rank(end)):
                 bookkeeping.record_again(bucket, pipeline, run_id, table_id, end, listeners.ledger)
+
+
+def is_over(bucket: Bucket, pipeline: Pipeline, run_id: str) -> bool:
+    """Whether somebody tells that each table of a run has come to its end, or has told."""
+    return marks.read(bucket, paths.run_shown_file(pipeline.name, run_id)) is not None
 
 
 def _rank(end: str) -> int:

@@ -38,7 +38,7 @@ def see_to_runs(
         if is_late and (silent := judged.open | judged.unexported):
             judged = progress.end_silence(bucket, pipeline, judged, silent)
         said = announcing.announce(bucket, pipeline, run.run_id, claimant, listeners, known=judged, for_any=is_late)
-        if said and not judged.open:
+        if said.is_all and not judged.open:
             lanes.leave(bucket, pipeline, run.run_id, turn)
 
 

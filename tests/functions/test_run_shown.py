@@ -15,7 +15,7 @@ from tests.functions.days import Days, tables
 from tests.functions.delivery import PROJECT, topic
 from tests.functions.stage import Log, Stage
 from tests.views import entries
-from tests.views.steps import ID, NOTE, load, pass_time, said, show, views
+from tests.views.steps import ID, NOTE, called, load, pass_time, said, show, views
 
 
 @pytest.fixture
@@ -601,6 +601,23 @@ def test_views_that_are_released_together_are_told_by_the_last_of_their_run(stag
     assert [days.record("shown", table)["shard"] for table in ("lines", "orders")] == [
         "lines_20260115",
         "orders_20260115",
+    ]
+
+
+@pytest.mark.parametrize("count", [3, 6])
+def test_an_event_of_a_run_that_has_been_released_together_sees_to_its_own_view(stage: Stage, count: int) -> None:
+    days = Days(stage, release="together")
+    tables(stage, *(f"t{number}" for number in range(count)))
+    days.load(*days.export(*days.request()))
+    first, *others = days.events
+    days.function("refresh_views").hear(*first)
+    stage.bigquery.calls.clear()
+
+    days.events = others
+    days.hear()
+
+    assert called(stage) == [
+        f"tables.get {table}" for number in range(1, count) for table in (f"t{number}", f"t{number}_20260115")
     ]
 
 
