@@ -61,10 +61,14 @@ class Recorder:
                 self._bucket, self._pipeline, ended.run_id, ended.table_id, ended.end, self._services.listeners
             )
 
-    def after_sweep(self, shards: Sequence[Shard], results: Results, claimant: str) -> None:
-        """Views have been moved: write down what became of these shards, and say what is due then."""
+    def after_sweep(self, shards: Sequence[Shard], results: Results, claimant: str, cut_short: str = "") -> None:
+        """
+        Views have been moved: write down what became of these shards, and say what is due then.
+
+        `cut_short`: a run whose views are not released.
+        """
         of_run: dict[str, dict[str, str]] = {}
-        for each in self._recorded(shards, results):
+        for each in self._recorded(shards, results, cut_short):
             of_run.setdefault(each.run_id, {})[each.table_id] = each.end
         for run_id, ends in of_run.items() if self._services.listeners.of_days else ():
             announcing.after_ends(self._bucket, self._pipeline, run_id, ends, claimant, self._services.listeners)
@@ -73,20 +77,25 @@ class Recorder:
         """Write down what became of tables of a run that are open, and whose shards are there."""
         found = (Shard(table_id, run.manifest.day) for table_id in sorted(run.open))
         shards = [each for each in found if each in present and each.table_id in results]
-        ends = {each.table_id: each.end for each in self._recorded(shards, results) if each.run_id == run.run_id}
+        known = progress.of_shards(run.manifest, self._pipeline, run.known, present.keys())
+        is_kept = self._pipeline.release == "together" and known.is_cut_short and not known.unloaded
+        recorded = self._recorded(shards, results, run.run_id if is_kept else "")
+        ends = {each.table_id: each.end for each in recorded if each.run_id == run.run_id}
         waiting = sorted(run.open & run.exported & {each.table_id for each in shards} - ends.keys())
         return ends | {table_id: records.HELD for table_id in waiting if self._is_anothers(run, table_id)}
 
-    def _recorded(self, shards: Sequence[Shard], results: Results) -> list[_Ended]:
+    def _recorded(self, shards: Sequence[Shard], results: Results, cut_short: str = "") -> list[_Ended]:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = pool.map(lambda shard: self._record(shard, results.get(shard.table_id)), shards)
+            found = pool.map(lambda shard: self._record(shard, results.get(shard.table_id), cut_short), shards)
             return [each for each in found if each]
 
-    def _record(self, shard: Shard, result: object) -> _Ended | None:
+    def _record(self, shard: Shard, result: object, cut_short: str = "") -> _Ended | None:
         """Write down what became of a shard. None if nothing final did, or it is not known whose rows it has."""
         held, is_shown = _held(shard, result), _shown(result) == shard
-        seal = self._seal(shard) if held or is_shown else None
-        if not seal:
+        seal = self._seal(shard) if held or is_shown or cut_short else None
+        if seal and seal.run_id == cut_short and isinstance(result, Stayed):
+            held = held or progress.cut_short(cut_short)
+        if not seal or not (held or is_shown):
             return None
         state = result.state if isinstance(result, Moved | Stayed) and is_shown else None
         state = state or self._services.bigquery.shard(self._pipeline.shards_dataset, shard)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from shared import bucket as paths
 from shared.messages.outcome import Concerning, Outcome
 from shared.messages.requests import ViewRefresh
 from shared.pipelines import Pipeline
@@ -90,12 +91,18 @@ def _run_of(shard: Shard, pipeline: Pipeline, recorder: Recorder, services: Refr
 
 
 def _after_run(shard: Shard, run: Progress, pipeline: Pipeline, services: RefreshServices) -> Outcome:
-    """Move the views of the run that made the shard, which was its last."""
+    """Move the views of the run that made the shard, which was its last. Of one that was cut short, they stay."""
+    aims = [Aim((each,), trusted=True, is_released=lambda _: run.is_whole) for each in run.shards]
     now = services.clock.now()
-    results = sweep.move(pipeline, [Aim((each,), trusted=True) for each in run.shards], services.bigquery, now)
-    Recorder(pipeline, services).after_sweep(run.shards, results, shard.table_id)
+    results = sweep.move(pipeline, aims, services.bigquery, now)
+    Recorder(pipeline, services).after_sweep(
+        run.shards, results, shard.table_id, run.run_id if run.is_cut_short else ""
+    )
     failures = sweep.failures(results) + keeping.expire_replaced(pipeline, results, services.bigquery, now)
-    for table_id, result in results.items():
+    if run.is_cut_short:
+        said = f"no view moves for {shard.day}: {progress.cut_short(run.run_id)}"
+        report.write(Outcome("skipped", said, report.about(pipeline), "WARNING"))
+    for table_id, result in results.items() if run.is_whole else ():
         if isinstance(result, Stayed) and not result.shrunk:  # pinned, or there already: as fresh as it is to be
             said = f"the view {table_id} need not move for {shard.day}"
             report.write(Outcome("ignored", said, report.about_view(pipeline, table_id)))
@@ -112,7 +119,8 @@ def _complete(shard: Shard, run_id: str, pipeline: Pipeline, services: RefreshSe
     bucket, awaited = services.storage.bucket(pipeline.bucket), services.listeners.awaited
     if awaited.awaits_another(bucket, pipeline, run_id, shard.table_id, RELEASES):
         return f"other tables of the run {run_id}"
-    if announcing.is_over(bucket, pipeline, run_id):
+    is_stopped = bucket.stat(paths.stopped_file(pipeline.name, run_id)) is not None
+    if not is_stopped and announcing.is_over(bucket, pipeline, run_id):
         return None
     found = manifest.find(bucket, pipeline, run_id)
     if not found:

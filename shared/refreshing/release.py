@@ -54,11 +54,11 @@ class Releases:
         """Whether the run that made a shard is complete."""
         with self._lock:  # several views ask at once, mostly about one run
             run = self.run_of(shard)
-        return not run or not run.unloaded
+        return not run or run.is_whole
 
     def complete(self) -> list[Progress]:
         """The complete ones of the runs that were looked up."""
-        return list({run.run_id: run for run in self._runs.values() if run and not run.unloaded}.values())
+        return list({run.run_id: run for run in self._runs.values() if run and run.is_whole}.values())
 
     def end_silent_runs(self) -> None:
         """See that the whole-database runs of the last days end, even where they brought nothing that led here."""

@@ -25,7 +25,9 @@ from shared.tables import Shard
 
 SILENT_AFTER = timedelta(hours=24)
 """Since the last sign of life. A table of which nothing has come by then counts as failed, so that every run ends."""
-KINDS = (*records.SETTLED, records.LOADED, records.SHOWN, records.HELD)
+STOPPED = "stopped.json"
+"""On record of a run that somebody has stopped, of none of its tables."""
+KINDS = (*records.SETTLED, records.LOADED, records.SHOWN, records.HELD, STOPPED)
 SILENT = {"silent": "true"}
 """The mark of a failure that is written down because of silence: it is no sign of life."""
 _SIGNS_OF_LIFE = ("manifest.json", *records.SETTLED, "relisted", "snapshots")
@@ -73,6 +75,17 @@ class Progress:
     def unloaded(self) -> Set[str]:
         """Those that may still come to have their shard."""
         return self.tables - self._all_of((records.LOADED, *records.ENDS))
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether it was stopped, and tables that it had not begun have no shard. Its day comes to be whole by another run only."""
+        skipped = self.known[records.SKIPPED] & self.tables
+        return bool(self.known[STOPPED] and skipped - self._all_of((records.LOADED, records.SHOWN, records.HELD)))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its views may be released together."""
+        return not self.unloaded and not self.is_cut_short
 
     @property
     def missing(self) -> Set[str]:
@@ -141,6 +154,11 @@ def has_come_to(kinds: Iterable[str], bucket: Bucket, pipeline: Pipeline, run_id
     """Whether one of these is on record of a table of a run."""
     files = (paths.record_file(pipeline.name, run_id, kind, table_id) for kind in kinds)
     return any(bucket.stat(file) for file in files)
+
+
+def cut_short(run_id: str) -> str:
+    """Why the views of a run that was cut short are not released together."""
+    return f"the run {run_id} was stopped, and its day is not whole"
 
 
 def has_had_its_time(last_sign: datetime, now: datetime) -> bool:

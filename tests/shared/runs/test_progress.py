@@ -21,6 +21,9 @@ MANIFEST = manifest.of_request(
 )
 
 
+STOPPED = {progress.STOPPED: frozenset({""})}
+
+
 def known(**by_kind: str) -> Settled:
     return {kind: {*by_kind.get(kind, "")} for kind in progress.KINDS}
 
@@ -99,6 +102,25 @@ def test_for_shards_a_shard_or_an_end_counts() -> None:
 
     assert (run.unloaded, run.missing) == ({"b"}, {"c"})
     assert run.shards == [Shard("a", DAY), Shard("b", DAY), Shard("d", DAY)]
+
+
+@pytest.mark.parametrize(
+    ("found", "is_cut_short", "is_whole"),
+    [
+        (known(loaded="ab", skipped="cd"), False, True),  # others have filled the gaps
+        ({**known(loaded="ab", skipped="cd"), **STOPPED}, True, False),
+        ({**known(loaded="abcd", skipped="cd"), **STOPPED}, False, True),
+        ({**known(loaded="ab", failed="cd"), **STOPPED}, False, True),
+        ({**known(loaded="ab"), **STOPPED}, False, False),
+    ],
+    ids=range(5),
+)
+def test_a_run_is_cut_short_if_it_was_stopped_before_each_table_was_begun(
+    found: Settled, is_cut_short: bool, is_whole: bool
+) -> None:
+    run = progress.of_run(MANIFEST, BILLING, found)
+
+    assert (run.is_cut_short, run.is_whole) == (is_cut_short, is_whole)
 
 
 @pytest.mark.parametrize(("hours", "over"), [(23.9, False), (24, True)])
