@@ -117,6 +117,14 @@ def test_freshness_has_the_newest_day_that_was_shown_and_the_newest_outcome(ware
     }
 
 
+def test_of_two_runs_of_a_day_freshness_takes_the_outcome_of_the_one_that_is_shown(warehouse: bigquery.Client) -> None:
+    keep(warehouse, line("orders", 0), line("orders", 0, "failed", run_id="later", exported_at=None))
+
+    [row] = warehouse.query_and_wait("SELECT * FROM mirror_ops.freshness")
+
+    assert (row["newest_outcome"], row["newest_reason"]) == ("shown", None)
+
+
 def test_the_readme_asks_what_is_not_fresh(warehouse: bigquery.Client) -> None:
     keep(warehouse, line("orders", 0), line("refunds", 2), line("lines", 0, "held"))
 
