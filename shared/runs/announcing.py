@@ -149,18 +149,12 @@ def after_ends(
     """
     said = announce(bucket, pipeline, run_id, claimant, listeners).of_day
     if listeners.ledger and said:
-        for table_id, end in ends.items():
-            if _rank(end) < min((_rank(each) for each in records.ENDS if table_id in said[each]), default=_rank(end)):
-                bookkeeping.record_again(bucket, pipeline, run_id, table_id, end, listeners.ledger)
+        bookkeeping.record_mended(bucket, pipeline, run_id, said, ends, listeners.ledger, is_owed=False)
 
 
 def is_over(bucket: Bucket, pipeline: Pipeline, run_id: str) -> bool:
     """Whether somebody tells that each table of a run has come to its end, or has told."""
     return marks.read(bucket, paths.run_shown_file(pipeline.name, run_id)) is not None
-
-
-def _rank(end: str) -> int:
-    return records.ENDS.index(end)
 
 
 def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported | None:

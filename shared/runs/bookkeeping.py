@@ -24,13 +24,42 @@ def record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[
     )
 
 
-def record_again(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, to: Ledger) -> None:
-    """Append the line of a table that has come to another end since its run was over."""
+def record_mended(
+    bucket: Bucket,
+    pipeline: Pipeline,
+    run_id: str,
+    said: Mapping[str, Any],
+    ends: Mapping[str, str],
+    to: Ledger,
+    *,
+    is_owed: bool,
+) -> bool:
+    """
+    Append a line for each table that has come to a better end than is said of it. Give False if one is to be tried again.
+
+    Raises HandBack for that if nobody else would try (`is_owed` is false).
+    """
+    recorded = [
+        _record_again(bucket, pipeline, run_id, table_id, end, to, is_owed=is_owed)
+        for table_id, end in ends.items()
+        if _rank(end) < min((_rank(each) for each in records.ENDS if table_id in said[each]), default=_rank(end))
+    ]
+    return all(recorded)
+
+
+def _rank(end: str) -> int:
+    return records.ENDS.index(end)
+
+
+def _record_again(
+    bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, to: Ledger, *, is_owed: bool
+) -> bool:
     run = manifest.find(bucket, pipeline, run_id)
     line = ledger.line_of_table(bucket, pipeline, run, table_id, end) if run else None
-    if run and line:
-        job_id = ledger.job_id_of_table(pipeline, run_id, table_id, end)
-        _append(to, job_id, pipeline, run, lambda: [line], is_owed=False)
+    if not run or not line:
+        return True
+    job_id = ledger.job_id_of_table(pipeline, run_id, table_id, end)
+    return _append(to, job_id, pipeline, run, lambda: [line], is_owed=is_owed)
 
 
 def _append(

@@ -6,8 +6,8 @@ from datetime import datetime
 from shared import bucket as paths
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
-from shared.runs import announcing, lanes, manifest, marks, progress
-from shared.runs.announcing import Listeners
+from shared.runs import announcing, bookkeeping, lanes, manifest, marks, progress
+from shared.runs.announcing import Listeners, Said
 from shared.runs.lanes import Lane
 from shared.runs.manifest import Manifest
 from shared.runs.progress import Progress
@@ -38,8 +38,16 @@ def see_to_runs(
         if is_late and (silent := judged.open | judged.unexported):
             judged = progress.end_silence(bucket, pipeline, judged, silent)
         said = announcing.announce(bucket, pipeline, run.run_id, claimant, listeners, known=judged, for_any=is_late)
-        if said.is_all and not judged.open:
+        if said.is_all and not judged.open and _is_recorded(bucket, pipeline, judged, said, listeners):
             lanes.leave(bucket, pipeline, run.run_id, turn)
+
+
+def _is_recorded(bucket: Bucket, pipeline: Pipeline, run: Progress, said: Said, listeners: Listeners) -> bool:
+    """Have the ledger note what has been mended since the run was told, and give whether it has."""
+    ends = {table_id: end for end, table_ids in run.ends.items() for table_id in table_ids}
+    return not (listeners.ledger and said.of_day) or bookkeeping.record_mended(
+        bucket, pipeline, run.run_id, said.of_day, ends, listeners.ledger, is_owed=True
+    )
 
 
 def _judged(run: Progress, judge: Judge) -> Progress:

@@ -42,8 +42,11 @@ def is_exported(bucket: Bucket, table: TableOfRun) -> bool:
 
 
 def clear_failure(bucket: Bucket, table: TableOfRun) -> None:
-    """Take back what was written down of a failure that a replay has made good."""
-    bucket.delete(paths.record_file(table.pipeline.name, table.run_id, FAILED, table.table_id))
+    """Take back what was written down of a failure that a replay has made good. A run that was over is not any more."""
+    name = paths.record_file(table.pipeline.name, table.run_id, FAILED, table.table_id)
+    if bucket.stat(name):
+        write_once(bucket, paths.open_run_file(table.pipeline.name, table.run_id), {})
+        bucket.delete(name)
 
 
 def write_described_again(bucket: Bucket, export: TableExport) -> dict[str, Any]:

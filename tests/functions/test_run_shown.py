@@ -495,6 +495,25 @@ def test_the_line_of_a_mended_table_waits_for_a_ledger_that_is_busy(stage: Stage
     assert days.outcomes() == [("orders", "failed"), ("orders", "shown")]
 
 
+def test_the_line_of_a_mended_table_whose_event_is_lost_outlives_a_crash(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    [announced] = days.export(*days.request())
+    stage.bigquery.fail_next_job("invalid")
+    days.load(announced)
+    days.reconcile()
+    days.load(announced, published=now())
+    days.events.clear()
+
+    with cut_off(stage, after=1):  # the view
+        days.function("refresh_views").receive({"pipeline": "billing"}, message_id="one")
+    before = views(stage)
+    days.reconcile("one")
+
+    assert before == {"orders": "orders_20260115"}
+    assert days.outcomes() == [("orders", "failed"), ("orders", "shown")]
+    assert len(days.told()) == 1
+
+
 def test_an_announcement_that_comes_twice_makes_no_line_of_what_was_shown(stage: Stage, days: Days) -> None:
     tables(stage, "orders")
     first = days.export(*days.request())

@@ -42,14 +42,22 @@ def test_the_first_record_stands() -> None:
     assert json.loads(bucket.objects["billing/_runs/9912/exported/orders.json"]) == {"seconds": 1}
 
 
-def test_a_failure_that_was_made_good_is_taken_back_and_nothing_else() -> None:
+def test_a_failure_that_was_made_good_is_taken_back_and_its_run_is_not_over() -> None:
     bucket = Memory()
     records.record_reason(bucket, EXPORT, records.FAILED, "load_shard", "no")
     records.record(bucket, EXPORT, records.EXPORTED, {})
 
     records.clear_failure(bucket, EXPORT)
 
-    assert list(bucket.objects) == ["billing/_runs/9912/exported/orders.json"]
+    assert list(bucket.objects) == ["billing/_runs/9912/exported/orders.json", "billing/_runs/open/9912"]
+
+
+def test_without_a_failure_none_is_taken_back() -> None:
+    bucket = Memory()
+
+    records.clear_failure(bucket, EXPORT)
+
+    assert bucket.objects == {}
 
 
 def test_a_table_is_described_again_once_in_a_run() -> None:
