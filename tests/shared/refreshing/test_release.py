@@ -141,5 +141,18 @@ def test_each_run_is_looked_up_once() -> None:
     assert [run.run_id for run in found.complete()] == ["1"]
 
 
+def test_a_run_of_the_last_days_that_brought_a_shard_is_looked_up_once() -> None:
+    bucket = Memory()
+    began(bucket, "1", [("public", "orders")])
+    bucket.objects["billing/manifest_20261122.json"] = bucket.objects["billing/_runs/1/manifest.json"]
+    sealed(bucket, "1", shard("orders"))
+    found = known(bucket, [shard("orders")])
+
+    found.end_silent_runs()
+
+    assert found.is_released(shard("orders"))
+    assert bucket.calls.count("billing/_runs/1/") == 1
+
+
 def test_nothing_is_complete_that_was_not_looked_up() -> None:
     assert known(Memory(), []).complete() == []
