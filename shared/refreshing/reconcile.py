@@ -24,19 +24,19 @@ from shared.times import day_in
 
 
 def reconcile(
-    request: ViewRefresh, services: RefreshServices, beside: Iterable[Pipeline] = (), written_by: datetime | None = None
+    request: ViewRefresh, services: RefreshServices, pipelines: Iterable[Pipeline], written_by: datetime | None = None
 ) -> Outcome:
     """
     Reconcile, pin or unpin views, as the request says. Views that refuse or fail are reported one by one, and the rest go on.
 
-    `beside`: all pipelines, of which some may be of its instance. `written_by`: whoever writes the shards was done then. Raises
+    `pipelines` are all that there are: some may share its lane. `written_by`: whoever writes the shards was done then. Raises
     Permanent if a view that is named refuses. Hands back if a view failed, once all else is done.
     """
     pipeline, bigquery, now = request.pipeline, services.bigquery, services.clock.now()
     today = day_in(pipeline.time_zone, now)
     listed = _so_far(pipeline, bigquery.shards(pipeline.shards_dataset), today)
     origins = Origins(pipeline, services.storage)
-    lane = Lane([each for each in beside if each.instance == pipeline.instance], services.storage, now)
+    lane = Lane([each for each in pipelines if each.instance == pipeline.instance], services.storage, now)
     if request.pin and request.pin > today:
         raise Permanent(f"no view can be pinned to {request.pin}: that day is to come in {pipeline.time_zone}")
     aims = [replace(aim, written_by=written_by) for aim in _aims(request, listed, origins)]
