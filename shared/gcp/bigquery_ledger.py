@@ -40,7 +40,7 @@ class BigQueryLedger(BigQuery):
         """
         content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
         with self._translated():
-            location = self._dataset(self._in).location
+            location = self._location()
             for attempt in count(1):
                 job, existed = self._begin(f"{job_id}_{attempt}", location, content)
                 failure = _failure(job)
@@ -54,6 +54,12 @@ class BigQueryLedger(BigQuery):
                     raise Denied(f"BigQuery refuses the load: {said}")
                 if not existed:
                     raise Busy(f"BigQuery cannot load the lines now: {reason}")
+
+    def _location(self) -> str:
+        try:
+            return str(self._dataset(self._in).location)
+        except Permanent as error:  # there is none yet
+            raise Denied(str(error)) from error
 
     def _begin(self, job_id: str, location: str, content: bytes) -> "tuple[bigquery.LoadJob, bool]":
         """Begin a load job, and give it with whether it had been begun before."""

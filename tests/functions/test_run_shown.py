@@ -539,6 +539,19 @@ def test_lines_that_are_denied_are_written_once_they_are_granted(stage: Stage, d
     assert days.outcomes() == [("orders", "shown")]
 
 
+def test_lines_wait_for_the_dataset_of_the_ledger(stage: Stage, days: Days) -> None:
+    days.ops += "_not_yet"
+    stage.environment.setenv("OPS_DATASET", days.ops)
+    tables(stage, "orders")
+    days.all_through()
+    stage.warehouse.create_dataset(days.ops)
+
+    days.reconcile()
+
+    assert days.outcomes() == [("orders", "shown")]
+    assert len(days.told()) == 1
+
+
 def test_a_late_event_of_an_earlier_run_moves_no_view_of_those_that_are_released_together(stage: Stage) -> None:
     days = Days(stage, release="together")
     tables(stage, "lines", "orders")
