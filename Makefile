@@ -27,10 +27,10 @@ lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
 
-test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests
+test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests but those of `make soak`
 	$(pytest) -m 'not soak'
 
-soak: .venv/ready .venv-deployed/ready ## the long property runs (SCHEDULES=3000 for a longer one, SEED=… to have one again)
+soak: .venv/ready .venv-deployed/ready ## the long property runs, the whole cloud, Terraform's plans (SCHEDULES=3000 for a longer one, SEED=… to have one again)
 	$(pytest) -m soak --ignore tests/beam
 
 test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes

@@ -11,16 +11,16 @@ import pytest
 from local import postgres_11
 
 LONGEST = (
-    "test_killed",
+    "views/test_histories",
     "functions/test_read_snapshot_schedules",
-    "functions/test_run_shown_histories",
     "lane/test_schedules",
+    "functions/test_run_shown_histories",
+    "test_killed",
     "test_terraform",
+    "local/test_demo",
     "test_grants",
     "functions/test_run_shown",
-    "test_mirror",
-    "test_lanes",
-    "local/test_demo",
+    "functions/test_run_exported",
 )
 
 # What the schedules of the long runs are drawn from: the same in each process.

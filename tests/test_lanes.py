@@ -13,6 +13,8 @@ from local.cloud import PROJECT, Cloud
 from local.postgres import Postgres
 from local.server import Answer, Answering, Call
 
+pytestmark = pytest.mark.soak
+
 PATIENCE = 60.0  # seconds for all runs to end
 DURATION = 0.3  # seconds that an export takes at least
 INSTANCES = {"billing": "billing-db", "orders": "shared-db", "stock": "shared-db"}

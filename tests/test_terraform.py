@@ -33,10 +33,13 @@ CHECK = Path(os.environ.get("TERRAFORM_CHECK", ROOT.parent / "shared" / "terrafo
 SCHEMAS = sorted(CHECK.parent.glob("alt/*-full"))
 """Those of every type of resource, where the check has them apart."""
 
-pytestmark = pytest.mark.skipif(
-    not CHECK.exists() or not shutil.which("terraform"),
-    reason="Terraform, or a check that plans without an account (TERRAFORM_CHECK), is not on this machine",
-)
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(
+        not CHECK.exists() or not shutil.which("terraform"),
+        reason="Terraform, or a check that plans without an account (TERRAFORM_CHECK), is not on this machine",
+    ),
+]
 
 ROLES = tomllib.loads((ROOT / "terraform" / "tests" / "roles.toml").read_text(encoding="utf-8"))
 """The short list, with its reasons."""

@@ -26,8 +26,8 @@ _MOST_RUNS = 20
 _MOST_LINES = 5
 """Lines of one state, where all pipelines are shown."""
 _MOST_NAMES = 3
-_OPEN = "open"
-"""The folder of the marks of open runs, which lies among those of the runs."""
+_MARKS = {"open", "over"}
+"""The folders of the marks of runs, which lie among those of the runs."""
 _STYLES = {FAILED: BAD, HELD: WARN, SKIPPED: WARN, standing.STALE: WARN, standing.PINNED: ""}
 """Of the states that somebody should know of, in the order in which they are shown."""
 
@@ -147,7 +147,7 @@ def _runs(bucket: Bucket, pipeline: Pipeline) -> list[SeenRun]:
     newest = manifest.newest(bucket, pipeline)  # of a backfill since, the folder comes first
     prefix = paths.run_folders(pipeline.name)
     folders = {each.removeprefix(prefix).removesuffix("/") for each in bucket.folders(prefix)}
-    run_ids = sorted(folders - {_OPEN}, key=lambda run_id: (len(run_id), run_id), reverse=True)
+    run_ids = sorted(folders - _MARKS, key=lambda run_id: (len(run_id), run_id), reverse=True)
     found: list[SeenRun] = []
     for run_id in run_ids[:_MOST_RUNS]:
         if seen := _run(bucket, pipeline, run_id):

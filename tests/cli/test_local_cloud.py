@@ -20,6 +20,8 @@ from local.source import Source
 from shared.runs.records import EXPORTED, FAILED, LOADED, SHOWN
 from tests.cli.person import COMMAND, ROOT, Person
 
+pytestmark = pytest.mark.soak
+
 SOURCE = ("CREATE TABLE good (id int)", "INSERT INTO good VALUES (1), (2)", "CREATE TABLE bare ()")
 
 

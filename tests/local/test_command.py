@@ -10,6 +10,8 @@ from local.cloud import Cloud
 from local.postgres import Postgres
 from local.source import INSTANCE
 
+pytestmark = pytest.mark.soak
+
 
 def test_it_does_not_wait_for_what_cannot_come_any_more(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Postgres() as server:

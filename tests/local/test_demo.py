@@ -15,7 +15,10 @@ from local.postgres import Postgres
 from local.source import Source
 
 # The local cloud looks at its dead letters without waiting, which is what the flag is for.
-pytestmark = pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning")
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning"),
+]
 
 TROUBLED = (
     "CREATE TABLE good (id int)",
