@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import click
 
+from cli.screen import printable
+
 LOG_IN = "Log in: gcloud auth application-default login"
 
 
@@ -14,7 +16,8 @@ class Problem(click.ClickException):
     exit_code = 1
 
     def __init__(self, what: str, fix: str) -> None:
-        super().__init__(f"{what}\n  {fix}")
+        super().__init__(printable(f"{what}\n  {fix}"))
+        self.what, self.fix = what, fix
 
 
 class WrongUse(Problem):

@@ -50,5 +50,7 @@ def _numbers(field: str, first: int, last: int, names: Sequence[str] = ()) -> se
         low, _, high = (f"{first}-{last}" if span == "*" else span).partition("-")
         high = high or (str(last) if step else low)
         begin, end = (first + names.index(each) if each in names else int(each) for each in (low, high))
+        if not first <= begin <= end <= last:
+            raise ValueError(part)
         found |= set(range(begin, end + 1, int(step or 1)))
     return found

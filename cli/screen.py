@@ -20,11 +20,12 @@ class Screen:
     """
     Where the command writes: results on standard output, progress on standard error.
 
-    With `as_json`, standard output gets one JSON document, and nothing else.
+    With `as_json`, standard output gets one JSON document, and nothing else: the first one.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._has_result = False
         self._out = _console(sys.stdout)
         self._progress = _console(sys.stderr if as_json else sys.stdout)
 
@@ -35,7 +36,8 @@ class Screen:
 
     def result(self, content: Mapping[str, Any]) -> None:
         """The result for a program."""
-        if self.as_json:
+        if self.as_json and not self._has_result:
+            self._has_result = True
             print(json.dumps(content, indent=2))  # noqa: T201 - as it is, whatever the width
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[str] = ()) -> None:
@@ -102,4 +104,12 @@ def _console(file: TextIO) -> "Console":
     from rich.console import Console
 
     width = None if file.isatty() else _ANY_WIDTH
-    return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+    return Console(
+        file=file,
+        width=width,
+        force_terminal=file.isatty(),  # FORCE_COLOR would have a pipe taken for one
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=False,
+    )

@@ -1,6 +1,7 @@
 """What every command begins with: its settings, and where it writes."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, wraps
@@ -25,6 +26,10 @@ PATIENCE = 10.0
 """Seconds that a call may take, with what is tried again: somebody waits for it."""
 
 
+SEE = "See what becomes of it: mirror status {}. If nothing does, why: mirror replay --dry-run"
+"""What is said of a message to a pipeline that is not waited for."""
+
+
 @dataclass(frozen=True)
 class Session:
     """One call of the command."""
@@ -45,6 +50,14 @@ class Session:
         from cli.warehouse import Warehouse
 
         return Warehouse(self.settings.project)
+
+    def publish(self, topic: str, message: Mapping[str, Any]) -> str:
+        """Publish one of our messages, and give its id. Raises WrongUse if a name in it is not UTF-8."""
+        try:
+            data = json.dumps(message, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise WrongUse(f"{error.object!a} is not UTF-8.", "Write the names in UTF-8.") from error
+        return self.pubsub.publish(topic, data)
 
     def bucket(self, pipeline: Pipeline) -> "Bucket":
         """The bucket of a pipeline. Raises Problem if nobody is logged in."""
@@ -68,7 +81,12 @@ def command(function: Callable[..., None]) -> click.Command:
     )
     @wraps(function)
     def called(*, settings_file: Path | None, as_json: bool, **given: Any) -> None:
-        function(Session(settings.read(settings_file), Screen(as_json=as_json)), **given)
+        screen = Screen(as_json=as_json)
+        try:
+            function(Session(settings.read(settings_file), screen), **given)
+        except Problem as problem:
+            screen.result({"error": problem.what, "remedy": problem.fix})
+            raise
 
     called.params += [
         click.Option(

@@ -76,7 +76,7 @@ class Standing:
     How a pipeline stands.
 
     `day`: the newest that at least half of its views show, pinned ones left out. `due`: the newest that it should show, None if
-    nothing says so. `not_looked_at`: what could not be seen, and why.
+    nothing says so. `not_looked_at`: what could not be seen, and why. `is_seen`: whether its runs could, or its views.
     """
 
     pipeline: str
@@ -85,6 +85,7 @@ class Standing:
     tables: tuple[Line, ...]
     views: tuple[Line, ...]
     not_looked_at: tuple[str, ...] = ()
+    is_seen: bool = True
 
     @property
     def is_late(self) -> bool:
@@ -92,7 +93,7 @@ class Standing:
 
     @property
     def is_bad(self) -> bool:
-        return self.is_late or any(each.state == FAILED for each in self.tables)
+        return not self.is_seen or self.is_late or any(each.state == FAILED for each in self.tables)
 
     @property
     def told(self) -> list[Line]:
@@ -141,7 +142,9 @@ def of(
     is_unknown = not days and (known is None or any(each.is_pinned for each in known.values()))
     told = {each.table_ids[0] for each in tables if each.state != SHOWN or each.under_way}
     stood = tuple(_of_views(pipeline, known or {}, day, told))
-    return Standing(pipeline, day, None if is_unknown else due, tuple(tables), stood, tuple(not_looked_at))
+    is_seen = runs is not None or views is not None
+    due = None if is_unknown else due
+    return Standing(pipeline, day, due, tuple(tables), stood, tuple(not_looked_at), is_seen)
 
 
 def groups(lines: Iterable[Line], pipeline: str) -> list[Line]:

@@ -1,10 +1,11 @@
 """`mirror pin` and `mirror unpin`: which day views show."""
 
-import json
+import shlex
 
 import click
 
-from cli.session import Session, command, day
+from cli.problems import WrongUse
+from cli.session import SEE, Session, command, day
 
 
 @command
@@ -21,8 +22,9 @@ def pin(session: Session, pipeline: str, views: tuple[str, ...], on: str) -> Non
     known = session.settings.pipeline(pipeline)
     pinned = day(on, known).isoformat()
     _ask(session, known.name, views, pinned)
-    names = " ".join(views)
+    names = shlex.join(views)
     session.screen.say(f"Asked for {_views(views)} of {known.name} to show {pinned}.")
+    session.screen.say(SEE.format(known.name))
     session.screen.say(f"To have the newest day again: mirror unpin {known.name} {names}")
 
 
@@ -34,13 +36,14 @@ def unpin(session: Session, pipeline: str, views: tuple[str, ...]) -> None:
     known = session.settings.pipeline(pipeline)
     _ask(session, known.name, views, "newest")
     session.screen.say(f"Asked for {_views(views)} of {known.name} to show the newest day.")
-    session.screen.say(f"See whether they do: mirror status {known.name}")
+    session.screen.say(SEE.format(known.name))
 
 
 def _ask(session: Session, pipeline: str, views: tuple[str, ...], shard_date: str) -> None:
+    if not all(views):
+        raise WrongUse("A view has no name.", f"See the views: mirror status {pipeline}")
     message = {"pipeline": pipeline, "tables": list(views), "shard_date": shard_date}
-    data = json.dumps(message, ensure_ascii=False).encode()
-    message_id = session.pubsub.publish(session.settings.view_refreshes_topic, data)
+    message_id = session.publish(session.settings.view_refreshes_topic, message)
     session.screen.result({"pipeline": pipeline, "message_id": message_id, "message": message})
 
 

@@ -34,7 +34,7 @@ def plan(session: Session, pipeline: str) -> None:
     """
     known = session.settings.pipeline(pipeline)
     message = {"pipeline": known.name, "plan": True}
-    message_id = session.pubsub.publish(session.settings.mirror_requests_topic, json.dumps(message).encode())
+    message_id = session.publish(session.settings.mirror_requests_topic, message)
     with session.screen.waiting("waiting for list_tables to read the catalog …"):
         content = _answer(session, known, message_id)
     session.screen.result({"message_id": message_id, **content})

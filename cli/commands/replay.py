@@ -1,6 +1,7 @@
 """`mirror replay`: publish dead letters again, when what made them fail is mended."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,26 +48,46 @@ def replay(session: Session, function: str | None, table: str | None, *, dry_run
     """
     if function is not None and function not in FUNCTIONS:
         raise unknown("function", function, FUNCTIONS)
+
+    def is_asked_for(letter: Letter) -> bool:
+        return function in (None, letter.function) and (table is None or letter.is_about(table))
+
     replayed: list[_Replayed] = []
+    try:
+        others = _replay(session, is_asked_for, replayed, dry_run=dry_run)
+    except (Problem, KeyboardInterrupt):
+        if replayed:  # what is published is not taken back
+            _report(session, replayed, 0, dry_run=dry_run)
+        raise
+    _report(session, replayed, others, dry_run=dry_run)
+    if any(each.failure for each in replayed):
+        raise SystemExit(1)
+
+
+def _replay(
+    session: Session, is_asked_for: Callable[[Letter], bool], replayed: list[_Replayed], *, dry_run: bool
+) -> int:
+    """Add to `replayed` what becomes of each letter that is asked for. It gives the number of the others."""
     published: set[tuple[str, bytes]] = set()
+    others = 0
     with (
         session.screen.waiting("looking at the dead letters …") as waiting,
         Mailbox(session.pubsub, session.settings.dead_letters_subscription) as mailbox,
     ):
         for letter in mailbox.letters():
-            is_asked_for = function in (None, letter.function) and (table is None or letter.is_about(table))
-            if is_asked_for and letter.came_of() not in published:  # what fails again at once is left for the next time
-                replayed.append(_Replayed(letter) if dry_run else _publish(session, mailbox, letter))
-                if replayed[-1].published_as:
-                    published.add(letter.came_of(replayed[-1].published_as))
+            if not is_asked_for(letter):
+                others += 1
+            elif letter.came_of() not in published:  # what fails again at once is left for the next time
+                replayed.append(_Replayed(letter) if dry_run else _publish(session, letter))
+                if message_id := replayed[-1].published_as:
+                    mailbox.acknowledge(letter)
+                    published.add(letter.came_of(message_id))
                 waiting.say(f"{len(replayed)} dead letters …")
-    _report(session, replayed, dry_run=dry_run)
-    if any(each.failure for each in replayed):
-        raise SystemExit(1)
+    return others
 
 
-def _publish(session: Session, mailbox: Mailbox, letter: Letter) -> _Replayed:
-    """Publish it with its data, its attributes and its ordering key, and acknowledge it when that is confirmed."""
+def _publish(session: Session, letter: Letter) -> _Replayed:
+    """Publish it with its data, its attributes and its ordering key."""
     if not letter.source_topic:
         return _Replayed(letter, failure="it does not say which topic it came from: publish it by hand")
     try:
@@ -74,11 +95,10 @@ def _publish(session: Session, mailbox: Mailbox, letter: Letter) -> _Replayed:
         message_id = session.pubsub.publish(letter.source_topic, letter.pulled.data, letter.pulled.attributes, key)
     except Problem as problem:
         return _Replayed(letter, failure=problem.message)
-    mailbox.acknowledge(letter)
     return _Replayed(letter, published_as=message_id)
 
 
-def _report(session: Session, replayed: list[_Replayed], *, dry_run: bool) -> None:
+def _report(session: Session, replayed: list[_Replayed], others: int, *, dry_run: bool) -> None:
     """What has become of them, by function and reason, those first of which most are here."""
     groups: dict[tuple[str, str], list[_Replayed]] = defaultdict(list)
     for each in replayed:
@@ -94,7 +114,8 @@ def _report(session: Session, replayed: list[_Replayed], *, dry_run: bool) -> No
         }
     )
     if not replayed:
-        session.screen.say("No dead letters came.")
+        came = f"No such dead letter came, but {others} other. See them: mirror replay --dry-run"
+        session.screen.say(came if others else "No dead letters came.")
         return
     rows = [(function or "unknown", str(len(group)), _tables(group), reason) for (function, reason), group in ordered]
     session.screen.table(["function", "letters", "about", "reason"], rows)

@@ -1,6 +1,5 @@
 """`mirror request`: ask for a mirror, and see each table on its way."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from cli.following import OVER, WAITING, Run, TableOfRun
 from cli.mailbox import Mailbox
 from cli.problems import LOG_IN, Problem, WrongUse
 from cli.screen import BAD, GOOD, MINOR, Screen, Waiting
-from cli.session import Session, command, day
+from cli.session import SEE, Session, command, day
 from shared.errors import Busy, Permanent
 from shared.pipelines import Pipeline
 from shared.runs import records
@@ -56,13 +55,12 @@ def request(
     message |= {"tables": list(tables)} if tables else {}
     message |= {"shard_date": day(on, known).isoformat()} if on else {}
     message |= {"replace": True} if replace else {}
-    data = json.dumps(message, ensure_ascii=False).encode()
-    run_id = session.pubsub.publish(session.settings.mirror_requests_topic, data)
+    run_id = session.publish(session.settings.mirror_requests_topic, message)
     session.screen.say(f"Requested the run {run_id} of {known.name}.")
     result = {"pipeline": known.name, "run_id": run_id, "message": message}
     if not follow:
         session.screen.result(result)
-        session.screen.say(f"See what becomes of it: mirror status {known.name}")
+        session.screen.say(SEE.format(known.name))
         session.screen.say(f"If it was a mistake: mirror stop {known.name} {run_id}")
         return
     found = _followed(session, known, run_id)

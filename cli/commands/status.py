@@ -26,6 +26,7 @@ _MOST_RUNS = 20
 _MOST_LINES = 5
 """Lines of one state, where all pipelines are shown."""
 _MOST_NAMES = 3
+_RIGHTS = "nothing is seen: `operators` in Terraform gives the roles for it"
 _MARKS = {"open", "over"}
 """The folders of the marks of runs, which lie among those of the runs."""
 _STYLES = {FAILED: BAD, HELD: WARN, SKIPPED: WARN, standing.STALE: WARN, standing.PINNED: ""}
@@ -59,7 +60,7 @@ def status(session: Session, pipeline: str | None) -> None:
 
 def show(screen: Screen, found: Standing, most: int | None = None) -> None:
     """Write how a pipeline stands. `most`: the lines of each state that are shown, None for all."""
-    day = f"shows {found.day}" if found.day else "shows no day"
+    day = f"shows {found.day}" if found.day else "shows no day" if found.is_seen else "cannot be looked at"
     screen.say(f"{found.pipeline} {day}{', late' if found.is_late else ''}", BAD if found.is_bad else GOOD)
     if found.is_late:
         ask = [] if _under_way(found) else [f"-> mirror request {found.pipeline}"]
@@ -76,7 +77,7 @@ def show(screen: Screen, found: Standing, most: int | None = None) -> None:
         screen.entry("waiting", [f"the run {run_id} is under way: {said}"])
     for reason in found.not_looked_at:
         screen.entry("unseen", [reason])
-    screen.entry("in all", [found.sum], MINOR)
+    screen.entry("in all", [found.sum if found.is_seen else _RIGHTS], MINOR)
 
 
 def _told(line: Line) -> Iterator[str]:
@@ -102,7 +103,7 @@ def _under_way(found: Standing) -> dict[str, Counter[str]]:
 
 
 def _look(session: Session, pipeline: Pipeline) -> Standing:
-    """How a pipeline stands now. Raises Problem if neither its runs nor its views can be seen."""
+    """How a pipeline stands now. Raises Problem if nobody is logged in, or nothing answers."""
     unseen: list[str] = []
     days: list[date] = []
     runs: list[SeenRun] | None = None
@@ -113,8 +114,6 @@ def _look(session: Session, pipeline: Pipeline) -> Standing:
         runs = _runs(bucket, pipeline)
     with _seeing("views", unseen):
         views = session.warehouse.seen(pipeline)
-    if runs is None and views is None:
-        raise Problem(f"{pipeline.name}: {'; '.join(unseen)}", "`operators` in Terraform gives the roles for it.")
     today = times.day_in(pipeline.time_zone, times.SystemClock().now())
     due = schedules.due(session.settings.schedules.get(pipeline.name), days, today)
     return standing.of(pipeline.name, runs, views, due, unseen)

@@ -1,11 +1,9 @@
 """`mirror stop`: end a run that was begun by mistake."""
 
-import json
-
 import click
 
 from cli.problems import WrongUse
-from cli.session import Session, command
+from cli.session import SEE, Session, command
 from shared.messages.message import RUN_ID
 
 
@@ -23,7 +21,7 @@ def stop(session: Session, pipeline: str, run: str) -> None:
     if not RUN_ID.fullmatch(run):
         raise WrongUse(f"{run!r} cannot be the id of a run.", f"See the runs: mirror status {known.name}")
     message = {"pipeline": known.name, "stop": run}
-    message_id = session.pubsub.publish(session.settings.mirror_requests_topic, json.dumps(message).encode())
+    message_id = session.publish(session.settings.mirror_requests_topic, message)
     session.screen.result({"pipeline": known.name, "run_id": run, "message_id": message_id, "message": message})
     session.screen.say(f"Asked to stop the run {run} of {known.name}.")
-    session.screen.say(f"See what becomes of it: mirror status {known.name}")
+    session.screen.say(SEE.format(known.name))

@@ -50,13 +50,16 @@ def test_a_stop_names_the_run(deployment: Deployment, operator: Person) -> None:
         ("pin", "billing", "--date", "2026-01-15"),
         ("pin", "billing", "orders", "--date", "yesterday"),
         ("pin", "biling", "orders", "--date", "2026-01-15"),
+        ("pin", "billing", "", "--date", "2026-01-15"),
         ("unpin", "billing"),
+        ("unpin", "billing", "not UTF-8: \udcff"),
         ("stop", "billing"),
         ("stop", "biling", "9912"),
         ("stop", "billing", "a/b"),
         ("stop", "billing", "9912", "more"),
         ("stob", "billing", "9912"),
     ],
+    ids=ascii,
 )
 def test_wrong_use_is_2_and_publishes_nothing(
     deployment: Deployment, operator: Person, arguments: tuple[str, ...]
@@ -65,4 +68,5 @@ def test_wrong_use_is_2_and_publishes_nothing(
 
     assert (ran.code, ran.output) == (2, "")
     assert ran.errors
+    assert "Traceback" not in ran.errors
     assert deployment.published == {}

@@ -156,6 +156,25 @@ def test_nothing_is_acknowledged_while_nothing_can_be_published(deployment: Depl
     assert (acknowledged, deployment.letters) == ([], 1)
 
 
+def test_what_is_published_is_told_where_it_cannot_be_removed(deployment: Deployment, operator: Person) -> None:
+    def refuse(name: str, _request: Pb) -> None:
+        if name == "Acknowledge":
+            raise Rejected(grpc.StatusCode.PERMISSION_DENIED, "no")
+
+    of_export(deployment, "orders")
+    of_export(deployment, "refunds")
+    deployment.refuse = refuse
+
+    ran = operator.says("replay", "--json")
+
+    [group] = json.loads(ran.output)["groups"]
+    [message] = deployment.published["table-exports"]
+    assert ran.code == 1
+    assert [each["published_as"] for each in group["letters"]] == [message.message_id]
+    assert "You may not acknowledge on" in ran.errors
+    assert deployment.letters == 2
+
+
 def test_a_letter_without_a_topic_is_left_for_a_person(deployment: Deployment, operator: Person) -> None:
     deployment.dead_letter("no object", note="published by hand")
 
@@ -226,6 +245,18 @@ def test_without_dead_letters_it_says_so(operator: Person) -> None:
     ran = operator.says("replay")
 
     assert (ran.code, ran.output) == (0, "No dead letters came.\n")
+
+
+def test_where_none_is_about_the_table_it_says_how_many_others_there_are(
+    deployment: Deployment, operator: Person
+) -> None:
+    of_export(deployment, "orders")
+
+    ran = operator.says("replay", "--table", "ordres")
+
+    assert ran.code == 0
+    assert "No dead letters came" not in ran.output
+    assert "1 other" in ran.output
 
 
 def test_an_unknown_function_is_wrong_use(operator: Person) -> None:

@@ -61,6 +61,28 @@ def test_as_json_the_output_is_one_document(deployment: Deployment, operator: Pe
     }
 
 
+def test_as_json_an_error_is_the_one_document(deployment: Deployment, operator: Person) -> None:
+    def refuse(_name: str, _request: Pb) -> None:
+        raise Rejected(grpc.StatusCode.PERMISSION_DENIED, "no")
+
+    deployment.refuse = refuse
+
+    ran = operator.says("request", "billing", "--json")
+    wrong = operator.says("request", "biling", "--json")
+
+    topic = "projects/my-project/topics/mirror-requests"
+    assert (ran.code, wrong.code) == (1, 2)
+    assert json.loads(ran.output)["error"] == f"You may not publish on {topic}."
+    assert json.loads(wrong.output) == {"error": "There is no pipeline 'biling'.", "remedy": "Did you mean billing?"}
+
+
+def test_no_error_moves_the_cursor(operator: Person) -> None:
+    ran = operator.sees(80, "request", "billing", "--settings", "no\x1b[2Jfile")
+
+    assert "\x1b[2J" not in ran.output
+    assert "no\\x1b[2Jfile cannot be read" in " ".join(ran.lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -70,6 +92,7 @@ def test_as_json_the_output_is_one_document(deployment: Deployment, operator: Pe
         (["billing", "--date", "2026-02-30"], "2026-02-30"),
         (["billing", "--date", f"{datetime.now(UTC).date() + timedelta(days=2)}"], "is to come"),
         (["billing", ""], "A table has no name."),
+        (["billing", "\udcff"], "\\udcff"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_published(

@@ -47,7 +47,10 @@ def test_by_a_daily_schedule_it_is_yesterday_and_by_a_weekly_one_in_the_week_bef
     assert today - 7 * DAY <= weekly < today
 
 
-@pytest.mark.parametrize("schedule", [None, "", "@daily", "0 4 * *", "0 4 L * *", "0 4 * * MON#1", "0 4 */0 * *"])
+@pytest.mark.parametrize(
+    "schedule",
+    [None, "", "@daily", "0 4 * *", "0 4 L * *", "0 4 * * MON#1", "0 4 0 * *", "0 4 * * 1-9999999999", "0 4 */0 * *"],
+)
 def test_without_a_schedule_that_can_be_read_the_usual_gap_has_to_have_passed(schedule: str | None) -> None:
     weekly = [THURSDAY - weeks * 7 * DAY for weeks in (3, 2, 1)]
 

@@ -54,6 +54,15 @@ def test_it_works_from_any_folder_and_through_a_link(installed: Path, tmp_path: 
     assert ran.stderr == ""
 
 
+def test_where_its_packages_cannot_be_installed_it_has_failed(installed: Path, tmp_path: Path) -> None:
+    (installed / ".venv-cli" / "ready").unlink()
+
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        run(installed / "mirror", "--help", folder=tmp_path, PYTHON="/bin/false")
+
+    assert (ended.value.returncode, ended.value.stdout) == (1, "")
+
+
 def test_at_the_first_call_it_installs_its_packages_and_says_so_beside_its_output(
     installed: Path, tmp_path: Path
 ) -> None:

@@ -217,8 +217,44 @@ def test_where_nothing_may_be_looked_at_it_has_failed(deployment: Deployment, op
 
     ran = operator.says("status")
 
-    assert (ran.code, ran.output) == (1, "")
-    assert "Traceback" not in ran.errors
+    assert (ran.code, ran.errors) == (1, "")
+    assert "billing cannot be looked at" in ran.output
+    assert "`operators` in Terraform gives the roles" in ran.output
+
+
+@pytest.mark.usefixtures("good")
+def test_a_pipeline_that_cannot_be_looked_at_hides_no_other(operator: Person, settings: Path) -> None:
+    elsewhere = {**PIPELINE, "bucket": "not-there", "views_dataset": "gone", "shards_dataset": "gone_shards"}
+    pipelines = {"billing": PIPELINE, "elsewhere": elsewhere}
+    settings.write_text(json.dumps({**SETTINGS, "pipelines": pipelines}), encoding="utf-8")
+
+    ran = operator.says("status")
+    as_json = operator.says("status", "--json")
+
+    first, *_, last = [line for line in ran.output.splitlines() if not line.startswith(" ")]
+    assert (ran.code, as_json.code) == (1, 1)
+    assert (first, last) == ("elsewhere cannot be looked at", f"billing shows {YESTERDAY}")
+    seen = json.loads(as_json.output)["pipelines"]
+    assert [len(each["not_looked_at"]) for each in seen] == [2, 0]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminals_encoding_lacks_is_no_reason_to_end(
+    mixed: Deployment, operator: Person, encoding: str
+) -> None:
+    mixed.write("200", "failed/customers", {"function": "export_table", "error": "denied for …"})
+
+    ran = operator.says("status", environ={"PYTHONIOENCODING": encoding})
+
+    assert "denied for \\u2026" in ran.output
+    assert "in all" in ran.output
+
+
+@pytest.mark.usefixtures("mixed")
+def test_a_pipe_gets_no_colours_whatever_the_environment_says(operator: Person) -> None:
+    ran = operator.says("status", environ={"FORCE_COLOR": "1"})
+
+    assert "\x1b" not in ran.output
 
 
 def test_an_unknown_pipeline_is_2(operator: Person) -> None:
