@@ -139,7 +139,11 @@ def _show(screen: Screen, waiting: Waiting, tables: list[TableOfRun], seen: dict
 def _sum_up(screen: Screen, pipeline: Pipeline, tables: list[TableOfRun]) -> None:
     """The last line. Exits with 1 if a table failed."""
     screen.say(f"The run is over: {_counted(tables)}.")
-    if any(each.state == records.FAILED for each in tables):
+    failed = [each for each in tables if each.state == records.FAILED]
+    if failed and not any(each.function for each in failed):  # of these no message is dead-lettered
+        screen.say(f"Remove what made them fail, and ask again: mirror request {pipeline.name} --follow")
+        raise SystemExit(1)
+    if failed:
         screen.say("Remove what made them fail, and then replay them. To see the reasons: mirror replay --dry-run")
         raise SystemExit(1)
     screen.say(f"See the whole: mirror status {pipeline.name}")

@@ -184,3 +184,5 @@ def test_a_table_that_was_refused_has_failed(deployment: Deployment, operator: P
     assert ran.code == 1
     assert "shown     sales.orders" in ran.output
     assert "failed    public.secret  has row-level security" in ran.output
+    assert "ask again: mirror request billing" in ran.output
+    assert "mirror replay" not in ran.output

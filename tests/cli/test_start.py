@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,14 @@ def test_it_works_from_any_folder_and_through_a_link(installed: Path, tmp_path: 
 
     assert ran.stdout.startswith("Usage: mirror ")
     assert ran.stderr == ""
+
+
+def test_ctrl_c_while_it_starts_ends_it_without_a_traceback(operator: Person, tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\n\nos.kill(os.getpid(), signal.SIGINT)\n")
+
+    ran = operator.says("--help", environ={"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"})
+
+    assert (ran.code, ran.output, ran.errors) == (-signal.SIGINT, "", "")
 
 
 def test_where_its_packages_cannot_be_installed_it_has_failed(installed: Path, tmp_path: Path) -> None:
