@@ -27,7 +27,7 @@ from tests.functions.snapshot import Run
 from tests.functions.stage import DATABASE, Stage
 
 MANY = int(os.environ.get("SCHEDULES") or 50)
-FEW = 3
+FEW = 1
 SEED = int(os.environ["SEED"])
 LONGEST_WAIT = 3.0
 """Seconds that a statement of a migration may take: as long as one table is read, on a slow machine."""

@@ -177,7 +177,7 @@ def lived(events: list[tuple[Any, ...]]) -> History:
     return history
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(events=st.lists(EVENTS, max_size=20))
 @example(
     events=[
@@ -195,7 +195,7 @@ def test_the_lane_announces_each_run_when_its_dead_letters_are_replayed(events: 
     assert all(said == history.bucket.heard[0] for said in history.bucket.heard)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(events=st.lists(EVENTS | RECONCILES, max_size=20))
 @example(events=[("give_up", 0), *[("handle", "exported", NEVER)] * 3, ("repeat", 3, "exported", NEVER)])
 def test_a_run_that_is_complete_is_announced_by_the_next_reconcile_unless_a_dead_letter_has_claimed_it(

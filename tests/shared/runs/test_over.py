@@ -144,7 +144,7 @@ def told(history: History, ends: Mapping[str, str]) -> None:
     assert {line["table_id"]: line["outcome"] for line in lines} == ends
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ends=ENDS, steps=STEPS, order=st.permutations(TABLES))
 def test_the_events_tell_it_if_each_comes_again_until_it_is_handled(
     ends: dict[str, str], steps: list[tuple[Any, ...]], order: list[str]
@@ -158,7 +158,7 @@ def test_the_events_tell_it_if_each_comes_again_until_it_is_handled(
     told(history, ends)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ends=ENDS, steps=STEPS)
 def test_a_reconcile_tells_it_whatever_events_were_lost(ends: dict[str, str], steps: list[tuple[Any, ...]]) -> None:
     history = lived(ends, steps)
@@ -171,7 +171,7 @@ def test_a_reconcile_tells_it_whatever_events_were_lost(ends: dict[str, str], st
     assert paths.open_run_file("billing", "9912") not in history.bucket.objects
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ends=ENDS, silent=st.sets(st.sampled_from(TABLES), min_size=1))
 def test_a_table_of_which_nothing_comes_has_failed_a_day_later(ends: dict[str, str], silent: set[str]) -> None:
     history = History(ends)
