@@ -28,11 +28,11 @@ _DEFAULTS = {"timezone": "UTC", "fsync": "off", "synchronous_commit": "off", "fu
 _PATIENCE = 10.0  # seconds to start in, and again to stop in
 
 # Runs a server for as long as standard input is open: that ends with this process, however it ends. (Linux could signal
-# the server itself, but does so already when the thread that started it ends.) Then its data goes.
+# the server itself, but does so already when the thread that started it ends.) Then its data goes, so none of it is saved before.
 _WHILE_OPEN = """
 "$@" </dev/null & server=$!
 exec 3<&0
-{ read -r _ <&3; kill -INT $server; } &
+{ read -r _ <&3; kill -QUIT $server; } &
 wait $server
 rm -r data
 """
@@ -198,7 +198,7 @@ def _wait_until_ready(server: subprocess.Popen[str], status: Path, log: Path) ->
 
 
 def _end(server: subprocess.Popen[str]) -> None:
-    """Fast: connections are ended, not waited for. Where that takes too long, at once."""
+    """At once: nothing is kept. Where that takes too long, by ourselves."""
     assert server.stdin
     server.stdin.close()
     try:

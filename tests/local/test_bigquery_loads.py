@@ -449,23 +449,24 @@ def test_a_load_of_more_than_fits_into_memory_is_refused_for_good() -> None:
         files.close()
 
 
-@pytest.mark.parametrize("rows", [2, 200_000], ids=["in one request", "in a session"])
-def test_a_file_that_is_uploaded_with_its_job_is_appended(world: World, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "size"), [(2, 1), (120, 100_000)], ids=["in one request", "in a session"])
+def test_a_file_that_is_uploaded_with_its_job_is_appended(world: World, rows: int, size: int) -> None:
+    letters = ["a" * size, "b"]
     table, config = (
         f"p.d.{next(names)}",
         bigquery.LoadJobConfig(schema=[field("id", "INT64"), field("tags", "STRING REPEATED")]),
     )
     config.write_disposition = "WRITE_APPEND"
-    lines = [{"id": number, "tags": ["a", "b"] * (number % 2)} for number in range(rows)]
+    lines = [{"id": number, "tags": letters * (number % 2)} for number in range(rows)]
 
     for loaded in (lines, [{"id": -1}]):
         world.client.load_table_from_json(loaded, table, job_config=config).result()
 
     assert world.client.get_table(table).num_rows == rows + 1
     [first, second, *_, last] = world.rows(table.rpartition(".")[2])
-    assert (first, second, last) == ((0, []), (1, ["a", "b"]), (-1, []))
+    assert (first, second, last) == ((0, []), (1, letters), (-1, []))
     query = f"SELECT ARRAY_LENGTH(tags) AS n, tags FROM {table.removeprefix('p.')} WHERE id = 1"
-    assert [row.values() for row in world.client.query_and_wait(query)] == [(2, ["a", "b"])]
+    assert [row.values() for row in world.client.query_and_wait(query)] == [(2, letters)]
 
 
 def test_a_job_that_is_uploaded_twice_by_one_id_is_refused(world: World) -> None:
