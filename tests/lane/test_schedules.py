@@ -11,7 +11,7 @@ from tests.lane.invariants import INVARIANTS
 from tests.lane.play import play
 from tests.lane.schedules import RACES, SCHEDULES, Schedule
 
-MANY = int(os.environ.get("SCHEDULES") or 100)
+MANY = int(os.environ.get("SCHEDULES") or 50)
 SEED = int(os.environ["SEED"])
 
 

@@ -11,7 +11,7 @@ from tests.views.cloud import Cloud, serving
 from tests.views.histories import HISTORIES, TABLES, History
 from tests.views.play import Played, play
 
-MANY = int(os.environ.get("HISTORIES") or 300)
+MANY = int(os.environ.get("HISTORIES") or 100)
 
 
 @pytest.fixture(scope="module")
