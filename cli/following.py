@@ -10,6 +10,8 @@ from shared import bucket as paths
 from shared import names
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
+from shared.runs import manifest
+from shared.runs.manifest import Manifest
 from shared.runs.records import ENDS, EXPORTED, FAILED, HELD, LOADED, SKIPPED
 
 WAITING = "waiting"
@@ -45,15 +47,15 @@ class TableOfRun:
 
 
 class Run:
-    """A run of a pipeline, seen from outside. `manifest` is the JSON of its record, empty until it is found by a look."""
+    """A run of a pipeline, seen from outside. `manifest` is None until it is found by a look."""
 
     def __init__(self, bucket: Bucket, pipeline: Pipeline, run_id: str) -> None:
         self._bucket = bucket
         self._pipeline = pipeline
+        self._run_id = run_id
         self._folder = paths.run_folder(pipeline.name, run_id)
-        self._file = paths.manifest_file(pipeline.name, run_id)
-        self._tables: list[TableOfRun] | None = None
-        self.manifest: Mapping[str, Any] = {}
+        self._tables: list[TableOfRun] = []
+        self.manifest: Manifest | None = None
         self._stopped: dict[str, dict[str, Any]] = {}
 
     def look(self) -> list[TableOfRun] | None:
@@ -63,18 +65,17 @@ class Run:
         It costs one list, and one read for each table that has come to a stop since the last look. Raises what a bucket does.
         """
         there = set(self._bucket.names(self._folder))
-        if self._tables is None and self._file in there:
-            self._tables = self._listed()
-        if self._tables is None:
+        if self.manifest is None and paths.manifest_file(self._pipeline.name, self._run_id) in there:
+            self.manifest = manifest.find(self._bucket, self._pipeline, self._run_id)
+            self._tables = self._listed(self.manifest) if self.manifest else []
+        if self.manifest is None:
             return None
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(lambda table: self._now(table, there), self._tables))
 
-    def _listed(self) -> list[TableOfRun]:
-        found = self._bucket.read(self._file)
-        self.manifest = json.loads(found[0]) if found else {}
-        refused = [self._table(each, FAILED, each["reason"]) for each in self.manifest.get("refused", ())]
-        return [self._table(each) for each in self.manifest.get("tables", ())] + refused
+    def _listed(self, run: Manifest) -> list[TableOfRun]:
+        refused = [self._table(each, FAILED, each["reason"]) for each in run.refused]
+        return [self._table(each) for each in run.tables] + refused
 
     def _table(self, entry: Mapping[str, str], state: str = WAITING, reason: str | None = None) -> TableOfRun:
         schema, name = entry["schema"], entry["table"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cli.pubsub import PubSub
     from cli.warehouse import Warehouse
     from shared.bucket import Bucket
+    from shared.gcp.storage import Storage
 
 PATIENCE = 10.0
 """Seconds that a call may take, with what is tried again: somebody waits for it."""
@@ -51,6 +52,14 @@ class Session:
 
         return Warehouse(self.settings.project)
 
+    @cached_property
+    def _storage(self) -> "Storage":
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        from shared.gcp.storage import Storage
+
+        return Storage(self.settings.project, {"timeout": PATIENCE, "retry": DEFAULT_RETRY.with_timeout(PATIENCE)})
+
     def publish(self, topic: str, message: Mapping[str, Any]) -> str:
         """Publish one of our messages, and give its id. Raises WrongUse if a name in it is not UTF-8."""
         try:
@@ -62,13 +71,9 @@ class Session:
     def bucket(self, pipeline: Pipeline) -> "Bucket":
         """The bucket of a pipeline. Raises Problem if nobody is logged in."""
         from google.auth.exceptions import GoogleAuthError
-        from google.cloud.storage.retry import DEFAULT_RETRY
 
-        from shared.gcp.storage import Storage
-
-        patience = {"timeout": PATIENCE, "retry": DEFAULT_RETRY.with_timeout(PATIENCE)}
         try:
-            return Storage(self.settings.project, patience).bucket(pipeline.bucket)
+            return self._storage.bucket(pipeline.bucket)
         except GoogleAuthError as error:
             raise Problem(f"Cannot read gs://{pipeline.bucket}: {error}", LOG_IN) from error
 

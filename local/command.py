@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,24 @@ def run(cloud: Cloud, folder: Path, *arguments: str) -> int:
     """
     print(f"\n$ mirror {' '.join(arguments)}", flush=True)
     write(cloud, folder)
-    environment = {**os.environ, **environ(cloud, folder / "settings.json"), "GRPC_VERBOSITY": "NONE"}
-    process = subprocess.Popen([sys.executable, "-m", "cli", *arguments], cwd=REPOSITORY, env=environment)
+    process = start(environ(cloud, folder / "settings.json"), *arguments)
     try:
         return _awaited(process, cloud, folder)
     finally:
         if process.poll() is None:  # Ctrl-C has reached it, too
             time.sleep(1)
             process.kill()
+
+
+def start(environ: Mapping[str, str], *arguments: str, output: int | None = None) -> "subprocess.Popen[bytes]":
+    """Start the command with these variables. What it says goes to `output`, a file descriptor, or where ours goes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **environ, "GRPC_VERBOSITY": "NONE"},
+        stdout=output,
+        stderr=output,
+    )
 
 
 def _awaited(process: "subprocess.Popen[bytes]", cloud: Cloud, folder: Path) -> int:

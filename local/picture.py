@@ -10,8 +10,6 @@ import os
 import pty
 import re
 import struct
-import subprocess
-import sys
 import tempfile
 import termios
 import time
@@ -82,13 +80,7 @@ def _mirror(environ: Mapping[str, str], *arguments: str) -> str:
     """Run the command at a terminal, and give all that it says."""
     terminal, its_side = pty.openpty()
     fcntl.ioctl(its_side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, _COLUMNS, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli", *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, **environ, "TERM": "xterm-256color", "GRPC_VERBOSITY": "NONE"},
-        stdout=its_side,
-        stderr=its_side,
-    )
+    process = command.start({**environ, "TERM": "xterm-256color"}, *arguments, output=its_side)
     os.close(its_side)
     said = b""
     try:

@@ -144,6 +144,12 @@ def run_folder(pipeline: str, run_id: str) -> str:
     return f"{run_folders(pipeline)}{run_id}/"
 
 
+def within_run(name: str) -> str:
+    """What is left of a record's name within the folder of its run."""
+    _pipeline, _runs, _run_id, left = name.split("/", 3)
+    return left
+
+
 def manifest_file(pipeline: str, run_id: str) -> str:
     """The object that says what a run exports."""
     return f"{run_folder(pipeline, run_id)}manifest.json"

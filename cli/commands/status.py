@@ -160,7 +160,6 @@ def _runs(bucket: Bucket, pipeline: Pipeline) -> list[SeenRun]:
 def _run(bucket: Bucket, pipeline: Pipeline, run_id: str) -> SeenRun | None:
     run = Run(bucket, pipeline, run_id)
     tables = run.look()
-    if tables is None:
+    if tables is None or run.manifest is None:
         return None
-    requested_at, day = times.moment(run.manifest["requested_at"]), times.day(run.manifest["shard_date"])
-    return SeenRun(run_id, requested_at, day, bool(run.manifest.get("is_whole")), tables)
+    return SeenRun(run_id, run.manifest.requested_at, run.manifest.day, bool(run.manifest.is_whole), tables)

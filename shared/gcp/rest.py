@@ -3,7 +3,6 @@
 import json
 import logging
 import threading
-from functools import reduce
 from http.client import HTTPException
 from typing import Any
 
@@ -34,17 +33,20 @@ class Api:
 
     def resource(self, path: str) -> Any:
         """
-        The methods of a resource, such as `projects.locations.jobs`, from the description that the library ships.
+        The methods of a resource, such as `projects.locations.jobs`. The whole API is "".
 
         They are made once a thread: for a large resource that takes 10 ms.
         """
         made: dict[str, discovery.Resource] = self._of_thread.__dict__
-        if "" not in made:
-            options = {"api_endpoint": self._endpoint} if self._endpoint else None
-            made[""] = discovery.build(self._name, self._version, client_options=options, cache_discovery=False)
         if path not in made:
-            made[path] = reduce(lambda within, name: getattr(within, name)(), path.split("."), made[""])
+            within, _, name = path.rpartition(".")
+            made[path] = getattr(self.resource(within), name)() if path else self._client()
         return made[path]
+
+    def _client(self) -> discovery.Resource:
+        """A client, made from the description of the API that the library ships."""
+        options = {"api_endpoint": self._endpoint} if self._endpoint else None
+        return discovery.build(self._name, self._version, client_options=options, cache_discovery=False)
 
 
 class Refused(Exception):  # noqa: N818 - it says what the answer was, not that the call went wrong

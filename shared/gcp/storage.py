@@ -62,7 +62,7 @@ class Bucket:
             with self._translated(name):
                 content: bytes = blob.download_as_bytes(**self._patience)
                 if blob.generation is None:  # the answer's headers did not say
-                    blob.reload()
+                    blob.reload(**self._patience)
         except _Missing:
             return None
         return content, int(blob.generation)
@@ -76,7 +76,7 @@ class Bucket:
     def listing(self, prefix: str) -> list[Listed]:
         """All objects whose names begin so."""
         with self._translated(prefix):
-            blobs = self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_LISTED)
+            blobs = self._bucket.client.list_blobs(self._bucket, prefix=prefix, fields=_LISTED, **self._patience)
             return [Listed(blob.name, blob.time_created, dict(blob.metadata or {})) for blob in blobs]
 
     def folders(self, prefix: str) -> list[str]:
@@ -92,7 +92,7 @@ class Bucket:
         blob = self._bucket.blob(name)
         try:
             with self._translated(name):
-                blob.reload()
+                blob.reload(**self._patience)
         except _Missing:
             return None
         return _file(blob)

@@ -39,11 +39,15 @@ def record_mended(
 
     Raises HandBack for that if nobody else would try (`is_owed` is false).
     """
-    recorded = [
-        _record_again(bucket, pipeline, run_id, table_id, end, to, is_owed=is_owed)
+    better = {
+        table_id: end
         for table_id, end in ends.items()
         if _rank(end) < min((_rank(each) for each in records.ENDS if table_id in said[each]), default=_rank(end))
-    ]
+    }
+    run = manifest.find(bucket, pipeline, run_id) if better else None
+    if not run:
+        return True
+    recorded = [_record_again(bucket, pipeline, run, *each, to, is_owed=is_owed) for each in better.items()]
     return all(recorded)
 
 
@@ -52,13 +56,12 @@ def _rank(end: str) -> int:
 
 
 def _record_again(
-    bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, to: Ledger, *, is_owed: bool
+    bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: str, end: str, to: Ledger, *, is_owed: bool
 ) -> bool:
-    run = manifest.find(bucket, pipeline, run_id)
-    line = ledger.line_of_table(bucket, pipeline, run, table_id, end) if run else None
-    if not run or not line:
+    line = ledger.line_of_table(bucket, pipeline, run, table_id, end)
+    if not line:
         return True
-    job_id = ledger.job_id_of_table(pipeline, run_id, table_id, end)
+    job_id = ledger.job_id_of_table(pipeline, run.run_id, table_id, end)
     return _append(to, job_id, pipeline, run, lambda: [line], is_owed=is_owed)
 
 

@@ -121,7 +121,7 @@ class Progress:
 
 def settled(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Settled:
     """What is on record of a run's tables, by one list of its folder."""
-    return _by_kind(bucket.names(paths.run_folder(pipeline.name, run_id)), pipeline, run_id)
+    return _by_kind(bucket.names(paths.run_folder(pipeline.name, run_id)))
 
 
 def of_run(manifest: Manifest, pipeline: Pipeline, known: Settled) -> Progress:
@@ -138,13 +138,13 @@ def of_shards(manifest: Manifest, pipeline: Pipeline, known: Settled, present: C
 def look(bucket: Bucket, manifest: Manifest, pipeline: Pipeline) -> tuple[Progress, Turn]:
     """How far a run is, and its turn in the lane, by one list of its folder."""
     listed = bucket.listing(paths.run_folder(pipeline.name, manifest.run_id))
-    run = of_run(manifest, pipeline, _by_kind([each.name for each in listed], pipeline, manifest.run_id))
+    run = of_run(manifest, pipeline, _by_kind(each.name for each in listed))
     return run, turn_of(listed) or Turn(manifest.requested_at, manifest.requested_at)
 
 
 def turn_of(folder: Iterable[Listed]) -> Turn | None:
     """The turn of a run whose folder holds this. None if the run is not on record."""
-    written = [(each.name.split("/")[3], each) for each in folder]
+    written = [(paths.within_run(each.name).partition("/")[0], each) for each in folder]
     signs = [each.written_at for kind, each in written if kind in _SIGNS_OF_LIFE and each.marks != SILENT]
     listed_at = next((each.written_at for kind, each in written if kind == "manifest.json"), None)
     return Turn(listed_at, max(signs)) if listed_at else None
@@ -177,11 +177,10 @@ def end_silence(bucket: Bucket, pipeline: Pipeline, run: Progress, silent: Set[s
     return run.with_more(records.FAILED, silent)
 
 
-def _by_kind(names: Iterable[str], pipeline: Pipeline, run_id: str) -> Settled:
+def _by_kind(names: Iterable[str]) -> Settled:
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    prefix = paths.run_folder(pipeline.name, run_id)
     for name in names:
-        kind, _, file = name.removeprefix(prefix).partition("/")
+        kind, _, file = paths.within_run(name).partition("/")
         if kind in found:
             found[kind].add(file.removesuffix(".json"))
     return found

@@ -88,14 +88,16 @@ class Deployment:
         client = storage.Client("my-project", AnonymousCredentials(), client_options={"api_endpoint": self.storage.url})
         client.bucket("my-mirror").blob(f"billing/{name}").upload_from_string(json.dumps(content))
 
-    def write_manifest(self, run_id: str, *tables: str) -> None:
-        entries = [{"schema": "public", "table": table} for table in tables]
-        self.write(run_id, "manifest", {"run_id": run_id, "tables": entries, "refused": []})
+    def write_manifest(self, run_id: str, *tables: str, **more: object) -> None:
+        """Write down that a run of today has begun just now."""
+        now = datetime.now(UTC)
+        self.write_run(run_id, now.date(), *tables, requested_at=times.rfc3339(now), **more)
 
     def write_run(self, run_id: str, day: date, *tables: str, **more: object) -> None:
         """Write down that a run has begun, over the whole database unless `is_whole` says otherwise."""
         entries = [{"schema": "public", "table": table} for table in tables]
-        moment = times.rfc3339(datetime.now(UTC) + timedelta(seconds=int(run_id)))  # a later run has a higher number
+        later = timedelta(seconds=int(run_id[-6:]))  # a later run has a higher number
+        moment = times.rfc3339(datetime.now(UTC) + later)
         content = {"run_id": run_id, "requested_at": moment, "shard_date": day.isoformat(), "is_whole": True}
         self.write(run_id, "manifest", {**content, "tables": entries, **more})
 

@@ -173,8 +173,7 @@ def test_a_table_that_was_refused_has_failed(deployment: Deployment, operator: P
         until(lambda: "mirror-requests" in deployment.published)
         [message] = deployment.published["mirror-requests"]
         refused = [{"schema": "public", "table": "secret", "reason": "has row-level security"}]
-        content = {"tables": [{"schema": "sales", "table": "orders"}], "refused": refused}
-        deployment.write(message.message_id, "manifest", content)
+        deployment.write_manifest(message.message_id, tables=[{"schema": "sales", "table": "orders"}], refused=refused)
         deployment.write(message.message_id, "shown/sales__orders", {})
 
     Thread(target=play).start()

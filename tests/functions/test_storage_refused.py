@@ -1,6 +1,7 @@
 """What becomes of a call that Cloud Storage refuses: the reasons are many, and few of them a missing role or a lost race."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from local.server import Answer, Answering, Call
+from shared.gcp.storage import Bucket
 from tests.functions.delivery import table_export
 from tests.functions.pairs import announce, put_pair
 from tests.functions.stage import Log, Stage
@@ -125,6 +127,24 @@ def test_a_refusal_for_good_is_dead_lettered_in_googles_words_with_what_fits(
     assert kept in letter.attributes["error"]
     assert remedy in letter.attributes["error"]
     assert letter.attributes["error"].endswith("then replay the message")
+
+
+def test_a_look_at_a_name_without_an_object_is_one_call(stage: Stage) -> None:
+    bucket = Bucket(stage.bucket)
+    bucket.names("")  # the client would look at its bucket after its first call
+    seen: list[str] = []
+
+    def note(call: Call, answering: Answering) -> Answer:
+        seen.append(call.target)
+        return answering(call)
+
+    stage.objects.server.between = note
+    found = [bucket.stat("nothing"), bucket.stat("nothing")]
+    time.sleep(0.1)  # it looks in a thread of its own
+    stage.objects.server.between = None
+
+    assert found == [None, None]
+    assert [target.partition("?")[0].rpartition("/")[2] for target in seen] == ["nothing", "nothing"]
 
 
 @pytest.mark.parametrize("status", [403, 429])
