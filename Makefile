@@ -39,7 +39,7 @@ test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipe
 bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
 	@$(TOOLS)/python -m bench $(NAME)
 
-readme: .venv/ready ## write the parts of the README that come from the code
+readme: .venv/ready picture ## write the parts of the README that come from the code, and draw its picture
 	@$(TOOLS)/python -m local.readme
 
 picture: .venv/ready .venv-deployed/ready ## draw what `mirror status` shows of a mirror on this machine

@@ -62,7 +62,7 @@ class Letter:
         return self.pulled.attributes.get("message_id", "")
 
     def came_of(self, message_id: str = "") -> tuple[str, bytes]:
-        """What a dead letter has in common with one that comes of the same message: `message_id`, where it has no other."""
+        """What is the same in each dead letter of one message. `message_id`: that message's id, if the letter does not say it."""
         return self.run_id or message_id, hashlib.sha256(self.pulled.data).digest()
 
     def ordering_key(self, pipelines: Mapping[str, Pipeline]) -> str:

@@ -40,9 +40,9 @@ class Line:
     """
     One table or view that somebody should know of, or several of one state and reason.
 
-    `state`: of a table, that of its newest run that has come to an end for it, else how far it is; of a view, `pinned` or `stale`.
-    `under_way`: the newer run that has it and is not over, and how far it is there. `view_day`: what the view shows. `command`:
-    what mends it. None if nothing is to be done.
+    `state`: of a table, how it ended in the newest run in which it has ended, or else how far it is; of a view, `pinned` or `stale`.
+    `under_way`: a newer run in which it has not ended, and how far it is there. `view_day`: the day that the view shows. `command`:
+    the one that mends it, None if nothing is to be done.
     """
 
     state: str

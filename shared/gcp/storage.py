@@ -28,7 +28,7 @@ _PART = 8 * 2**20  # bytes, and so what a long upload keeps
 
 
 class Storage:
-    """The buckets that this project reaches, by a client made at first use. `patience`: its `timeout` and `retry` of a look."""
+    """The buckets that this project reaches, by a client made at first use. `patience`: `timeout` and `retry` of calls that read."""
 
     def __init__(self, project: str, patience: Mapping[str, object] = MappingProxyType({})) -> None:
         self._project = project

@@ -23,8 +23,8 @@ class Lane:
     """
     What is known of the runs of an instance, whose pipelines are these.
 
-    Nothing is looked up before a run is silent itself. Then it is once: two lists for each pipeline, and one for each run that
-    is not over.
+    Nothing is looked up until a run has given no sign of life itself. Then it costs, once, two lists for each pipeline, and one
+    for each run that is not over.
     """
 
     def __init__(self, pipelines: Collection[Pipeline], storage: Storage, now: datetime) -> None:

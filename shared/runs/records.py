@@ -42,7 +42,7 @@ def is_exported(bucket: Bucket, table: TableOfRun) -> bool:
 
 
 def clear_failure(bucket: Bucket, table: TableOfRun) -> None:
-    """Take back what was written down of a failure that a replay has made good. A run that was over is not any more."""
+    """Take back what was written down of a failure that a replay has made good. Its run is open again, if it was over."""
     name = paths.record_file(table.pipeline.name, table.run_id, FAILED, table.table_id)
     if bucket.stat(name):
         write_once(bucket, paths.open_run_file(table.pipeline.name, table.run_id), {})
