@@ -15,7 +15,8 @@ locals {
   seconds  = "logging_googleapis_com:user_${google_logging_metric.seconds.name}"
 
   # A table is mirrored when a job has completed its shard and its view shows the right shard, whether it had to move or not.
-  mirrored = "monitored_resource=\"cloud_run_revision\",function=\"refresh_views\",outcome=~\"moved|ignored\",table!=\"\""
+  # The canaries of `mirror check` are no tables.
+  mirrored = "monitored_resource=\"cloud_run_revision\",function=\"refresh_views\",outcome=~\"moved|ignored\",table!=\"\",table!~\"mirror_check.*\""
   failed   = "monitored_resource=\"cloud_run_revision\",outcome=\"dead\""
 }
 

@@ -236,7 +236,7 @@ class _Delivery:
 
     def _relist(self, step: steps.Relist) -> Outcome:
         """Have the table described again, once in a run."""
-        if self._services.requests is None:
+        if self._services.requests is None or self._asked.check:
             raise Permanent(f"{step.reason}. {step.remedy}", step.operation)
         self.pair.delete_staged()
         self._services.requests.relist(self._asked, is_replay=self._is_replay)

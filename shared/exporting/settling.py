@@ -103,17 +103,23 @@ class SnapshotTable:
 
     def relist(self, reason: Unreadable | Oversized) -> None:
         """Have it described again, and so exported: since it was listed it was altered, has grown, or may not be read any more."""
-        if self._around.requests is None:
+        if self._around.requests is None or self.asked.check:
             self.give_up(f"it cannot be read: {reason}. {reason.remedy}")
             return
         self._around.requests.relist(self.asked, is_replay=self._around.is_replay)
         self._report(self._left(f"it is to be described again, and exported: {reason}"))
 
     def give_up(self, reason: str) -> None:
-        """Have it fail for good. Its message is a dead letter before that is on record, so that no crash loses it."""
-        self._around.letters.give_up(replace(self.asked, snapshot=None), FUNCTION, reason)
+        """
+        Have it fail for good. Its message is a dead letter before that is on record, so that no crash loses it.
+
+        A canary's failure sets off no alert.
+        """
+        if not self.asked.check:
+            self._around.letters.give_up(replace(self.asked, snapshot=None), FUNCTION, reason)
         self.fail(reason)
-        self._report(Outcome("dead", reason, self.asked.subject, "ERROR"))
+        outcome, severity = ("skipped", "WARNING") if self.asked.check else ("dead", "ERROR")
+        self._report(Outcome(outcome, reason, self.asked.subject, severity))
 
     def fail(self, reason: str) -> None:
         """Write down why it has no export in this run."""

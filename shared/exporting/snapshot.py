@@ -70,7 +70,7 @@ def read_snapshot(
     See each table of a run's snapshot sealed, or left to another message. A redelivery takes up what is missing.
 
     A table that fails is a dead letter of its own. Raises HandBack when the wait budget is spent before all are read. Raises
-    Permanent, or Denied, if none can be read; that is on record where nobody tries again (`last_try`). Raises Permanent with
+    Permanent, or Denied, if none can be read; that is on record where nobody tries again (`last_try`, or a check). Raises Permanent with
     nothing done when the run's record does not ask for the snapshot.
     """
     delivery = _Delivery(wish, services, is_replay=is_replay)
@@ -78,7 +78,7 @@ def read_snapshot(
     try:
         delivery.read()
     except (Permanent, Denied) as failure:
-        if isinstance(failure, Permanent) or last_try:
+        if isinstance(failure, Permanent) or last_try or wish.check:
             delivery.fail(str(failure))
             delivery.announce_run()
         raise

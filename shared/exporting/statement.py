@@ -1,11 +1,13 @@
 """The SELECT that an export runs: each column is rendered so that BigQuery can load it, whatever the server's settings."""
 
 import json
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared import canaries
 from shared.exporting import typemap, unchanged
-from shared.exporting.sql import Sql, call, cast, held_to, identifier, literal
+from shared.exporting.sql import Sql, call, cast, held_to, identifier, infix, literal
 from shared.exporting.typemap import MappedColumn
 from shared.messages.columns import check_listed
 from shared.messages.exports import TableExport
@@ -21,6 +23,7 @@ _SETTINGS = {
 _SHORTEST_FLOATS = 12
 """The first version that writes the shortest digits that tell a float from its neighbours, if it is asked for more than usual."""
 
+_PLAIN = frozenset(string.ascii_letters + string.digits + " {}[]:,.+-")
 _COLUMNS_PER_CONCAT = 40
 """PostgreSQL's functions take at most 100 arguments, and each column is two of them."""
 
@@ -110,12 +113,36 @@ def _select(export: TableExport, values: Sequence[str], digits: str) -> str:
     given = _SETTINGS | {"extra_float_digits": digits}
     # A subquery that calls a volatile function is neither dropped nor flattened: it runs before the first row is rendered.
     settings = ", ".join(call("set_config", literal(name), literal(value), "true") for name, value in given.items())
+    rows = _canary() if export.check else _table(export)
+    return f"SELECT {', '.join(values)} FROM (SELECT {settings}) AS settings, {rows}"
+
+
+def _table(export: TableExport) -> str:
+    """All of the table. The method of TABLESAMPLE is one that PostgreSQL refuses for a view, whose functions would be called."""
     only = "ONLY " if export.only else ""
     table = f"{only}{identifier(export.schema)}.{identifier(export.table)}"
-    limit = unchanged.limit(export)
-    # All of the table. Its method is one that PostgreSQL refuses for a view, whose functions would be called.
-    rows = f"{table} AS t TABLESAMPLE {call('system', '100')}"
-    return f"SELECT {', '.join(values)} FROM (SELECT {settings}) AS settings, {rows} LIMIT {limit}"
+    return f"{table} AS t TABLESAMPLE {call('system', '100')} LIMIT {unchanged.limit(export)}"
+
+
+def _canary() -> str:
+    """The rows of a canary, as those of a table. An export has to name one: it is the one row of each database's own."""
+    types = canaries.types()
+    rows = [
+        ", ".join(cast("NULL" if text is None else _escaped(text), kind) for text, kind in zip(row, types, strict=True))
+        for row in canaries.texts()
+    ]
+    columns = ", ".join(identifier(column.name) for column in canaries.columns())
+    is_this = infix("d.datname", "=", call("current_database"))
+    return f"(VALUES ({'), ('.join(rows)})) AS t ({columns}), pg_catalog.pg_database AS d WHERE {is_this}"
+
+
+def _escaped(text: str) -> str:
+    """A text constant in plain ASCII, so that it is the values that are checked, and not how a query travels."""
+    quoted = (
+        each if each in _PLAIN else f"\\u{ord(each):04x}" if ord(each) < 0x10000 else f"\\U{ord(each):08x}"
+        for each in text
+    )
+    return f"E'{''.join(quoted)}'"
 
 
 def _json_object(columns: Sequence[MappedColumn], values: Sequence[str]) -> str:

@@ -28,7 +28,11 @@ from shared.messages.exports import TableExport
 from shared.runs.schema_file import Seal
 
 MOST_FAILURES = 5
-"""Failed operations of one table since its message was published, after which the failure counts as permanent."""
+"""
+Failed operations of one table since its message was published, after which the failure counts as permanent.
+
+Of a canary it is the first: whoever checks waits, and wants the reason.
+"""
 STOPPED = "the run has been stopped, and begins no more"
 """Why a table is skipped whose run somebody has stopped."""
 _HOW_TO_REPLACE = 'say "replace": true in the request to have the rows of today in their place'
@@ -161,7 +165,8 @@ def next_step(export: TableExport, seen: Seen, published_at: datetime, now: date
         return SealPair(seen.data)
     if seen.operations is None:
         return AskOperations()
-    return _after_operations(seen.operations, seen, published_at, now)
+    most = 1 if export.check else MOST_FAILURES
+    return _after_operations(seen.operations, seen, published_at, now, most)
 
 
 def _is_ours(data: File, export: TableExport, description: Description) -> bool:
@@ -185,7 +190,9 @@ def _reason_to_skip(export: TableExport, seen: Seen, *, is_moved: bool) -> str |
     return None
 
 
-def _after_operations(operations: Sequence[Operation], seen: Seen, published_at: datetime, now: datetime) -> Step:
+def _after_operations(
+    operations: Sequence[Operation], seen: Seen, published_at: datetime, now: datetime, most: int
+) -> Step:
     newest = operations[0] if operations else None
     if newest and not newest.done:
         return Wait(newest)
@@ -194,12 +201,12 @@ def _after_operations(operations: Sequence[Operation], seen: Seen, published_at:
     # Success without a file, which something else has deleted, is no success.
     failed = [operation for operation in operations if operation.inserted_at >= published_at]
     next_try: Advance | End = Clear() if seen.staged else Start()
-    step = (_after_failures(failed, seen.description, now) or next_try) if failed else next_try
+    step = (_after_failures(failed, seen.description, now, most) or next_try) if failed else next_try
     return Skip(STOPPED) if seen.is_stopped and isinstance(step, Clear | Start | Rest) else step
 
 
 def _after_failures(
-    failed: Sequence[Operation], description: Description, now: datetime
+    failed: Sequence[Operation], description: Description, now: datetime, most: int
 ) -> Rest | Relist | GiveUp | None:
     """What comes before the next try, or in its place, after this message's failed operations, newest first."""
     newest = failed[0]
@@ -209,7 +216,7 @@ def _after_failures(
     # Once described again, it may still fail by an operation that a late delivery of the first description has begun.
     if kind is OperationFailure.ALTERED and description is Description.FIRST:
         return Relist(reason, remedy, newest.name)
-    if kind is OperationFailure.HOPELESS or tries.counted(failed) >= MOST_FAILURES:
+    if kind is OperationFailure.HOPELESS or tries.counted(failed) >= most:
         return GiveUp(f"{reason}. {remedy}", newest.name)
     until = (newest.ended_at or now) + tries.rest_after(failed)
     return Rest(until, reason, newest.name) if now < until else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from shared import canaries
 from shared.listing import selection, snapshots
 from shared.listing.formats import data_format
 from shared.listing.selection import RefusedTable
@@ -52,6 +53,21 @@ def decide(
         for table, table_id in chosen.tables.items()
     }
     return Decided(exports, chosen.refused)
+
+
+def canary_exports(request: MirrorRequest) -> list[TableExport]:
+    """The `table-exports` messages of a check's canaries."""
+    found = canaries.of(request.pipeline)
+    tables = [Table(request.pipeline.schemas[0], name, canaries.columns()) for name in found]
+    return [
+        replace(
+            export_of(table, table.name, request, len(found)),
+            format="ndjson" if table.name == canaries.NDJSON else "csv",
+            snapshot=1 if table.name == canaries.SNAPSHOT else None,
+            check=True,
+        )
+        for table in tables
+    ]
 
 
 def export_of(table: Table, table_id: str, request: MirrorRequest, run_tables: int | None) -> TableExport:

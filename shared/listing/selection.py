@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from shared import bucket, names, remedies
+from shared import bucket, canaries, names, remedies
 from shared.errors import Permanent
 from shared.listing.wanted import meant, shown
 from shared.pipelines import Pipeline
@@ -123,7 +123,7 @@ def _reason_to_refuse(
         where = "in BigQuery" if in_bigquery is ids else "in a dataset of BigQuery's that ignores case"
         meets = _some(str(other) for other in meeting[table] if other is not table)
         return f"{table} would be called {table_id} {where}, as {meets} would: exclude all but one, or rename"
-    if table_id in bucket.RESERVED:
+    if table_id in bucket.RESERVED or canaries.is_canary(table_id):
         return f"{table} would be called {table_id}, which the mirror keeps for itself: exclude or rename it"
     if table.fault:
         return f"{table} is not read: {table.fault}"

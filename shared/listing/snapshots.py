@@ -56,6 +56,7 @@ def reads(entries: Sequence[Mapping[str, Any]], pipeline: Pipeline) -> list[Snap
             shard_date=times.day(entry["shard_date"]),
             replace=entry["replace"],
             snapshot=number,
+            check=entry.get("check", False),
         )
         for number, entry in sorted(first.items())
     ]

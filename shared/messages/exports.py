@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from shared import names, times
+from shared import canaries, names, times
 from shared.errors import Permanent
 from shared.messages.fields import Fields
 from shared.messages.message import Message
@@ -20,7 +20,7 @@ FORMATS = ("csv", "ndjson")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOfRun:
-    """One table of one run: what every message about it says."""
+    """One table of one run: what every message about it says. `check`: it is no table, but a canary of a check."""
 
     run_id: str
     requested_at: datetime
@@ -30,6 +30,7 @@ class TableOfRun:
     table_id: str
     shard_date: date
     replace: bool
+    check: bool = False
 
     @property
     def shard(self) -> Shard:
@@ -48,6 +49,7 @@ class TableOfRun:
             "table": self.table,
             "shard_date": self.shard_date.isoformat(),
             "replace": self.replace,
+            **({"check": True} if self.check else {}),
         }
 
 
@@ -100,6 +102,7 @@ class TableExport(TableOfRun):
             table_id=self.table_id,
             shard_date=self.shard_date,
             replace=replace,
+            check=self.check,
             schema_uri=schema_uri,
             data_uri=data_uri,
             format=file_format,
@@ -231,14 +234,16 @@ def _format(fields: Fields, pipeline: Pipeline) -> str:
 
 
 def _table_of_run(fields: Fields, pipelines: Pipelines) -> dict[str, Any]:
+    pipeline, check = fields.pipeline(pipelines), fields.flag("check", default=False)
     return {
         "run_id": fields.run_id(),
         "requested_at": fields.moment("requested_at"),
-        "pipeline": fields.pipeline(pipelines),
+        "pipeline": canaries.seen_by(pipeline) if check else pipeline,
         "schema": fields.text("schema"),
         "table": fields.text("table"),
         "shard_date": fields.day("shard_date"),
         "replace": fields.flag("replace", default=False),
+        "check": check,
     }
 
 

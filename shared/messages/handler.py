@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ import flask
 from cloudevents.http import CloudEvent
 from werkzeug.exceptions import ServiceUnavailable
 
-from shared import log
+from shared import canaries, log
 from shared.errors import Denied, HandBack, HandedBack, Permanent
 from shared.messages import events
 from shared.messages.events import Event
@@ -42,7 +42,8 @@ def handler(
 
     Permanent: reported, dead-lettered where it came as a message, and acknowledged. HandBack: answered with a 503. Denied:
     the one at the last try, the other before. Anything else propagates, which hands it back too. `log_topic`: where a log sink
-    publishes the audit log, whose entries nobody can mend.
+    publishes the audit log, whose entries nobody can mend. A message about canaries that fails for good sets off no alert: whoever
+    checks is told, and has the remedy.
     """
     if flask.has_app_context():  # functions-framework imports a function's module within that of its app
         flask.current_app.before_request(_complete_push)
@@ -111,6 +112,8 @@ def _outcome(function: Callable[[Event], Outcome], event: Event, dead_letters: D
     try:
         return function(event)
     except (Permanent, Denied) as failure:
+        if _is_about_canaries(event):
+            return Outcome("skipped", one_line(str(failure)), subject_of(failure), "WARNING", failure.operation)
         if isinstance(failure, Denied) and event.message and not event.message.last_try:
             raise
         reason = one_line(str(failure))
@@ -119,15 +122,29 @@ def _outcome(function: Callable[[Event], Outcome], event: Event, dead_letters: D
         return Outcome("dead", reason, subject_of(failure), "ERROR", failure.operation)
 
 
+def _is_about_canaries(event: Event) -> bool:
+    """Whether a message says that it is about canaries, and names no table. One that is not believed says so, too."""
+    found = _content(event)
+    table, tables = found.get("table", canaries.PREFIX), found.get("tables")
+    if found.get("check") is True:
+        return isinstance(table, str) and canaries.is_canary(table)
+    return isinstance(tables, list) and canaries.are_canaries([str(each) for each in tables])
+
+
+def _content(event: Event) -> Mapping[str, Any]:
+    """What a message says, as far as it can be read."""
+    try:
+        content = event.message.content if event.message else None
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _about(event: Event) -> dict[str, Any]:
     """What a message is about, as far as it can be read, so that a log line about a bad one says it too."""
     if event.message is None:
         return {}
-    try:
-        content = event.message.content
-    except ValueError:
-        return {}
-    found = content if isinstance(content, dict) else {}
+    found = _content(event)
     known = {key: found[key] for key in _SUBJECT if isinstance(found.get(key), str)}
     schema = known.pop("schema", None)
     qualified = {"table": f"{schema}.{known['table']}"} if schema and "table" in known else {}

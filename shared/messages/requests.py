@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from shared import times
+from shared import canaries, times
 from shared.errors import Permanent
 from shared.messages.fields import Fields
 from shared.messages.message import Message
@@ -23,6 +23,7 @@ class MirrorRequest:
     `replace`: the run may replace what stands at that date. It may on the day of the request itself. Of an earlier day the
     rows are gone from the source, so that the request has to say so: `replace_asked`. `relist`: the run exists, and these
     tables of it have been altered since they were listed; they are to be described again. `last_try`: as the message says.
+    `check`: a run of canaries, and of no table.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class MirrorRequest:
     last_try: bool = False
     replace_asked: bool = False
     is_replay: bool = False
+    check: bool = False
 
     @property
     def subject(self) -> Subject:
@@ -90,6 +92,8 @@ def asked(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest 
     fields = Fields.of(message, "mirror request")
     if fields.has("plan"):
         return _plan_request(message, pipelines)
+    if fields.has("check"):
+        return _check_request(message, pipelines)
     if not fields.has("stop"):
         return mirror_request(message, pipelines)
     fields = Fields.of(message, "request to stop a run", known=("pipeline", "stop"))
@@ -140,14 +144,26 @@ def _plan_request(message: Message, pipelines: Mapping[str, Pipeline]) -> PlanRe
     return PlanRequest(MirrorRequest(message.origin_id, message.origin_time, pipeline, None, day, replace=True))
 
 
+def _check_request(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest:
+    fields = Fields.of(message, "request for a check", known=("pipeline", "check"))
+    if not fields.flag("check", default=True):
+        raise Permanent("check of the request for a check must be true: leave it out to have a run")
+    pipeline = canaries.seen_by(fields.pipeline(pipelines))
+    day = _today(message, pipeline)
+    return MirrorRequest(
+        message.origin_id, message.origin_time, pipeline, (), day, True, is_replay=message.is_replay, check=True
+    )
+
+
 def view_refresh(message: Message, pipelines: Mapping[str, Pipeline]) -> ViewRefresh:
     """What a message on `view-refreshes` asks for."""
     message.check_origin()
     fields = Fields.of(message, "view refresh", known=("pipeline", "tables", "shard_date"))
     unpin = fields.get("shard_date") == "newest"
+    pipeline, table_ids = fields.pipeline(pipelines), fields.names("tables")
     return ViewRefresh(
-        pipeline=fields.pipeline(pipelines),
-        table_ids=fields.names("tables"),
+        pipeline=canaries.seen_by(pipeline) if table_ids and canaries.are_canaries(table_ids) else pipeline,
+        table_ids=table_ids,
         pin=fields.day("shard_date") if fields.has("shard_date") and not unpin else None,
         unpin=unpin,
         wished_by=f"refresh {message.message_id}",  # no table's id has a blank

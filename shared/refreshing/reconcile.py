@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 
+from shared.canaries import is_canary
 from shared.errors import Permanent
 from shared.messages.outcome import Outcome
 from shared.messages.requests import ViewRefresh
@@ -34,7 +35,7 @@ def reconcile(
     """
     pipeline, bigquery, now = request.pipeline, services.bigquery, services.clock.now()
     today = day_in(pipeline.time_zone, now)
-    listed = _so_far(pipeline, bigquery.shards(pipeline.shards_dataset), today)
+    listed = _so_far(request, bigquery.shards(pipeline.shards_dataset), today)
     origins = Origins(pipeline, services.storage)
     lane = Lane([each for each in pipelines if each.instance == pipeline.instance], services.storage, now)
     if request.pin and request.pin > today:
@@ -61,12 +62,17 @@ def reconcile(
     return report.summed_up(pipeline, results, len(refused))
 
 
-def _so_far(pipeline: Pipeline, listed: Mapping[Shard, ListedShard], today: date) -> Mapping[Shard, ListedShard]:
-    """The shards without those of days to come, which are reported: a view that showed one would stand still until then."""
+def _so_far(request: ViewRefresh, listed: Mapping[Shard, ListedShard], today: date) -> Mapping[Shard, ListedShard]:
+    """
+    The shards without those of days to come, which are reported: a view that showed one would stand still until then.
+
+    Those of canaries are for a request that names them.
+    """
     for shard in sorted(listed):
-        if shard.day > today:
-            report.write(report.to_come(pipeline, shard))
-    return {shard: known for shard, known in listed.items() if shard.day <= today}
+        if shard.day > today and not is_canary(shard.table_id):
+            report.write(report.to_come(request.pipeline, shard))
+    so_far = {shard: known for shard, known in listed.items() if shard.day <= today}
+    return {shard: known for shard, known in so_far.items() if request.table_ids or not is_canary(shard.table_id)}
 
 
 def _aims(request: ViewRefresh, listed: Mapping[Shard, ListedShard], origins: Origins) -> list[Aim]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from shared import bucket as paths
+from shared import canaries
+from shared.errors import Permanent
 from shared.messages.outcome import Concerning, Outcome
 from shared.messages.requests import ViewRefresh
 from shared.pipelines import Pipeline
@@ -35,6 +37,8 @@ def refresh_views(signal: Signal, pipelines: Mapping[str, Pipeline], services: R
     if not written or not pipeline or not shard:
         return Outcome("ignored", "no shard of a pipeline", severity="DEBUG")
     with Concerning(report.about(pipeline, shard)):
+        if canaries.is_canary(shard.table_id):
+            return _after_canary(shard, written, canaries.seen_by(pipeline), services)
         return _after_job(shard, written, pipeline, services)
 
 
@@ -51,6 +55,14 @@ def _after_dataflow(job: JobEnded, services: RefreshServices, pipelines: Iterabl
         return Outcome("dead", f"the Dataflow job {job.name} failed", report.about(job.pipeline), "ERROR")
     request = ViewRefresh(job.pipeline, wished_by=f"job {job.name}")
     return reconcile.reconcile(request, services, pipelines, written_by=job.ended_at)
+
+
+def _after_canary(shard: Shard, written: TableWritten, pipeline: Pipeline, services: RefreshServices) -> Outcome:
+    """The same as for a table's shard, but for what would set off an alert."""
+    try:
+        return report.quiet(shard.table_id, _after_job(shard, written, pipeline, services))
+    except Permanent as failure:
+        return Outcome("skipped", str(failure), report.about(pipeline, shard), "WARNING", failure.operation)
 
 
 def _after_job(shard: Shard, written: TableWritten, pipeline: Pipeline, services: RefreshServices) -> Outcome:

@@ -1,9 +1,11 @@
 """What is told of views: the words for what became of one, and the lines that are logged beside the event's own."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 
 from shared import log
+from shared.canaries import is_canary
 from shared.errors import HandBack, Permanent
 from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
@@ -28,6 +30,12 @@ def about_view(pipeline: Pipeline, table_id: str) -> Subject:
 def write(outcome: Outcome) -> None:
     """Log a line beside the event's own."""
     log.write(_FUNCTION, outcome.to_json())
+
+
+def quiet(table_id: str, outcome: Outcome) -> Outcome:
+    """It as it is told of a table, or of a canary, which sets off no alert."""
+    is_alarming = is_canary(table_id) and outcome.severity == "ERROR"
+    return replace(outcome, outcome="skipped", severity="WARNING") if is_alarming else outcome
 
 
 def to_come(pipeline: Pipeline, shard: Shard) -> Outcome:
@@ -59,7 +67,7 @@ def of_shard(pipeline: Pipeline, shard: Shard, result: Result) -> Outcome:
 def of_view(pipeline: Pipeline, table_id: str, result: Result) -> None:
     """Log that a view of several has moved, was kept from a shard of few rows, or refuses to be moved."""
     if isinstance(result, Refused):
-        write(Outcome("dead", result.reason, about_view(pipeline, table_id), "ERROR"))
+        write(quiet(table_id, Outcome("dead", result.reason, about_view(pipeline, table_id), "ERROR")))
         return
     if isinstance(result, Moved):
         write(_moved(pipeline, result.shown, result))

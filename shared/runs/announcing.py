@@ -172,11 +172,12 @@ def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported
 def _look(
     bucket: Bucket, pipeline: Pipeline, run_id: str, listeners: Listeners, run_tables: int | None
 ) -> Progress | None:
+    """How far a run is. None if too few of its tables have settled, or nothing is ever said of it, as of a check."""
     known = progress.settled(bucket, pipeline, run_id)
     if run_tables is not None and len(set().union(*(known[each] for each in records.SETTLED))) < run_tables:
         return None
     found = manifest.find(bucket, pipeline, run_id)
-    run = progress.of_run(found, pipeline, known) if found else None
+    run = progress.of_run(found, pipeline, known) if found and not found.is_check else None
     if run:
         listeners.awaited.remember(pipeline, run_id, run.open)
     return run

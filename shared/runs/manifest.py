@@ -23,7 +23,7 @@ class Manifest:
     What a run exports. `tables` are its `table-exports` messages; `content` is the file as it was written.
 
     `is_whole`: it is over the whole database. None if it does not say, as before 0.2. `refused`: the tables that cannot be mirrored,
-    each with its schema, table and reason.
+    each with its schema, table and reason. `is_check`: its tables are canaries, and nothing is told of it.
     """
 
     run_id: str
@@ -33,6 +33,7 @@ class Manifest:
     content: bytes
     is_whole: bool | None = None
     refused: tuple[dict[str, str], ...] = ()
+    is_check: bool = False
 
     def table_ids(self, pipeline: Pipeline) -> frozenset[str]:
         """The ids of its tables."""
@@ -53,6 +54,7 @@ def of_request(
         "is_whole": request.tables is None,
         "tables": tables,
         "refused": refused,
+        **({"check": True} if request.check else {}),
     }
     written = json.dumps(content, ensure_ascii=False).encode()
     return Manifest(
@@ -63,6 +65,7 @@ def of_request(
         written,
         request.tables is None,
         tuple(refused),
+        request.check,
     )
 
 
@@ -131,4 +134,5 @@ def _read(content: bytes) -> Manifest:
         content=content,
         is_whole=fields.get("is_whole"),
         refused=tuple(fields.get("refused", ())),
+        is_check=fields.get("check", False),
     )

@@ -27,7 +27,13 @@ def find(bucket: Bucket, pipeline: Pipeline, run_id: str, settled: str, table_id
 
 
 def record(bucket: Bucket, table: TableOfRun, settled: str, content: dict[str, Any]) -> None:
-    """Write down how a table settled. What was written first stands, so that a redelivery changes nothing."""
+    """
+    Write down how a table settled. What was written first stands, so that a redelivery changes nothing.
+
+    Nothing is written of a canary whose run is gone: whoever has checked has removed it, and nobody comes again.
+    """
+    if table.check and not bucket.stat(paths.manifest_file(table.pipeline.name, table.run_id)):
+        return
     write_once(bucket, paths.record_file(table.pipeline.name, table.run_id, settled, table.table_id), content)
 
 
@@ -45,7 +51,8 @@ def clear_failure(bucket: Bucket, table: TableOfRun) -> None:
     """Take back what was written down of a failure that a replay has made good. Its run is open again, if it was over."""
     name = paths.record_file(table.pipeline.name, table.run_id, FAILED, table.table_id)
     if bucket.stat(name):
-        write_once(bucket, paths.open_run_file(table.pipeline.name, table.run_id), {})
+        if not table.check:
+            write_once(bucket, paths.open_run_file(table.pipeline.name, table.run_id), {})
         bucket.delete(name)
 
 

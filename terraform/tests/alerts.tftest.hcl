@@ -42,6 +42,16 @@ run "whatever_goes_wrong_is_heard_of" {
     error_message = "A pipeline is not watched."
   }
 
+  # The canaries of a check are no tables: one that is shown once is never late, and is no sign that a table was mirrored.
+  assert {
+    condition = alltrue([
+      for policy in google_monitoring_alert_policy.late :
+      length(regexall("outcome=~", policy.conditions[0].condition_prometheus_query_language[0].query)) ==
+      length(regexall("table!~\"mirror_check[.][*]\"", policy.conditions[0].condition_prometheus_query_language[0].query))
+    ])
+    error_message = "A canary counts as a table that is mirrored."
+  }
+
   # No alert looks further back than six weeks, which metrics last.
   assert {
     condition = alltrue([

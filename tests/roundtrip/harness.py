@@ -159,11 +159,18 @@ class Mirror:
             self.source.register_in_adapter(int(oid), str)
         return [tuple(row) for row in self.source.execute_simple(query).rows]
 
-    def listed(self, *tables: str) -> list[TableExport]:
-        """The exports that a request asks for, as their messages carry them."""
+    def listed(self, *tables: str, check: bool = False) -> list[TableExport]:
+        """The exports that a request asks for, or those of a check, as their messages carry them."""
         heard = Heard()
         request = MirrorRequest(
-            f"run-{next(_numbers)}", REQUESTED, self.pipeline, tables or None, DAY, replace=True, replace_asked=True
+            f"run-{next(_numbers)}",
+            REQUESTED,
+            self.pipeline,
+            tables or None,
+            DAY,
+            replace=True,
+            replace_asked=True,
+            check=check,
         )
         source, storage = shared.gcp.postgres.Postgres(), self.services.storage
         fanout.list_tables(
