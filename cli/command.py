@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cli.commands.check import check
 from cli.commands.pins import pin, unpin
 from cli.commands.plan import plan
 from cli.commands.replay import replay
@@ -40,5 +41,5 @@ def mirror() -> None:
     """
 
 
-for _each in (plan, request, status, pin, unpin, replay, stop):
+for _each in (plan, check, request, status, pin, unpin, replay, stop):
     mirror.add_command(_each)

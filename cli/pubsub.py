@@ -52,6 +52,22 @@ class PubSub:
             answer = Publisher.publish(self._publisher, topic=topic, messages=[message], retry=_RETRY, timeout=PATIENCE)
             return str(answer.message_ids[0])
 
+    def has_topic(self, topic: str) -> bool:
+        """Whether a topic is there. Raises Forbidden, and what else the client raises: it is a look, which you may not need."""
+        try:
+            self._publisher.get_topic(topic=topic, retry=_RETRY, timeout=PATIENCE)
+        except exceptions.NotFound:
+            return False
+        return True
+
+    def topic_of(self, subscription: str) -> str | None:
+        """The topic that a subscription hears. None if there is no such subscription. Raises as `has_topic` does."""
+        try:
+            found = self._subscriber.get_subscription(subscription=subscription, retry=_RETRY, timeout=PATIENCE)
+        except exceptions.NotFound:
+            return None
+        return str(found.topic)
+
     def pull(self, subscription: str) -> list[Pulled]:
         """Messages of a subscription, which nobody else gets until the deadline. None if none come in some seconds."""
         request = types.PullRequest(subscription=subscription, max_messages=_PULLED)

@@ -34,7 +34,7 @@ class Screen:
         if not self.as_json:
             self._out.print(printable(text), style=style or None)
 
-    def result(self, content: Mapping[str, Any]) -> None:
+    def result(self, content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """The result for a program."""
         if self.as_json and not self._has_result:
             self._has_result = True

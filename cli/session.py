@@ -18,10 +18,11 @@ from shared import times
 from shared.pipelines import Pipeline
 
 if TYPE_CHECKING:
+    from google.cloud.storage import Client
+
+    from cli.objects import Objects
     from cli.pubsub import PubSub
     from cli.warehouse import Warehouse
-    from shared.bucket import Bucket
-    from shared.gcp.storage import Storage
 
 PATIENCE = 10.0
 """Seconds that a call may take, with what is tried again: somebody waits for it."""
@@ -53,12 +54,10 @@ class Session:
         return Warehouse(self.settings.project)
 
     @cached_property
-    def _storage(self) -> "Storage":
-        from google.cloud.storage.retry import DEFAULT_RETRY
+    def _storage(self) -> "Client":
+        from google.cloud.storage import Client
 
-        from shared.gcp.storage import Storage
-
-        return Storage(self.settings.project, {"timeout": PATIENCE, "retry": DEFAULT_RETRY.with_timeout(PATIENCE)})
+        return Client(project=self.settings.project)
 
     def publish(self, topic: str, message: Mapping[str, Any]) -> str:
         """Publish one of our messages, and give its id. Raises WrongUse if a name in it is not UTF-8."""
@@ -68,12 +67,16 @@ class Session:
             raise WrongUse(f"{error.object!a} is not UTF-8.", "Write the names in UTF-8.") from error
         return self.pubsub.publish(topic, data)
 
-    def bucket(self, pipeline: Pipeline) -> "Bucket":
+    def bucket(self, pipeline: Pipeline) -> "Objects":
         """The bucket of a pipeline. Raises Problem if nobody is logged in."""
         from google.auth.exceptions import GoogleAuthError
+        from google.cloud.storage.retry import DEFAULT_RETRY
 
+        from cli.objects import Objects
+
+        patience = {"timeout": PATIENCE, "retry": DEFAULT_RETRY.with_timeout(PATIENCE)}
         try:
-            return self._storage.bucket(pipeline.bucket)
+            return Objects(self._storage.bucket(pipeline.bucket), patience)
         except GoogleAuthError as error:
             raise Problem(f"Cannot read gs://{pipeline.bucket}: {error}", LOG_IN) from error
 

@@ -17,6 +17,8 @@ LONGEST = (
     "functions/test_run_shown_histories",
     "test_killed",
     "test_terraform",
+    "cli/test_check_faults",
+    "cli/test_check",
     "local/test_demo",
     "test_grants",
     "functions/test_run_shown",

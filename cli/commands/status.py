@@ -158,8 +158,9 @@ def _runs(bucket: Bucket, pipeline: Pipeline) -> list[SeenRun]:
 
 
 def _run(bucket: Bucket, pipeline: Pipeline, run_id: str) -> SeenRun | None:
+    """A run as it is now. None if it has no manifest yet, or is a check's, whose canaries are no tables."""
     run = Run(bucket, pipeline, run_id)
     tables = run.look()
-    if tables is None or run.manifest is None:
+    if tables is None or run.manifest is None or run.manifest.is_check:
         return None
     return SeenRun(run_id, run.manifest.requested_at, run.manifest.day, bool(run.manifest.is_whole), tables)

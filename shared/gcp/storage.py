@@ -28,14 +28,13 @@ _PART = 8 * 2**20  # bytes, and so what a long upload keeps
 
 
 class Storage:
-    """The buckets that this project reaches, by a client made at first use. `patience`: `timeout` and `retry` of calls that read."""
+    """The buckets that this project reaches, by a client made at first use."""
 
-    def __init__(self, project: str, patience: Mapping[str, object] = MappingProxyType({})) -> None:
+    def __init__(self, project: str) -> None:
         self._project = project
-        self._patience = patience
 
     def bucket(self, name: str) -> "Bucket":
-        return Bucket(self._client.bucket(name), self._patience)
+        return Bucket(self._client.bucket(name))
 
     @cached_property
     def _client(self) -> "storage.Client":
@@ -49,7 +48,7 @@ class _Missing(Told):  # a name without an object is an answer, too
 
 
 class Bucket:
-    """One bucket. Writes and moves have preconditions, because another run may write the same object."""
+    """One bucket. A write or move has preconditions, as others write here too. `patience`: `timeout` and `retry` of reads."""
 
     def __init__(self, bucket: "storage.Bucket", patience: Mapping[str, object] = MappingProxyType({})) -> None:
         self._bucket = bucket

@@ -115,6 +115,18 @@ run "data_is_in_one_place_private_and_outlives_the_mirror" {
     error_message = "Operators may not ask, replay dead letters or read files, or may do more."
   }
 
+  # What a check may remove bears the names of canaries, or is a record of a run.
+  assert {
+    condition = alltrue([
+      for grant in concat(values(google_project_iam_member.checks_tables), values(google_storage_bucket_iam_member.checks_files)) :
+      alltrue([
+        for clause in split(" || ", one(grant.condition).expression) :
+        can(regex("^resource.name.startsWith\\(\"projects/(my-project/datasets/(billing_shards|billing|orders_shards|orders)/tables/mirror_check_|_/buckets/my-project-mirror/objects/(billing|orders)/(mirror_check_|_plans/|_runs/|_staging/))\"\\)$", clause))
+      ]) && grant.member == "group:oncall@example.com"
+    ]) && length(google_project_iam_member.checks_tables) == 2 && length(google_storage_bucket_iam_member.checks_files) == 2
+    error_message = "Operators may remove more than what a check has made."
+  }
+
   # Shards, views, files and the ledger outlive the mirror, and do not stop a destroy.
   assert {
     condition = alltrue([

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared import canaries
 from tests.cli.conftest import PIPELINE, SETTINGS, Deployment
 from tests.cli.person import Person
 
@@ -50,6 +51,17 @@ def test_where_all_is_shown_it_is_good(operator: Person) -> None:
     ran = operator.says("status")
 
     assert ran.code == 0, ran.errors
+    assert ran.output.splitlines() == [f"billing shows {YESTERDAY}", "  in all   3 tables: 3 shown"]
+
+
+@pytest.mark.usefixtures("good")
+def test_of_a_check_nothing_is_told(operator: Person, deployment: Deployment) -> None:
+    deployment.write_run("300", TODAY, canaries.CSV, check=True)
+    deployment.write("300", f"failed/{canaries.CSV}", DENIED)
+    deployment.show(canaries.CSV, TODAY, pin=TODAY)
+
+    ran = operator.says("status")
+
     assert ran.output.splitlines() == [f"billing shows {YESTERDAY}", "  in all   3 tables: 3 shown"]
 
 

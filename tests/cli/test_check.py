@@ -1,0 +1,245 @@
+"""`mirror check`: it proves the whole way, and leaves nothing, however it ends."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from local.pubsub import Procedure
+from local.pubsub.requests import Pb, Rejected
+from local.server import Answer
+from shared import canaries
+from tests.cli import faults
+from tests.cli.checked import Checked, checked
+from tests.cli.faults import is_to
+from tests.cli.person import ROOT
+from tests.cli.test_reference import DOCUMENT
+
+PASSWORD = "any"
+ARCHIVE = "demo-project:europe-west1:archive-db"
+DATAFLOW = {"template": "gs://my-templates/mirror.json", "region": "europe-west1"}
+EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
+    "one-database": {"billing": {}},
+    "two-instances": {
+        "billing": {"ip_type": "PRIVATE", "small_tables": "snapshot", "time_zone": "Europe/Berlin"},
+        "orders": {"ip_type": "PRIVATE", "schemas": ["public", "sales"], "exclude": ["public.tmp_*"]},
+        "archive": {"ip_type": "PRIVATE", "user": "mirror", "password_file": PASSWORD, "instance": ARCHIVE},
+    },
+    "scio": {
+        "billing": {
+            "format": "ndjson",
+            "loader": "scio",
+            "release": "together",
+            "max_shrink": 0.5,
+            "dataflow": DATAFLOW,
+        }
+    },
+}
+"""The pipelines of Terraform's examples, as far as they are not told where they are, when they run, and what they keep."""
+FORBIDDEN = {"code": 403, "message": "Access Denied", "errors": [{"reason": "forbidden", "message": "Access Denied"}]}
+
+
+@pytest.fixture(scope="module")
+def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checked]:
+    with checked(tmp_path_factory.mktemp("cloud"), shop={"small_tables": "snapshot"}) as made:
+        yield made
+        assert made.cloud.dead_letters() == []
+
+
+def by_step(steps: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    assert len({each["step"] for each in steps}) == len(steps)
+    return {each["step"]: each for each in steps}
+
+
+def until(what: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def forbidden(matches: faults.Matches) -> Any:
+    """Answer such calls as if somebody may not make them."""
+    answer = Answer(403, json.dumps({"error": FORBIDDEN}).encode(), {"Content-Type": "application/json"})
+    return lambda call, answering: answer if matches(call) else answering(call)
+
+
+@pytest.mark.parametrize(
+    "example", ["one-database", *(pytest.param(each, marks=pytest.mark.soak) for each in ("two-instances", "scio"))]
+)
+def test_a_good_cloud_has_no_fault_and_keeps_nothing_of_it(example: str, tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    pipelines = {
+        name: settings | ({"password_file": str(secret)} if "password_file" in settings else {})
+        for name, settings in EXAMPLES[example].items()
+    }
+    with checked(tmp_path, **pipelines) as cloud:
+        for name, settings in pipelines.items():
+            ran, steps = cloud.check(name)
+
+            assert ran.code == 0, ran.output
+            unseen = {each["step"] for each in steps if each["ok"] is not True}
+            with_scio = {f"loaded {each}" for each in (canaries.CSV, canaries.NDJSON)}
+            assert unseen == (with_scio if settings.get("loader") == "scio" else set())
+            assert cloud.left() == []
+        assert cloud.cloud.dead_letters() == []
+
+
+def test_these_are_the_pipelines_of_the_examples() -> None:
+    elsewhere = {"instance", "database", "bucket", "bucket_location", "shards_dataset", "views_dataset", "keep_days"}
+    for example, pipelines in EXAMPLES.items():
+        text = (ROOT / "terraform" / "examples" / example / "main.tf").read_text(encoding="utf-8")
+        written = set(re.findall(r"^      (\w+) +=", text, re.MULTILINE)) - elsewhere - {"schedule", "export_days"}
+
+        assert written == {key for each in pipelines.values() for key in each} - elsewhere
+        assert set(re.findall(r"^    (\w+) += \{", text, re.MULTILINE)) == pipelines.keys()
+
+
+def test_each_canary_takes_each_step_and_its_values_are_compared(at: Checked) -> None:
+    _, steps = at.check("shop")
+
+    names = [each["step"] for each in steps]
+    stages = ("exported", "sealed", "loaded", "event", "view", "values")
+    of_canaries = [f"{stage} {name}" for name in (canaries.CSV, canaries.NDJSON, canaries.SNAPSHOT) for stage in stages]
+    first = ["topics", "subscriptions", "bucket", "datasets", "catalog", "select", "lane", "listed"]
+    assert names[:8] == first
+    assert sorted(names[8:-3]) == sorted(of_canaries)
+    assert names[-3:] == ["pinned", "unpinned", "removed"]
+    assert "01 as quote and 02 as delimiter" in by_step(steps)[f"exported {canaries.NDJSON}"]["found"]
+
+
+def test_no_table_of_the_pipeline_is_touched(at: Checked) -> None:
+    at.cloud.admin.calls.clear()
+
+    at.check("shop")
+
+    exports = [call.body for call in at.cloud.admin.calls if call.method == "sql.instances.export"]
+    assert len(exports) == 2
+    assert "orders" not in json.dumps(exports)
+    assert at.left() == []
+
+
+def test_the_json_has_the_keys_that_are_documented(at: Checked) -> None:
+    ran, steps = at.check("shop")
+
+    [sample] = re.findall(r"```json\n(\[.*?\])\n```", DOCUMENT, re.DOTALL)
+    assert {key for each in steps for key in each} == {key for each in json.loads(sample) for key in each}
+    assert "removed: 3 views, 3 shards" in ran.errors
+
+
+def test_at_a_terminal_each_step_is_a_line_and_the_last_says_what_is_next(at: Checked) -> None:
+    ran = at.operator.sees(120, "check", "shop")
+
+    steps = [line.split()[0] for line in ran.lines if re.search(r" s  \w+", line)]
+    assert ran.code == 0
+    assert steps == ["good"] * 29
+    assert "The mirror of shop is good. To begin: mirror request shop --follow" in ran.lines
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"exported {canaries.CSV}",
+        *(pytest.param(each, marks=pytest.mark.soak) for each in ("listed:", f"view {canaries.NDJSON}", "pinned:")),
+    ],
+)
+def test_ctrl_c_leaves_nothing(at: Checked, words: str) -> None:
+    ran = at.operator.sees(120, "check", "shop", interrupt_at=words)
+
+    assert ran.code == 130
+    assert "Traceback" not in ran.output
+    assert "removed:" in ran.output
+    assert at.left() == []
+
+
+@pytest.mark.soak
+def test_a_failure_leaves_nothing(at: Checked) -> None:
+    with faults.failing_exports(at.cloud, "ERROR: canceling statement due to user request"):
+        ran, steps = at.check("shop", 6)
+
+    assert ran.code == 1
+    assert by_step(steps)[f"exported {canaries.CSV}"]["ok"] is False
+    assert by_step(steps)[f"values {canaries.SNAPSHOT}"]["ok"] is True
+    assert by_step(steps)["removed"]["ok"] is True
+    assert at.left() == []
+
+
+def test_what_a_check_left_that_was_killed_is_removed_by_the_next(at: Checked) -> None:
+    killed = at.operator.says_without_looking("check", "shop")
+    until(lambda: any(name.endswith("manifest.json") for name in at.left()))
+    killed.kill()
+    killed.communicate()
+
+    ran, steps = at.check("shop")
+
+    [plan] = at.left()
+    at.cloud.objects().bucket("my-mirror").blob(plan).delete()
+    assert ran.code == 0
+    assert by_step(steps)["left behind"]["ok"] is True
+    assert "/_plans/" in plan  # which is kept as those of mirror plan are
+
+
+@pytest.mark.soak
+def test_what_cannot_be_removed_is_named_and_goes_with_the_next(at: Checked) -> None:
+    at.cloud.bigquery.server.between = forbidden(lambda call: call.verb == "DELETE")
+    at.cloud.storage.server.between = forbidden(is_to("DELETE", "manifest.json"))
+    try:
+        ran, steps = at.check("shop")
+    finally:
+        at.cloud.bigquery.server.between = at.cloud.storage.server.between = None
+
+    removed = by_step(steps)["removed"]
+    assert (ran.code, removed["ok"]) == (1, False)
+    assert f"not removed: shop.{canaries.CSV}, shop.{canaries.NDJSON}" in removed["found"]
+    assert "and 4 more: Access Denied" in removed["found"]
+    assert "`operators` in Terraform" in removed["remedy"]
+    assert at.check("shop", 5)[0].code == 0
+    assert at.left() == []
+
+
+def test_what_you_may_not_look_at_is_no_fault(at: Checked) -> None:
+    def between(called: str, request: Pb, procedure: Procedure) -> Pb:
+        if called.startswith("Get"):
+            raise Rejected(grpc.StatusCode.PERMISSION_DENIED, "User not authorized to perform this action.")
+        return procedure(request)
+
+    at.cloud.pubsub.between = between
+    at.cloud.storage.server.between = forbidden(is_to("GET", "/b/my-mirror"))
+    at.cloud.bigquery.server.between = forbidden(is_to("POST", "/queries"))
+    try:
+        ran, steps = at.check("shop")
+    finally:
+        at.cloud.pubsub.between = at.cloud.storage.server.between = at.cloud.bigquery.server.between = None
+
+    unseen = {each["step"] for each in steps if each["ok"] is None}
+    assert ran.code == 0, ran.output
+    values = {f"values {each}" for each in (canaries.CSV, canaries.NDJSON, canaries.SNAPSHOT)}
+    assert unseen == {"topics", "subscriptions", *values}
+    assert "not looked at" in by_step(steps)["bucket"]["found"]
+    assert at.left() == []
+
+
+def test_who_may_not_see_the_bucket_sends_no_canary(at: Checked) -> None:
+    at.cloud.storage.server.between = forbidden(lambda _: True)
+    try:
+        ran, steps = at.check("shop")
+    finally:
+        at.cloud.storage.server.between = None
+
+    assert ran.code == 1
+    assert by_step(steps).keys() == {"topics", "subscriptions", "bucket", "datasets"}
+    assert "roles/storage.objectViewer" in ran.errors
+    assert at.left() == []
+
+
+@pytest.mark.parametrize("arguments", [("biling",), (), ("shop", "orders"), ("shop", "--timeout", "0")])
+def test_wrong_use_is_2(at: Checked, arguments: tuple[str, ...]) -> None:
+    ran = at.operator.says("check", *arguments)
+
+    assert (ran.code, ran.output) == (2, "")
