@@ -40,6 +40,7 @@ from shared.listing import fanout
 from shared.messages.requests import MirrorRequest
 from shared.runs.announcing import Listeners
 from shared.settings import Settings
+from shared.times import SystemClock
 
 SIZES = (100, 1_000, 10_000)
 _TIMES = 3
@@ -115,7 +116,12 @@ def _around() -> Iterator[_Around]:
         known, _ = pipelines.read(json.dumps({"bench": PIPELINE | {"host": server.host}}))
         settings = Settings(PROJECT, known, topic("DEAD_LETTERS"), table_exports_topic=topic("TABLE_EXPORTS"))
         services = fanout.ListServices(
-            Postgres(), Storage(PROJECT), PubSub(settings), BigQuery(PROJECT), listeners=Listeners()
+            Postgres(),
+            Storage(PROJECT),
+            PubSub(settings),
+            BigQuery(PROJECT),
+            listeners=Listeners(),
+            clock=SystemClock(),
         )
         now = datetime.now(UTC)
         request = MirrorRequest("0", now, known["bench"], None, now.date(), replace=True)

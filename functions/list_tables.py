@@ -20,13 +20,13 @@ from shared.times import SystemClock
 
 settings = Settings.from_env(os.environ, "TABLE_EXPORTS_TOPIC", needs_for_snapshots="SNAPSHOTS_TOPIC")
 topics = PubSub(settings)
-clock = SystemClock()
 services = fanout.ListServices(
     database=Postgres(settings.cloudsql_admin_endpoint),
     storage=Storage(settings.project),
     exports=topics,
     datasets=BigQuery(settings.project),
     listeners=listeners(settings, topics),
+    clock=SystemClock(),
     snapshots=topics if settings.snapshots_topic else None,
 )
 
@@ -39,4 +39,4 @@ def list_tables(event: Event) -> Outcome:
         return stopping.stop(request, services.storage)
     if isinstance(request, PlanRequest):
         return planning.write_plan(request, services)
-    return fanout.list_tables(replacing.judged(request, clock.now(), is_replay=request.is_replay), services)
+    return fanout.list_tables(replacing.judged(request, services.clock.now(), is_replay=request.is_replay), services)

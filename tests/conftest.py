@@ -10,17 +10,19 @@ import pytest
 
 from local import postgres_11
 
+pytest_plugins = ["tests.support.fixtures"]
+
 LONGEST = (
-    "views/test_histories",
-    "functions/test_read_snapshot_schedules",
-    "lane/test_schedules",
-    "functions/test_run_shown_histories",
-    "test_killed",
-    "test_terraform",
-    "cli/test_check_faults",
+    "soak/test_histories_of_views",
+    "soak/test_schedules_of_snapshots",
+    "soak/test_schedules_of_a_lane",
+    "soak/test_histories_of_runs",
+    "soak/test_killed",
+    "soak/test_terraform",
+    "soak/test_check_faults",
     "cli/test_check",
-    "local/test_demo",
-    "test_grants",
+    "soak/test_demo",
+    "soak/test_grants",
     "functions/test_run_shown",
     "functions/test_run_exported",
 )

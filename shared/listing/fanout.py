@@ -22,6 +22,7 @@ from shared.runs import announcing, digests, manifest, records
 from shared.runs.announcing import Listeners
 from shared.runs.manifest import Manifest
 from shared.tables import Table, TableName
+from shared.times import Clock
 
 _FUNCTION = "list_tables"
 
@@ -68,6 +69,7 @@ class ListServices:
     exports: Exports
     datasets: Datasets
     listeners: Listeners
+    clock: Clock
     snapshots: Snapshots | None = None
 
 

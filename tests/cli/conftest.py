@@ -20,7 +20,7 @@ from local.pubsub.requests import Pb
 from local.storage import Storage
 from shared import times
 from shared.tables import Shard
-from tests.cli.person import Person
+from tests.support.person import Person
 
 TOPICS = ("mirror-requests", "view-refreshes", "table-exports", "dead-letters")
 LETTERS = "projects/my-project/subscriptions/dead-letters"

@@ -14,11 +14,11 @@ from local.pubsub import Procedure
 from local.pubsub.requests import Pb, Rejected
 from local.server import Answer
 from shared import canaries
-from tests.cli import faults
-from tests.cli.checked import Checked, checked
-from tests.cli.faults import is_to
-from tests.cli.person import ROOT
 from tests.cli.test_reference import DOCUMENT
+from tests.support import faults
+from tests.support.checked import Checked, checked
+from tests.support.faults import is_to
+from tests.support.repository import ROOT
 
 PASSWORD = "any"
 ARCHIVE = "demo-project:europe-west1:archive-db"

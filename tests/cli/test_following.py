@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from tests.cli.conftest import Deployment
-from tests.cli.person import Person
+from tests.support.person import Person
 
 TABLES = ("orders", "customers", "refunds", "events")
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.cli.conftest import Deployment
-from tests.cli.person import Person, Ran
+from tests.support.person import Person, Ran
 
 PUBSUB, STORAGE, BIGQUERY = "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST"
 Asked = tuple[tuple[str, ...], str, str]

@@ -9,7 +9,7 @@ from shared import pipelines
 from shared.messages import requests
 from shared.messages.message import Message
 from tests.cli.conftest import SETTINGS, Deployment
-from tests.cli.person import Person
+from tests.support.person import Person
 
 
 def as_read(deployment: Deployment) -> requests.ViewRefresh:

@@ -12,8 +12,8 @@ from google.cloud import storage
 
 from local.server import Answer
 from tests.cli.conftest import Deployment
-from tests.cli.person import Person
 from tests.cli.test_reference import SAMPLES, shape
+from tests.support.person import Person
 
 FORBIDDEN = Answer(
     403, b'{"error": {"code": 403, "message": "no storage.objects.get access", "errors": [{"reason": "forbidden"}]}}'

@@ -12,7 +12,7 @@ from cli import reference
 from cli.command import mirror
 from local import readme
 from tests.cli.conftest import Deployment
-from tests.cli.person import Person
+from tests.support.person import Person
 
 DOCUMENT = readme.OF_THE_COMMAND.read_text(encoding="utf-8")
 SAMPLES = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)]

@@ -10,7 +10,8 @@ import pytest
 from cli.letters import FUNCTIONS
 from local.pubsub.requests import Pb, Rejected
 from tests.cli.conftest import INSTANCE, LETTERS, Deployment
-from tests.cli.person import ROOT, Person
+from tests.support.person import Person
+from tests.support.repository import ROOT
 
 EXPORTS = "projects/my-project/topics/table-exports"
 DENIED = "permission denied for table {}: have its owner run the SQL of `terraform output grants`"

@@ -13,7 +13,7 @@ from shared import pipelines
 from shared.messages import requests
 from shared.messages.message import Message
 from tests.cli.conftest import SETTINGS, Deployment
-from tests.cli.person import Person
+from tests.support.person import Person
 
 FORBIDDEN = Answer(
     403, b'{"error": {"code": 403, "message": "no storage.objects.list access", "errors": [{"reason": "forbidden"}]}}'

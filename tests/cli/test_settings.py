@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import SETTINGS, Deployment
-from tests.cli.person import Person
+from tests.support.person import Person
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cli.command import mirror
-from tests.cli.person import ROOT, Person
+from tests.support.person import Person
+from tests.support.repository import ROOT
 
 COMMANDS = sorted(mirror.commands)
 

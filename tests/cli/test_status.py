@@ -9,7 +9,7 @@ import pytest
 
 from shared import canaries
 from tests.cli.conftest import PIPELINE, SETTINGS, Deployment
-from tests.cli.person import Person
+from tests.support.person import Person
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY, LONG_AGO = TODAY - timedelta(days=1), TODAY - timedelta(days=9)

@@ -18,9 +18,10 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 from local.functions import Function, lay_out
 from local.metadata import Metadata
 from local.pubsub import PubSub
-from tests.functions.delivery import INPUTS, PROJECT, topic
+from tests.support.delivery import INPUTS, topic
+from tests.support.repository import ROOT
+from tests.support.standins import PROJECT
 
-ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-deployed" / "bin" / "python"
 LETTERS = f"projects/{PROJECT}/subscriptions/dead-letters"
 MOST_MEMORY = 256 * 2**20

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from shared import canaries
-from tests.functions.checks import CHECK, Check
-from tests.functions.days import tables
-from tests.functions.stage import Log, Stage
+from tests.support.checks import CHECK, Check
+from tests.support.days import tables
+from tests.support.stage import Log, Stage
 
 NAMES = ["mirror_check_csv", "mirror_check_ndjson", "mirror_check_snapshot"]
 

@@ -10,11 +10,11 @@ from google.cloud.bigquery import SchemaField, Table
 
 from local.cloudsql import Fault, Outcome
 from local.rest import ApiError
-from tests.functions import cuts
-from tests.functions.checks import CHECK, Check
-from tests.functions.days import tables
-from tests.functions.delivery import topic
-from tests.functions.stage import Log, Stage
+from tests.support import cuts
+from tests.support.checks import CHECK, Check
+from tests.support.days import tables
+from tests.support.delivery import topic
+from tests.support.stage import Log, Stage
 
 CSV, SNAPSHOT = "mirror_check_csv", "mirror_check_snapshot"
 REFUSED = Fault(ApiError(403, "notAuthorized", "The client is not authorized."))

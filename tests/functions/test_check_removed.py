@@ -1,8 +1,8 @@
 """What a check has left is removed at any moment. Whoever still works on it writes nothing more."""
 
 from local.server import Answer, Answering, Call
-from tests.functions.checks import Check
-from tests.functions.stage import Log, Stage
+from tests.support.checks import Check
+from tests.support.stage import Log, Stage
 
 
 def test_a_canary_that_is_removed_while_it_is_loaded_is_not_written_down_again(stage: Stage, log: Log) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from local.cloudsql import Outcome
-from tests.functions.delivery import PROJECT, topic
-from tests.functions.snapshot import Run
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import topic
+from tests.support.snapshot import Run
+from tests.support.stage import Log, Stage
+from tests.support.standins import PROJECT
 
 LEFT, HASHED = "L3FT", "H4SHED"
 """Part of every value of such columns; the first of the names and comments of columns that are left out, too."""

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.functions.days import Days
-from tests.functions.delivery import PROJECT, topic
-from tests.functions.snapshot import Run
-from tests.functions.stage import Stage
+from tests.support.days import Days
+from tests.support.delivery import topic
+from tests.support.snapshot import Run
+from tests.support.stage import Stage
+from tests.support.standins import PROJECT
 
 EMAIL = "public.users.email"
 USERS = (

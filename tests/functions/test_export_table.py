@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.functions.delivery import REQUESTED, column, table_export
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import REQUESTED, column, table_export
+from tests.support.stage import Log, Stage
 
 SCHEMA = "billing/orders/schema_20260115.json"
 DATA = "billing/orders/data_20260115.csv"

@@ -8,8 +8,9 @@ import pytest
 from local.cloudsql import Fault, Outcome
 from local.rest import ApiError
 from local.server import HangUp
-from tests.functions.delivery import table_export
-from tests.functions.stage import INSTANCE, Log, Stage, wait_for
+from tests.support.delivery import table_export
+from tests.support.stage import Log, Stage, wait_for
+from tests.support.standins import INSTANCE
 
 SCHEMA = "billing/orders/schema_20260115.json"
 DATA = "billing/orders/data_20260115.csv"

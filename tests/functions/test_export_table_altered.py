@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from local.cloudsql import Outcome
-from tests.functions.cuts import cut_off
-from tests.functions.delivery import REQUESTED, Function, column, table_export, topic
-from tests.functions.stage import Log, Stage, wait_for
+from tests.support.cuts import cut_off
+from tests.support.delivery import REQUESTED, Function, column, table_export, topic
+from tests.support.stage import Log, Stage, wait_for
 
 SCHEMA = "billing/orders/schema_20260115.json"
 DATA = "billing/orders/data_20260115.csv"

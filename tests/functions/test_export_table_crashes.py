@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from local.cloudsql import Outcome
-from tests.functions.cuts import cut_off, meanwhile
-from tests.functions.delivery import Function, table_export
-from tests.functions.exported import DATA, FAILED, ROWS, SCHEMA, STAGED, all_done, assert_exported, table_locked
-from tests.functions.stage import Stage, wait_for
+from tests.support.cuts import cut_off, meanwhile
+from tests.support.delivery import Function, table_export
+from tests.support.exported import DATA, FAILED, ROWS, SCHEMA, STAGED, all_done, assert_exported, table_locked
+from tests.support.stage import Stage, wait_for
 
 HALF = Outcome(error="ERROR:  canceled", leaves=0.5)
 

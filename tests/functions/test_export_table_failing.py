@@ -6,8 +6,9 @@ import pytest
 
 from local.cloudsql import Fault, Outcome
 from local.rest import ApiError
-from tests.functions.delivery import REQUESTED, column, table_export, topic
-from tests.functions.stage import INSTANCE, Log, Stage
+from tests.support.delivery import REQUESTED, column, table_export, topic
+from tests.support.stage import Log, Stage
+from tests.support.standins import INSTANCE
 
 DATA = "billing/orders/data_20260115.csv"
 STAGED = "billing/_staging/9912/orders_20260115.csv"

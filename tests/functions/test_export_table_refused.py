@@ -10,8 +10,9 @@ import pytest
 from local.cloudsql import Condition, Fault, Outcome
 from local.rest import ApiError
 from local.server import Answer, Answering, Call, HangUp
-from tests.functions.delivery import column, table_export
-from tests.functions.stage import INSTANCE, Stage
+from tests.support.delivery import column, table_export
+from tests.support.stage import Stage
+from tests.support.standins import INSTANCE
 
 STAGED = "billing/_staging/9912/orders_20260115.csv"
 FAILED = "billing/_runs/9912/failed/orders.json"

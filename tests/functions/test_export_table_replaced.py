@@ -11,7 +11,8 @@ import pytest
 
 from local.cloudsql import Outcome
 from shared import times
-from tests.functions.stage import DATABASE, Stage, wait_for
+from tests.support.stage import Stage, wait_for
+from tests.support.standins import DATABASE
 
 DATA = "billing/orders/data_20260115.csv"
 SCHEMA = "billing/orders/schema_20260115.json"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.functions.delivery import Function, table_export
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import Function, table_export
+from tests.support.stage import Log, Stage
 
 SCHEMA = "billing/orders/schema_20260115.json"
 DATA = "billing/orders/data_20260115.csv"

@@ -8,9 +8,9 @@ import pytest
 
 from local.pubsub.requests import Pb, Rejected
 from local.server import Answer, Answering, Call, HangUp
-from tests.functions.delivery import table_export, topic
-from tests.functions.exported import ROWS, all_done, assert_exported, table_locked
-from tests.functions.stage import Stage, wait_for
+from tests.support.delivery import table_export, topic
+from tests.support.exported import ROWS, all_done, assert_exported, table_locked
+from tests.support.stage import Stage, wait_for
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from local.cloudsql import Outcome
-from tests.functions.delivery import table_export
-from tests.functions.pairs import announce, put_pair
-from tests.functions.stage import Event, Log, Stage
-from tests.functions.told import telling
-from tests.views import entries
-from tests.views.steps import select, show
+from tests.support.delivery import table_export
+from tests.support.pairs import announce, put_pair
+from tests.support.stage import Event, Log, Stage
+from tests.support.told import telling
+from tests.support.views import entries
+from tests.support.views.steps import select, show
 
 STAGED = "billing/_staging/9912/orders_20260115.csv"
 WORDLESS_OPERATIONS = [

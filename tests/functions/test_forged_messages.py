@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from local.server import Answer, Answering, Call
-from tests.functions.delivery import Function, column, topic
-from tests.functions.stage import Log, Stage
-from tests.views import entries
+from tests.support.delivery import Function, column, topic
+from tests.support.stage import Log, Stage
+from tests.support.views import entries
 
 RUN = "billing/_runs/9912"
 STAGED = "billing/_staging/9912/orders_20260115.csv"

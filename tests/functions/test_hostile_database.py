@@ -10,9 +10,9 @@ import pg8000.native
 import pytest
 
 from local.postgres import Postgres
-from tests.functions.stage import Log, Stage
-from tests.hostile import schema
-from tests.hostile.database import FORMATS, Database
+from tests.support.hostile import schema
+from tests.support.hostile.database import FORMATS, Database
+from tests.support.stage import Log, Stage
 
 _HONEST = (
     "CREATE TABLE orders (id bigint PRIMARY KEY, note text, paid numeric(12,2), at timestamptz, more jsonb, tags text[])",

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import REQUESTED
-from tests.functions.stage import INSTANCE, Log, Stage
+from tests.support.delivery import REQUESTED
+from tests.support.stage import Log, Stage
+from tests.support.standins import INSTANCE
 
 REQUEST = {"pipeline": "billing"}
 MANIFEST = "billing/_runs/9912/manifest.json"

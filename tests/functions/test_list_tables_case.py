@@ -5,9 +5,9 @@ import json
 import pytest
 from google.cloud.bigquery import Dataset
 
-from tests.functions.delivery import PROJECT
-from tests.functions.stage import Log, Stage
-from tests.views.steps import between, called, refused
+from tests.support.stage import Log, Stage
+from tests.support.standins import PROJECT
+from tests.support.views.steps import between, called, refused
 
 REQUEST = {"pipeline": "billing"}
 

@@ -12,8 +12,9 @@ import pytest
 
 from local.postgres import Postgres
 from local.server import Answer, Call, Server
-from tests.functions.delivery import Function
-from tests.functions.stage import DATABASE, INSTANCE, Log, Stage
+from tests.support.delivery import Function
+from tests.support.stage import Log, Stage
+from tests.support.standins import DATABASE, INSTANCE
 
 REQUEST = {"pipeline": "billing"}
 RUN = "billing/_runs/9912"

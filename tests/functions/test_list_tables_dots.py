@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import Function, topic
-from tests.functions.stage import Stage
+from tests.support.delivery import Function, topic
+from tests.support.stage import Stage
 
 INNER, OUTER = ("a", "b.c"), ("a.b", "c")
 

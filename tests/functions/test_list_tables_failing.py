@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import REQUESTED, topic
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import REQUESTED, topic
+from tests.support.stage import Log, Stage
 
 REQUEST = {"pipeline": "billing"}
 NOW = "2026-11-22T12:00:00Z"

@@ -15,11 +15,11 @@ import requests
 
 from local.functions import Function, lay_out
 from local.pubsub.requests import Pb, Rejected
-from tests.functions.cuts import cut_off
-from tests.functions.delivery import topic
-from tests.functions.stage import Log, Stage
+from tests.support.cuts import cut_off
+from tests.support.delivery import topic
+from tests.support.repository import ROOT
+from tests.support.stage import Log, Stage
 
-ROOT = Path(__file__).parents[2]
 REQUEST = {"pipeline": "billing"}
 MANY = 1_100
 """Tables, more than fit in one call."""

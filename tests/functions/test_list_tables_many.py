@@ -11,7 +11,8 @@ import pytest
 from local.cloud import PROJECT, Cloud
 from local.postgres import Postgres
 from local.pubsub import Procedure
-from tests.functions.stage import INSTANCE, Stage
+from tests.support.stage import Stage
+from tests.support.standins import INSTANCE, StandIns
 
 MANY = 5_000
 VERY_MANY = 20_000
@@ -84,18 +85,18 @@ def test_thousands_of_messages_go_out_in_batches_and_all_are_confirmed_in_the_en
 
 
 @pytest.mark.soak
-def test_tens_of_thousands_of_tables_fit_into_what_a_function_gets(postgres: Postgres, tmp_path: Path) -> None:
+def test_tens_of_thousands_of_tables_fit_into_what_a_function_gets(standins: StandIns, tmp_path: Path) -> None:
     """In two runs, one after the other: the second meets the manifest of the first."""
     pipeline = {
         "instance": f"{PROJECT}:europe-west1:billing-db",
-        "database": database_of(postgres, VERY_MANY),
-        "user": postgres.user,
-        "host": postgres.host,
+        "database": database_of(standins.postgres, VERY_MANY),
+        "user": standins.postgres.user,
+        "host": standins.postgres.host,
         "bucket": "billing-mirror",
         "shards_dataset": "billing_shards",
         "views_dataset": "billing",
     }
-    with Cloud({"billing": pipeline}, {pipeline["instance"]: postgres.connect}, tmp_path) as cloud:
+    with Cloud({"billing": pipeline}, {pipeline["instance"]: standins.postgres.connect}, tmp_path) as cloud:
         cloud.function("export_table").kill()  # what is asked for stays where it can be counted
 
         peaks = [peak_of_a_run(cloud), peak_of_a_run(cloud)]

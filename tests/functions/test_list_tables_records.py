@@ -6,8 +6,9 @@ from typing import Any
 import google.cloud.pubsub_v1 as pubsub_v1
 import pytest
 
-from tests.functions.delivery import PROJECT, REQUESTED, topic
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import REQUESTED, topic
+from tests.support.stage import Log, Stage
+from tests.support.standins import PROJECT
 
 REQUEST = {"pipeline": "billing"}
 MANIFEST = "billing/_runs/9912/manifest.json"

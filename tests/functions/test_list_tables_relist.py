@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import Function
-from tests.functions.stage import INSTANCE, Stage
+from tests.support.delivery import Function
+from tests.support.stage import Stage
+from tests.support.standins import INSTANCE
 
 RUN = "billing/_runs/9912"
 FAILED, RELISTED = (f"{RUN}/{folder}/orders.json" for folder in ("failed", "relisted"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.functions.stage import Log, Stage
+from tests.support.stage import Log, Stage
 
 REQUEST = {"pipeline": "billing"}
 NOW = "2026-11-22T12:00:00Z"

@@ -10,8 +10,9 @@ import pytest
 
 from shared.listing import snapshots
 from shared.settings import SettingsError
-from tests.functions.delivery import REQUESTED, Function, topic
-from tests.functions.stage import DATABASE, INSTANCE, Log, Stage
+from tests.support.delivery import REQUESTED, Function, topic
+from tests.support.stage import Log, Stage
+from tests.support.standins import DATABASE, INSTANCE
 
 REQUEST = {"pipeline": "billing"}
 RUN = "billing/_runs/9912"

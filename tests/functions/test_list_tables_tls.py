@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from local.postgres import Postgres
-from tests.functions.stage import DATABASE, Stage
+from tests.support.stage import Stage
+from tests.support.standins import DATABASE
 
 REQUEST = {"pipeline": "billing"}
 NOW = datetime.now(UTC)

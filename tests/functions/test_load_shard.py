@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from google.cloud import bigquery
 
-from tests.functions.delivery import PROJECT
-from tests.functions.pairs import ID, announce, put_pair
-from tests.functions.stage import Log, Stage
+from tests.support.pairs import ID, announce, put_pair
+from tests.support.stage import Log, Stage
+from tests.support.standins import PROJECT
 
 
 def rows(stage: Stage) -> list[tuple[Any, ...]]:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from google.cloud import bigquery
 
-from tests.functions.pairs import ID, NOTE, announce, put_pair
-from tests.functions.stage import Stage
+from tests.support.pairs import ID, NOTE, announce, put_pair
+from tests.support.stage import Stage
 
 AMOUNT = NOTE | {"name": "note", "bigquery_type": "FLOAT64"}
 

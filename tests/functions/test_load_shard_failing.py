@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import REQUESTED, topic
-from tests.functions.pairs import DATA, SCHEMA, announce, put_pair
-from tests.functions.stage import Stage
+from tests.support.delivery import REQUESTED, topic
+from tests.support.pairs import DATA, SCHEMA, announce, put_pair
+from tests.support.stage import Stage
 
 
 def rows(stage: Stage) -> list[tuple[Any, ...]]:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from local.server import Answer, Answering, Call, HangUp
-from tests.functions.cuts import cut_off, meanwhile
-from tests.functions.delivery import Function
-from tests.functions.pairs import ID, SCHEMA, announce, put_pair
-from tests.functions.stage import Log, Stage
+from tests.support.cuts import cut_off, meanwhile
+from tests.support.delivery import Function
+from tests.support.pairs import ID, SCHEMA, announce, put_pair
+from tests.support.stage import Log, Stage
 
 NDJSON = "billing/orders/data_20260115.ndjson"
 

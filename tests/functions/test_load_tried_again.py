@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from local import audit_log
-from tests.functions.pairs import announce, put_pair
-from tests.functions.stage import Event, Log, Stage, wait_for
-from tests.views import entries
-from tests.views.steps import views
+from tests.support.pairs import announce, put_pair
+from tests.support.stage import Event, Log, Stage, wait_for
+from tests.support.views import entries
+from tests.support.views.steps import views
 
 
 def newer(event: Event) -> Event:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.functions.delivery import INPUTS, REQUESTED, topic
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import INPUTS, REQUESTED, topic
+from tests.support.stage import Log, Stage
 
 
 @pytest.mark.parametrize("function", INPUTS)

@@ -17,12 +17,12 @@ from pg8000.exceptions import DatabaseError
 
 from local.cloudsql import Outcome
 from shared import words_of_google, words_of_postgres
-from tests.functions.delivery import column, table_export
-from tests.functions.pairs import announce, put_pair
-from tests.functions.stage import Stage
-from tests.functions.told import Ears, refusing, telling
-from tests.views import entries
-from tests.views.steps import show
+from tests.support.delivery import column, table_export
+from tests.support.pairs import announce, put_pair
+from tests.support.stage import Stage
+from tests.support.told import Ears, refusing, telling
+from tests.support.views import entries
+from tests.support.views.steps import show
 
 MARK = "S3CRET"
 MANY = int(os.environ.get("SCHEDULES") or 40)

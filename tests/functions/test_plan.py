@@ -10,8 +10,9 @@ import pytest
 from local.server import Answer, Answering, Call
 from shared.listing import plan
 from tests.cli.test_reference import SAMPLES, shape
-from tests.functions.delivery import REQUESTED, Function, topic
-from tests.functions.stage import DATABASE, Log, Stage
+from tests.support.delivery import REQUESTED, Function, topic
+from tests.support.stage import Log, Stage
+from tests.support.standins import DATABASE
 
 REQUEST = {"pipeline": "billing", "plan": True}
 PLAN = "billing/_plans/9950.json"

@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime
 
 from shared import times
-from tests.functions.delivery import topic
-from tests.functions.snapshot import Run
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import topic
+from tests.support.snapshot import Run
+from tests.support.stage import Log, Stage
 
 MADE = (
     "CREATE TABLE orders (id bigint NOT NULL, note text)",

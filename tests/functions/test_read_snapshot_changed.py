@@ -1,20 +1,19 @@
 """Tables that change between their listing, the snapshot and their reading: all rows, or a new description, and never half."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from threading import Thread
 from typing import Any
 
 import pytest
 
 from local.server import Call
-from tests.functions.cuts import refused
-from tests.functions.delivery import topic
-from tests.functions.snapshot import FIRST, Run, behind_the_snapshot
-from tests.functions.stage import DATABASE, Log, Stage, wait_for
+from tests.support.cuts import refused
+from tests.support.delivery import topic
+from tests.support.snapshot import FIRST, Run, behind_the_snapshot
+from tests.support.stage import Log, Stage, wait_for
+from tests.support.standins import DATABASE
 
 PLAIN = ("CREATE TABLE t (id bigint NOT NULL, note text)", "INSERT INTO t VALUES (7, 'old')")
 FILL = "INSERT INTO t SELECT n, 'new' FROM generate_series(1, 3) AS n"
@@ -175,8 +174,7 @@ def test_a_table_that_has_grown_too_large_is_described_again_and_the_others_are_
     stage.run("CREATE TABLE users (id bigint NOT NULL, note text)", "INSERT INTO users VALUES (7, 'u')")
     run = Run(stage, environ={"MIRROR_REQUESTS_TOPIC": topic("table-exports")})
     stage.run("INSERT INTO t SELECT n, repeat('x', 1048576) FROM generate_series(1, 30) AS n")
-    read_snapshot: Any = sys.modules["read_snapshot"]
-    read_snapshot.services = replace(read_snapshot.services, most_bytes=20 * 2**20)
+    stage.started["read_snapshot"].work_with(most_bytes=20 * 2**20)
 
     status = run.read()
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.functions.cuts import cut_off, meanwhile, refused
-from tests.functions.snapshot import FIRST, Run, behind_the_snapshot
-from tests.functions.stage import Stage
+from tests.support.cuts import cut_off, meanwhile, refused
+from tests.support.snapshot import FIRST, Run, behind_the_snapshot
+from tests.support.stage import Stage
 
 MADE = (
     FIRST,

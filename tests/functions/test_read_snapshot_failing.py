@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import table_export, topic
-from tests.functions.snapshot import FIRST, Run
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import table_export, topic
+from tests.support.snapshot import FIRST, Run
+from tests.support.stage import Log, Stage
 
 BEYOND = ("CREATE TABLE t (id bigint NOT NULL, at date)", "INSERT INTO t VALUES (1, '0044-03-15 BC')")
 USERS = ("CREATE TABLE users (id bigint NOT NULL, note text)", "INSERT INTO users VALUES (7, 'u')")

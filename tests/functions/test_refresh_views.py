@@ -5,8 +5,9 @@ from threading import Thread
 import pytest
 from google.cloud import bigquery
 
-from tests.functions.delivery import PROJECT, Function
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import Function
+from tests.support.stage import Log, Stage
+from tests.support.standins import PROJECT
 
 END = 3
 """The last of the four events of a load that makes its table."""

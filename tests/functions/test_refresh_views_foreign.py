@@ -8,10 +8,10 @@ import pytest
 from google.cloud.bigquery import CopyJobConfig
 
 from local.server import Answer, Answering, Call
-from tests.functions.delivery import Function
-from tests.functions.stage import Event, Log, Stage
-from tests.views import entries, records
-from tests.views.steps import ORDERS, RECONCILE, called, expires, load, said, select, show, views
+from tests.support.delivery import Function
+from tests.support.stage import Event, Log, Stage
+from tests.support.views import entries, records
+from tests.support.views.steps import ORDERS, RECONCILE, called, expires, load, said, select, show, views
 
 BACKUP = "orders_backup_20260116"
 PIN = RECONCILE | {"shard_date": "2026-01-16"}

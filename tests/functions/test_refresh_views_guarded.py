@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from local.server import Answer, Answering, Between, Call
-from tests.functions.delivery import Function
-from tests.functions.stage import Log, Stage
-from tests.views import entries
-from tests.views.steps import (
+from tests.support.delivery import Function
+from tests.support.stage import Log, Stage
+from tests.support.views import entries
+from tests.support.views.steps import (
     ORDERS,
     RECONCILE,
     between,
@@ -277,7 +277,7 @@ def test_without_keep_days_an_expiry_that_people_have_set_stands(stage: Stage) -
 
 def test_a_reconcile_does_not_show_half_a_shard_of_another_loader(stage: Stage, scio: Function) -> None:
     load(stage, "orders_20260116", rows=2)
-    pass_time(0.9 * HOUR)
+    pass_time(stage, 0.9 * HOUR)
 
     scio.receive(RECONCILE)
 
@@ -286,7 +286,7 @@ def test_a_reconcile_does_not_show_half_a_shard_of_another_loader(stage: Stage, 
 
 def test_a_shard_of_another_loader_counts_as_whole_an_hour_after_its_last_change(stage: Stage, scio: Function) -> None:
     load(stage, "orders_20260116", rows=2)
-    pass_time(1.1 * HOUR)
+    pass_time(stage, 1.1 * HOUR)
 
     scio.receive(RECONCILE)
 
@@ -295,7 +295,7 @@ def test_a_shard_of_another_loader_counts_as_whole_an_hour_after_its_last_change
 
 def test_a_shard_with_rows_on_their_way_is_not_whole(stage: Stage, scio: Function) -> None:
     load(stage, "orders_20260116", rows=2)
-    pass_time(2 * HOUR)
+    pass_time(stage, 2 * HOUR)
 
     with between(stage, _streaming("/orders_20260116")):
         scio.receive(RECONCILE)
@@ -305,7 +305,7 @@ def test_a_shard_with_rows_on_their_way_is_not_whole(stage: Stage, scio: Functio
 
 def test_an_empty_shard_is_not_moved_to_from_one_that_has_rows(stage: Stage, scio: Function) -> None:
     load(stage, "orders_20260116", rows=0)
-    pass_time(2 * HOUR)
+    pass_time(stage, 2 * HOUR)
 
     scio.receive(RECONCILE)
 
@@ -320,7 +320,7 @@ def test_an_empty_shard_that_an_event_of_its_job_tells_of_is_shown(stage: Stage,
 
 def test_an_old_event_of_dataflow_says_nothing_of_an_empty_shard_that_came_later(stage: Stage, scio: Function) -> None:
     load(stage, "orders_20260116", rows=0)
-    pass_time(2 * HOUR)
+    pass_time(stage, 2 * HOUR)
 
     scio.hear(*entries.dataflow(ended="2026-01-15T03:00:00Z"))
 
@@ -332,7 +332,7 @@ def test_a_view_is_let_go_even_where_there_is_nowhere_to_go(stage: Stage, scio: 
     load(stage, "orders_20260114", rows=3)
     scio.receive(ORDERS | {"shard_date": "2026-01-15"})
     load(stage, "orders_20260116", rows=0)
-    pass_time(later)
+    pass_time(stage, later)
 
     scio.receive(UNPIN)
 

@@ -8,10 +8,10 @@ import pytest
 from google.cloud.bigquery import CopyJobConfig, LoadJobConfig, SchemaField
 
 from shared import times
-from tests.functions.delivery import Function
-from tests.functions.stage import Event, Log, Stage
-from tests.views import entries
-from tests.views.steps import called, load, said, select, show, views
+from tests.support.delivery import Function
+from tests.support.stage import Event, Log, Stage
+from tests.support.views import entries
+from tests.support.views.steps import called, load, said, select, show, views
 
 DATAFLOW_LABEL = {"name": "nightly", "labels": {"mirror_pipeline": "billing"}}
 LABEL_AND_NAME = {"name": "mirror-orders-20260116", "labels": {"mirror_pipeline": "billing", "team": "orders"}}

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.functions.delivery import Function
-from tests.functions.stage import Log, Stage
-from tests.views import entries
-from tests.views.steps import between, load, refused, show
+from tests.support.delivery import Function
+from tests.support.stage import Log, Stage
+from tests.support.views import entries
+from tests.support.views.steps import between, load, refused, show
 
 ABOUT = {"pipeline": "billing", "table": "orders", "shard_date": "2026-01-16"}
 

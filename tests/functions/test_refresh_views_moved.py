@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import SchemaField, Table
 
-from tests.functions.delivery import PROJECT, Function
-from tests.functions.stage import Log, Stage
-from tests.views.steps import (
+from tests.support.delivery import Function
+from tests.support.stage import Log, Stage
+from tests.support.standins import PROJECT
+from tests.support.views.steps import (
     ID,
     NOTE,
     ORDERS,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.functions.delivery import Function
-from tests.functions.stage import Stage
+from tests.support.delivery import Function
+from tests.support.stage import Stage
 
 RECONCILE = {"pipeline": "billing"}
 PIN = {"pipeline": "billing", "tables": ["orders"], "shard_date": "2026-01-14"}

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import PROJECT, Function
-from tests.functions.stage import Event, Log, Stage
+from tests.support.delivery import Function
+from tests.support.stage import Event, Log, Stage
+from tests.support.standins import PROJECT
 
 START, TABLE_CREATION, TABLE_DATA_CHANGE, END = range(4)
 """The events of a load that makes its table."""

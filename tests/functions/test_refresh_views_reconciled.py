@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.functions.delivery import Function
-from tests.functions.stage import Log, Stage
-from tests.views.steps import ORDERS, RECONCILE, called, load, said, select, show, views
+from tests.support.delivery import Function
+from tests.support.stage import Log, Stage
+from tests.support.views.steps import ORDERS, RECONCILE, called, load, said, select, show, views
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.functions.delivery import REQUESTED, Function, topic
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import REQUESTED, Function, topic
+from tests.support.stage import Log, Stage
 
 RECONCILE = {"pipeline": "billing"}
 PIN = {"pipeline": "billing", "tables": ["orders"], "shard_date": "2026-01-14"}

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from shared import times
-from tests.functions.delivery import Function
-from tests.functions.stage import Event, Log, Stage
-from tests.views import entries, records
-from tests.views.steps import ORDERS, RECONCILE, called, load, pass_time, said, show, views
+from tests.support.delivery import Function
+from tests.support.stage import Event, Log, Stage
+from tests.support.views import entries, records
+from tests.support.views.steps import ORDERS, RECONCILE, called, load, pass_time, said, show, views
 
 TABLES = ("customers", "orders", "refunds")
 BEFORE = {table: f"{table}_20260115" for table in TABLES}
@@ -122,7 +122,7 @@ def test_a_table_that_is_silent_for_a_day_is_recorded_as_failed_and_the_rest_rel
     for table in TABLES[:2]:
         _bring(stage, "run", table)
 
-    pass_time(DAY)
+    pass_time(stage, DAY)
     refresh_views.receive(RECONCILE)
 
     assert stage.json("billing/_runs/run/failed/refunds.json")["function"] == "refresh_views"
@@ -133,7 +133,7 @@ def test_a_table_that_is_silent_for_a_day_is_recorded_as_failed_and_the_rest_rel
 def test_a_run_that_has_brought_nothing_for_a_day_ends_too(stage: Stage, refresh_views: Function) -> None:
     records.begin(stage, "run", times.stamp(datetime.now(UTC).date()), TABLES)
 
-    pass_time(DAY)
+    pass_time(stage, DAY)
     refresh_views.receive(RECONCILE)
 
     assert sorted(name for name in stage.files() if "/failed/" in name) == [
@@ -255,7 +255,7 @@ def test_without_an_event_of_dataflow_a_run_is_released_an_hour_later(
     records.begin(stage, "run", "20260116", TABLES)
     for table in TABLES:
         _bring(stage, "run", table)
-    pass_time(later)
+    pass_time(stage, later)
 
     scio.receive(RECONCILE)
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.functions.delivery import Function
-from tests.functions.stage import Log, Stage
-from tests.views import records
-from tests.views.steps import (
+from tests.support.delivery import Function
+from tests.support.stage import Log, Stage
+from tests.support.views import records
+from tests.support.views.steps import (
     ORDERS,
     RECONCILE,
     between,

@@ -8,9 +8,9 @@ import grpc
 import pytest
 
 from local.pubsub.requests import Pb, Rejected
-from tests.functions.cuts import cut_off
-from tests.functions.delivery import REQUESTED, Function, table_export, topic
-from tests.functions.stage import Log, Stage
+from tests.support.cuts import cut_off
+from tests.support.delivery import REQUESTED, Function, table_export, topic
+from tests.support.stage import Log, Stage
 
 SCHEMA = "billing/orders/schema_20260115.json"
 DATA = "billing/orders/data_20260115.csv"

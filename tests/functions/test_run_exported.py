@@ -13,10 +13,10 @@ import pytest
 from local.pubsub.requests import Pb, Rejected
 from local.server import Answer, Answering, Call
 from shared import times
-from tests.functions.cuts import cut_off, meanwhile
-from tests.functions.delivery import REQUESTED, Function, topic
-from tests.functions.stage import Log, Stage
-from tests.views.steps import pass_time
+from tests.support.cuts import cut_off, meanwhile
+from tests.support.delivery import REQUESTED, Function, topic
+from tests.support.stage import Log, Stage
+from tests.support.views.steps import pass_time
 
 RUN = "billing/_runs/9912"
 TABLES = ("lines", "orders", "refunds")
@@ -336,7 +336,7 @@ def test_a_run_whose_claimant_never_comes_back_is_announced_by_the_reconcile(
     stage.pubsub.between = None
 
     refresh_views = stage.function("refresh_views")
-    pass_time(timedelta(hours=25))
+    pass_time(stage, timedelta(hours=25))
     refresh_views.receive({"pipeline": "billing"})
 
     assert [said["tables"] for said in announced(stage)] == [["orders"]]
@@ -350,7 +350,7 @@ def test_tables_that_are_silent_for_a_day_are_recorded_as_failed_and_end_the_run
     log()
 
     refresh_views = stage.function("refresh_views")
-    pass_time(timedelta(hours=25))
+    pass_time(stage, timedelta(hours=25))
     statuses = [refresh_views.receive({"pipeline": "billing"}) for _ in range(2)]
 
     [said] = announced(stage)
@@ -373,7 +373,7 @@ def test_a_table_that_speaks_after_its_run_has_ended_announces_nothing_again(
 ) -> None:
     [data] = begin(stage, "orders", published=_ago(hours=1))
     refresh_views = stage.function("refresh_views")
-    pass_time(timedelta(hours=25))
+    pass_time(stage, timedelta(hours=25))
     refresh_views.receive({"pipeline": "billing"})
     stage.published("run-exported")
 

@@ -10,12 +10,13 @@ from google.cloud.bigquery import SchemaField
 from local.server import Answer, Answering, Between, Call
 from shared import times
 from shared.runs import ledger
-from tests.functions.cuts import cut_off, refused
-from tests.functions.days import Days, tables
-from tests.functions.delivery import PROJECT, topic
-from tests.functions.stage import Log, Stage
-from tests.views import entries
-from tests.views.steps import ID, NOTE, called, load, pass_time, said, show, views
+from tests.support.cuts import cut_off, refused
+from tests.support.days import Days, tables
+from tests.support.delivery import topic
+from tests.support.stage import Log, Stage
+from tests.support.standins import PROJECT
+from tests.support.views import entries
+from tests.support.views.steps import ID, NOTE, called, load, pass_time, said, show, views
 
 
 @pytest.fixture
@@ -308,7 +309,7 @@ def test_a_reconcile_that_crashed_tells_the_run_when_it_comes_again_or_another_d
     with cut_off(stage, after=4):  # the view, the record, the mark, and the lines of the ledger
         refresh_views.receive({"pipeline": "billing"}, message_id="one")
     mark = stage.json(f"billing/_runs/{days.run}/run_shown.json")
-    pass_time(timedelta(hours=hours))
+    pass_time(stage, timedelta(hours=hours))
     days.reconcile(message_id)
 
     assert not mark["announced"]
@@ -322,10 +323,10 @@ def test_a_run_of_which_nothing_comes_is_told_a_day_after_its_lanes_last_sign_of
     days.hear()
     days.function("refresh_views")
 
-    pass_time(timedelta(hours=23))
+    pass_time(stage, timedelta(hours=23))
     days.reconcile()
     before = days.told()
-    pass_time(timedelta(hours=25))
+    pass_time(stage, timedelta(hours=25))
     days.reconcile()
 
     assert before == []
@@ -614,7 +615,7 @@ def test_where_a_scio_job_loads_a_table_that_is_never_loaded_has_failed_a_day_la
     tables(stage, "lines", "orders")
     days.export(*days.request())
     days.function("refresh_views").hear(*load(stage, "lines_20260115", rows=2))
-    pass_time(timedelta(hours=25))
+    pass_time(stage, timedelta(hours=25))
 
     days.reconcile()
 

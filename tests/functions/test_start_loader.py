@@ -13,8 +13,9 @@ import pytest
 from local.dataflow import CANCELLED, DONE, FAILED, Dataflow, Launch
 from local.server import Answer, Answering, Call, HangUp
 from shared import times
-from tests.functions.delivery import PROJECT, Function, table_export, topic
-from tests.functions.stage import Log, Stage, wait_for
+from tests.support.delivery import Function, table_export, topic
+from tests.support.stage import Log, Stage, wait_for
+from tests.support.standins import PROJECT
 
 RUN = {
     "run_id": "9912",

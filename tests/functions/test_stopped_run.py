@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.functions.days import Days, tables
-from tests.functions.stage import Log, Stage
-from tests.views.steps import load, show, views
+from tests.support.days import Days, tables
+from tests.support.stage import Log, Stage
+from tests.support.views.steps import load, show, views
 
 
 @pytest.fixture

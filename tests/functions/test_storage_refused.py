@@ -10,9 +10,9 @@ import pytest
 
 from local.server import Answer, Answering, Call
 from shared.gcp.storage import Bucket
-from tests.functions.delivery import table_export
-from tests.functions.pairs import announce, put_pair
-from tests.functions.stage import Log, Stage
+from tests.support.delivery import table_export
+from tests.support.pairs import announce, put_pair
+from tests.support.stage import Log, Stage
 
 SEALED = "billing/orders/schema_20260115.json"
 CONSTRAINT = "Request violates constraint 'constraints/storage.uniformBucketLevelAccess'"

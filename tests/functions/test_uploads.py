@@ -7,8 +7,8 @@ import pytest
 from shared.bucket import Uploads
 from shared.errors import LostRace
 from shared.gcp.storage import Storage
-from tests.functions.delivery import PROJECT
-from tests.functions.stage import Stage
+from tests.support.stage import Stage
+from tests.support.standins import PROJECT
 
 SIZES = [0, 5, 2**20, 2**20 + 1, 8 * 2**20, 8 * 2**20 + 1, 21 * 2**20]
 

@@ -2,12 +2,10 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 from local import cost, readme
 from local.cost import Example
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.repository import ROOT
 
 
 def dollars(example: Example, what: str) -> float:

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from local.functions import Function, lay_out
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-deployed/bin/python"
 
 RECORD = """

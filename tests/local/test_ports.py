@@ -2,11 +2,10 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from local.ports import free_port
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 FIRST = "from local.ports import free_port; print(free_port())"
 
 

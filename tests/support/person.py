@@ -1,0 +1,112 @@
+"""The command as a person runs it: a process of its own, with a terminal or without."""
+
+import errno
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.repository import ROOT
+
+COMMAND = (sys.executable, "-P", "-m", "cli")
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""What becomes the command, with the terminal as its own, so that Ctrl-C reaches it."""
+_CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How it ended. Of a terminal, `output` is all that came, and `errors` is empty."""
+
+    code: int
+    output: str
+    errors: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """What stands on a terminal in the end, without colours: of a line that was written again, the last."""
+        plain = _CONTROLS.sub("", self.output).replace("\r\n", "\n")
+        return [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in plain.split("\n")]
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with these environment variables, in a folder of their own."""
+
+    environ: Mapping[str, str]
+    folder: Path
+
+    def says(self, *arguments: str, environ: Mapping[str, str] | None = None, within: float = 60) -> Ran:
+        """Run it without a terminal. Raises TimeoutExpired if it does not end within so many seconds."""
+        ended = subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env={**self._environ, **(environ or {})},
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
+        )
+        return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+    def says_without_looking(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start it without a terminal."""
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=self.folder,
+            env=self._environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def sees(
+        self, columns: int, *arguments: str, interrupt_at: str = "", environ: Mapping[str, str] | None = None
+    ) -> Ran:
+        """Run it at a terminal so wide. Press Ctrl-C when these words have come."""
+        terminal, its_side = pty.openpty()
+        fcntl.ioctl(its_side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-c", _TAKE_TERMINAL, *COMMAND, *arguments],
+            cwd=self.folder,
+            env={**self._environ, "TERM": "xterm-256color", **(environ or {})},
+            stdin=its_side,
+            stdout=its_side,
+            stderr=its_side,
+            start_new_session=True,
+        )
+        os.close(its_side)
+        output, until, is_interrupted = "", time.monotonic() + 60, False
+        while part := _read(terminal):
+            output += part
+            if interrupt_at and interrupt_at in output and not is_interrupted:
+                os.write(terminal, b"\x03")
+                is_interrupted = True
+            if time.monotonic() > until:
+                process.kill()
+        os.close(terminal)
+        return Ran(process.wait(timeout=10), output)
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "no_proxy", "SSL_CERT_FILE") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(ROOT), "GRPC_VERBOSITY": "NONE", **self.environ}
+
+
+def _read(terminal: int) -> str:
+    try:
+        return os.read(terminal, 65536).decode(errors="replace")
+    except OSError as error:
+        if error.errno == errno.EIO:  # the process has ended
+            return ""
+        raise

@@ -1,0 +1,107 @@
+"""The manifest of a run."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.messages.exports import TableExport
+from shared.messages.requests import MirrorRequest
+from shared.pipelines import Pipeline
+from shared.runs import manifest
+from shared.runs.manifest import Manifest
+from shared.tables import Column
+from tests.support.memory import Memory
+
+BILLING = Pipeline(
+    "billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views", schemas=("public", "sales")
+)
+DAY = date(2026, 11, 22)
+REQUESTED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
+REQUEST = MirrorRequest("9912", REQUESTED_AT, BILLING, None, DAY, replace=True)
+FILE, NEWEST = "billing/_runs/9912/manifest.json", "billing/manifest_20261122.json"
+
+
+def export(table: str, schema: str = "public") -> TableExport:
+    return TableExport(
+        run_id="9912",
+        requested_at=REQUESTED_AT,
+        pipeline=BILLING,
+        schema=schema,
+        table=table,
+        table_id=table,
+        shard_date=DAY,
+        replace=True,
+        columns=(Column("id", "bigint", nullable=False),),
+        format="csv",
+    )
+
+
+def listed(*tables: str, request: MirrorRequest = REQUEST) -> Manifest:
+    return manifest.of_request(request, [export(table).to_json() for table in tables])
+
+
+def test_a_manifest_is_what_the_contract_says() -> None:
+    assert json.loads(listed("orders").content) == {
+        "version": 1,
+        "run_id": "9912",
+        "pipeline": "billing",
+        "database": "billing_db",
+        "shard_date": "2026-11-22",
+        "requested_at": "2026-11-22T02:00:00Z",
+        "is_whole": True,
+        "tables": [export("orders").to_json()],
+        "refused": [],
+    }
+
+
+@given(st.lists(st.text(min_size=1)))
+def test_a_manifest_comes_back_from_its_file(tables: list[str]) -> None:
+    bucket, written = Memory(), listed(*tables)
+    manifest.write(bucket, BILLING, written)
+
+    assert manifest.find(bucket, BILLING, "9912") == written
+
+
+def test_a_run_that_has_not_begun_has_no_manifest() -> None:
+    assert manifest.find(Memory(), BILLING, "9912") is None
+
+
+def test_the_first_manifest_of_a_run_counts() -> None:
+    bucket, first = Memory(), listed("orders")
+
+    assert manifest.write(bucket, BILLING, first) == first
+    assert manifest.write(bucket, BILLING, listed("orders", "refunds")) == first
+    assert bucket.objects == {FILE: first.content}
+
+
+def test_the_tables_of_a_manifest_have_their_ids() -> None:
+    entries = [export("Refund Log", "sales").to_json(), export("orders").to_json()]
+
+    assert manifest.of_request(REQUEST, entries).table_ids(BILLING) == {"sales__Refund_Log", "orders"}
+
+
+@pytest.mark.parametrize(("later", "shown"), [(60, True), (0, False), (-60, False)])
+def test_only_a_later_run_takes_the_place_of_the_days_newest(later: float, shown: bool) -> None:
+    bucket, before = Memory(), listed("orders")
+    run = listed(
+        "refunds", request=replace(REQUEST, run_id="9913", requested_at=REQUESTED_AT + timedelta(seconds=later))
+    )
+    manifest.show_newest(bucket, BILLING, before)
+
+    manifest.show_newest(bucket, BILLING, run)
+
+    assert bucket.objects == {NEWEST: run.content if shown else before.content}
+
+
+def test_the_newest_runs_of_three_days_are_found_newest_first() -> None:
+    bucket = Memory()
+    runs = [listed(request=replace(REQUEST, shard_date=date(2026, 11, day))) for day in (22, 21, 20, 19)]
+    for run in runs:
+        manifest.show_newest(bucket, BILLING, run)
+
+    assert list(manifest.of_last_days(bucket, BILLING, REQUESTED_AT)) == runs[:3]
+    assert list(manifest.of_last_days(Memory(), BILLING, REQUESTED_AT)) == []
