@@ -31,8 +31,9 @@ def test_a_table_id_keeps_letters_marks_and_digits(table: str, table_id: str) ->
     assert names.table_id("public", table, "public") == table_id
 
 
-def test_a_table_outside_the_first_schema_is_prefixed_with_its_own() -> None:
-    assert names.table_id("big sales", "refunds", "public") == "big_sales__refunds"
+@pytest.mark.parametrize("first_schema", ["public", "archive"])
+def test_a_table_outside_the_first_schema_is_prefixed_with_its_own(first_schema: str) -> None:
+    assert names.table_id("big sales", "refunds", first_schema) == "big_sales__refunds"
 
 
 @given(_IDENTIFIERS)
@@ -78,8 +79,12 @@ def test_columns_that_would_meet_are_numbered_in_their_order() -> None:
     assert names.column_names(["a b", "a-b", "A_B"]) == ["a_b", "a_b_2", "A_B_3"]
 
 
-def test_a_suffix_that_a_later_column_has_is_passed_over() -> None:
-    assert names.column_names(["a", "A", "a_2", "A_3"]) == ["a", "A_4", "a_2", "A_3"]
+@pytest.mark.parametrize(
+    ("sources", "called"),
+    [(["a", "A", "a_2", "A_3"], ["a", "A_4", "a_2", "A_3"]), (["a", "a_2", "A"], ["a", "a_2", "A_3"])],
+)
+def test_a_suffix_that_another_column_has_is_passed_over(sources: list[str], called: list[str]) -> None:
+    assert names.column_names(sources) == called
 
 
 @given(st.lists(_IDENTIFIERS | _ALIKE, unique=True, max_size=12))

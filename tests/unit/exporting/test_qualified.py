@@ -38,7 +38,9 @@ def listed() -> list[TableExport]:
 
 
 @pytest.mark.parametrize("trusts", [False, True])
-@pytest.mark.parametrize("server_major", [11, 12, 14, 18, None])
+@pytest.mark.parametrize(
+    "server_major", [11, None, *(pytest.param(each, marks=pytest.mark.soak) for each in (12, 14, 18))]
+)
 @pytest.mark.parametrize("unrepresentable", ["null", "fail", "string"])
 @pytest.mark.parametrize("file_format", ["csv", "ndjson"])
 def test_an_export_calls_nothing_by_its_bare_name(
