@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,13 +23,13 @@ TODAY, MONTH = NOW.date(), NOW.date().replace(day=1)
 
 
 @pytest.fixture
-def warehouse(standins: StandIns, credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[bigquery.Client]:  # noqa: ARG001
+def warehouse(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[bigquery.Client]:  # noqa: ARG001
     """With an empty dataset mirror_ops, and clients that find it."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", standins.tables.url)
-    with bigquery.Client(PROJECT, NOBODY) as client:
-        client.delete_dataset("mirror_ops", delete_contents=True, not_found_ok=True)
+    with ExitStack() as undo:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", StandIns(undo).tables.url)
+        client = undo.enter_context(bigquery.Client(PROJECT, NOBODY))
         client.create_dataset("mirror_ops")
         yield client
 

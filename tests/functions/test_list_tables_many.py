@@ -31,9 +31,9 @@ DO $$ BEGIN FOR n IN {first}..{last} LOOP EXECUTE format('CREATE TABLE table_%s 
 
 
 @pytest.fixture(scope="module", name="many")
-def _many(postgres: Postgres) -> str:
+def _many(standins: StandIns) -> str:
     """The name of a database with thousands of tables."""
-    return database_of(postgres, MANY)
+    return database_of(standins.postgres, MANY)
 
 
 def database_of(server: Postgres, tables: int) -> str:
