@@ -43,6 +43,7 @@ def choice(
         (state(9 * HOUR, streaming=True), Aim((MIDDLE,)), False),
         (state(timedelta(), streaming=True), Aim((MIDDLE,), trusted=True), True),
         (state(timedelta(minutes=5)), Aim((MIDDLE,), written_by=NOW), True),
+        (state(timedelta(minutes=5)), Aim((MIDDLE,), written_by=NOW - timedelta(minutes=5)), True),
         (state(timedelta(minutes=5)), Aim((MIDDLE,), written_by=NOW - timedelta(minutes=6)), False),
         (state(HOUR), Aim((MIDDLE,), written_by=NOW - 2 * HOUR), True),
     ],
@@ -51,6 +52,11 @@ def test_a_shard_of_another_loader_is_complete_when_an_event_says_so_or_an_hour_
     shard: ShardState, aim: Aim, complete: bool
 ) -> None:
     assert choice(aim, {MIDDLE: shard}, SCIO) == Choice(MIDDLE if complete else None)
+
+
+@pytest.mark.parametrize("pipeline", [SCIO, replace(SCIO, max_shrink=1.0)])
+def test_where_the_shard_that_is_shown_is_gone_one_without_rows_may_be_shown(pipeline: Pipeline) -> None:
+    assert choice(Aim((NEW,)), {NEW: state(rows=0)}, pipeline, shown=MIDDLE) == Choice(NEW)
 
 
 def test_a_shard_of_bigquerys_own_load_is_complete_at_once() -> None:
