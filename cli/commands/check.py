@@ -79,7 +79,7 @@ def _remove_of_others(checking: Check) -> None:
     """Remove what checks have left that were cut off."""
     left = leftovers.left_behind(checking)
     if left:
-        checking.steps.look("left behind", lambda: leftovers.remove(checking, left))
+        checking.steps.look("left behind", lambda: leftovers.remove(checking, left, own=False))
 
 
 def _remove(checking: Check, run_ids: list[str]) -> None:
