@@ -7,9 +7,11 @@ import click
 from cli.checking import leftovers, looks, proof
 from cli.checking.check import Check
 from cli.checking.run import CanaryRun
-from cli.checking.steps import Found, Steps
+from cli.checking.steps import Found, Steps, words
+from cli.problems import Problem
 from cli.screen import Waiting
 from cli.session import Session, command
+from shared.errors import Told
 
 _TIMEOUT = 180.0
 _LISTED_WITHIN = 30.0
@@ -41,6 +43,8 @@ def check(session: Session, pipeline: str, timeout: float) -> None:
     try:
         with session.screen.waiting(f"checking {known.name}: what comes may take {timeout:g} s …") as waiting:
             is_proven = _prove(checking, waiting)
+    except Told as error:
+        raise Problem(f"The check has ended early: {words(error)}", "Check again") from error
     finally:
         session.screen.result([each.to_json() for each in checking.steps.all])
     bad = sum(each.result.ok is False for each in checking.steps.all)

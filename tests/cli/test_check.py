@@ -274,3 +274,19 @@ def test_what_is_not_over_is_told_and_goes_with_the_next(at: Checked) -> None:
     until(lambda: any(f"/{canaries.CSV}/schema_" in name for name in at.left()))
     assert at.check("shop")[0].code == 0
     assert at.left() == []
+
+
+@pytest.mark.soak
+def test_a_service_that_is_out_of_reach_ends_it_in_words(at: Checked) -> None:
+    answer, busy = Answer(503, b"{}", {"Content-Type": "application/json"}), at.cloud.storage.server
+    is_read = is_to("GET", f"{canaries.CSV}.json")
+    busy.between = lambda call, answering: answer if is_read(call) else answering(call)
+    try:
+        ran, steps = at.check("shop")
+    finally:
+        busy.between = None
+
+    assert (ran.code, "Traceback" in ran.errors) == (1, False)
+    assert "The check has ended early: " in ran.errors
+    assert steps[-1]["step"] == "removed"
+    assert at.left() == []
