@@ -5,6 +5,7 @@ They go the way of any table, by the same code. Their table_ids are kept for the
 refused. So no message, file, shard or view of that name is ever a table's.
 """
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -228,6 +229,8 @@ def _same(wanted: Any, found: Any) -> bool:
     """NaN is the same as itself, and 1 is not the same as true. A text may have been spelt, within a document, too."""
     if type(wanted) is not type(found):
         return False
+    if isinstance(wanted, list | dict):
+        wanted, found = (json.dumps(each, ensure_ascii=False, sort_keys=True) for each in (wanted, found))
     return repr(found) in {repr(wanted), spelt(repr(wanted))} or bool(wanted == found)
 
 

@@ -74,6 +74,8 @@ def test_what_arrives_as_it_was_sent_is_no_difference_in_whatever_order() -> Non
         ("instant", datetime(1, 1, 1)),  # noqa: DTZ001
         ("bytes", ""),
         ("list", [1, -3, None]),
+        ("list", [True, None, -3]),
+        ("list", [1.0, None, -3]),
         ("document", '{"a": 1}'),
     ],
 )
