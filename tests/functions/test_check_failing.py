@@ -281,3 +281,14 @@ def test_a_check_that_is_stopped_begins_no_more(stage: Stage) -> None:
 
     assert f"skipped/{CSV}.json" in check.records()
     assert check.letters() == []
+
+
+def test_a_request_for_a_table_that_is_called_like_a_canary_is_a_dead_letter(stage: Stage) -> None:
+    tables(stage, "orders")
+    check = Check(stage, small_tables="export")
+    check.run = "9912"
+
+    check.request(tables=[CSV])
+
+    [letter] = check.letters()
+    assert letter["tables"] == [CSV]
