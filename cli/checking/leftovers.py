@@ -18,7 +18,7 @@ from shared.runs import manifest
 from shared.tables import Shard
 
 _SETTLES_WITHIN = 30.0
-"""Seconds that a run gets to be listed, where it is not yet, to be stopped, and to end what it has begun."""
+"""Seconds that a run gets to be listed, where it is not yet, to be stopped, and to end what it has begun; and a plan to be made."""
 _EACH = 0.5
 """Seconds between two looks."""
 _LATE = 1.0
@@ -35,7 +35,7 @@ _REMOVE = "`operators` in Terraform gives the right to remove them. The next che
 
 @dataclass
 class Removal:
-    """What has been removed so far, by kinds, what could not be, and the runs that may still make something."""
+    """What has been removed so far, by kinds, what could not be, and what may still come to be."""
 
     removed: Counter[str] = field(default_factory=Counter)
     kept: dict[str, str] = field(default_factory=dict)
@@ -71,8 +71,8 @@ class Removal:
         counts = ", ".join(f"{count} {kind}" for kind, count in self.removed.items())
         said = f"removed: {counts}" if counts else "nothing was left"
         if self.unsettled:
-            remedy = "Check again later: the next check removes what it still makes"
-            return Found(False, f"{said}. The run {self.unsettled[0]} has not come to its end", remedy)
+            remedy = "Check again later: the next check removes what still comes of a run"
+            return Found(False, f"{said}. {' and '.join(self.unsettled)} may still come", remedy)
         return Found(True, said)
 
 
@@ -94,12 +94,14 @@ def remove(check: Check, run_ids: list[str], *, own: bool = True) -> Found:
 
     `own`: they are of this check. What others still make is removed at its end, with its own.
     """
-    removal = Removal()
-    unsettled = [run_id for run_id in run_ids if not _settles(check, CanaryRun(check, run_id))]
-    removal.unsettled += unsettled if own else []
+    removal, until = Removal(), time.monotonic() + min(_SETTLES_WITHIN, check.timeout)
+    waiting = [f"something of the run {each}" for each in run_ids if not _settles(check, CanaryRun(check, each), until)]
+    plans = check.plans if own else []
+    waiting += [f"the plan {each}" for each in plans if not _is_made(check, each, until)]
+    removal.unsettled += waiting if own else []
     _remove_tables(check, removal)
     folders = [f"{check.pipeline.name}/{name}/" for name in _OURS]
-    folders += [paths.plan_file(check.pipeline.name, each) for each in check.plans]
+    folders += [paths.plan_file(check.pipeline.name, each) for each in plans]
     runs = [paths.run_folder(check.pipeline.name, run_id) for run_id in run_ids]
     _remove_objects(check, removal, [*folders, f"{check.pipeline.name}/_staging/", *runs])
     if runs:
@@ -139,13 +141,23 @@ def _canaries_in(check: Check, dataset: str) -> Iterator[str]:
                 yield name
 
 
-def _settles(check: Check, run: CanaryRun) -> bool:
+def _is_made(check: Check, plan: str, until: float) -> bool:
+    """See a plan that was asked for come to be. Whether it has."""
+    name = paths.plan_file(check.pipeline.name, plan)
+    while not patient(lambda: check.bucket.stat(name)):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_EACH)
+    return True
+
+
+def _settles(check: Check, run: CanaryRun, until: float) -> bool:
     """
     See a run come to its end, so that nothing of it comes to be any more. Whether it has.
 
     Its request may still be on its way. What it has not begun is not begun.
     """
-    until, is_stopped = time.monotonic() + min(_SETTLES_WITHIN, check.timeout), False
+    is_stopped = False
     while True:
         tables = patient(run.run.look)
         if tables is not None and run.is_over(tables):

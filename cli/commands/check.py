@@ -13,7 +13,7 @@ from cli.screen import Waiting
 from cli.session import Session, command
 from shared.errors import Told
 
-_TIMEOUT = 180.0
+_TIMEOUT = 180
 _LISTED_WITHIN = 30.0
 """Seconds that the run of canaries gets to be listed where list_tables has not answered before. It needs no database for that."""
 
@@ -22,13 +22,13 @@ _LISTED_WITHIN = 30.0
 @click.argument("pipeline")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=click.IntRange(1, 3600),
     default=_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
     help="How long something may take to come.",
 )
-def check(session: Session, pipeline: str, timeout: float) -> None:
+def check(session: Session, pipeline: str, timeout: int) -> None:
     """
     Prove the whole way of PIPELINE, from the request to the view.
 
