@@ -5,6 +5,7 @@ They go the way of any table, by the same code. Their table_ids are kept for the
 refused. So no message, file, shard or view of that name is ever a table's.
 """
 
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -173,6 +174,11 @@ def seen_by(pipeline: Pipeline) -> Pipeline:
     )
 
 
+def spelt(text: str) -> str:
+    """A text with ASCII in place of its other characters, for a database whose encoding may have no such. Nothing else writes it so."""
+    return "".join(each if each.isascii() else f"<U+{ord(each):04X}>" for each in text)
+
+
 def columns() -> tuple[Column, ...]:
     """The columns of every canary."""
     return (Column(KEY, "bigint", nullable=False), *(Column(each.name, each.data_type, True) for each in _COLUMNS))
@@ -220,8 +226,12 @@ def _rows(side: int) -> list[tuple[Any, ...]]:
 
 
 def _same(wanted: Any, found: Any) -> bool:
-    """NaN is the same as itself, and 1 is not the same as true."""
-    return type(wanted) is type(found) and (repr(wanted) == repr(found) or bool(wanted == found))
+    """NaN is the same as itself, and 1 is not the same as true. A text may have been spelt, within a document, too."""
+    if type(wanted) is not type(found):
+        return False
+    if isinstance(wanted, list | dict):
+        wanted, found = (json.dumps(each, ensure_ascii=False, sort_keys=True) for each in (wanted, found))
+    return repr(found) in {repr(wanted), spelt(repr(wanted))} or bool(wanted == found)
 
 
 def _shown(value: Any) -> str:

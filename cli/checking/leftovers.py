@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,9 @@ from shared.runs import manifest
 from shared.tables import Shard
 
 _SETTLES_WITHIN = 30.0
-"""Seconds that a run which is stopped gets for what it has begun."""
+"""Seconds that a run gets to be listed, where it is not yet, to be stopped, and to end what it has begun; and a plan to be made."""
+_EACH = 0.5
+"""Seconds between two looks."""
 _LATE = 1.0
 """Seconds until a record has come that a function was about to write when the manifest was removed. It writes none later."""
 _LARGEST_MANIFEST = 64 * 2**10
@@ -26,15 +28,18 @@ _LARGEST_MANIFEST = 64 * 2**10
 _MOST = 3
 """Things that are named which could not be removed."""
 _OURS = (canaries.CSV, canaries.NDJSON, canaries.SNAPSHOT)
+_COLUMNS = list(canaries.rows()[0])
+"""What the columns of a canary's shard and view are called."""
 _REMOVE = "`operators` in Terraform gives the right to remove them. The next check tries again"
 
 
 @dataclass
 class Removal:
-    """What has been removed so far, by kinds, and what could not be."""
+    """What has been removed so far, by kinds, what could not be, and what may still come to be."""
 
     removed: Counter[str] = field(default_factory=Counter)
     kept: dict[str, str] = field(default_factory=dict)
+    unsettled: list[str] = field(default_factory=list)
 
     def listed(self, where: str, listed: Callable[[], Iterable[str]]) -> list[str]:
         """The names there are. Of a bucket or dataset that is not there, none."""
@@ -63,8 +68,12 @@ class Removal:
             more = f" and {len(self.kept) - _MOST} more" if len(self.kept) > _MOST else ""
             reason = next(iter(self.kept.values()))
             return Found(False, f"not removed: {', '.join(list(self.kept)[:_MOST])}{more}: {reason}", _REMOVE)
-        said = ", ".join(f"{count} {kind}" for kind, count in self.removed.items())
-        return Found(True, f"removed: {said}" if said else "nothing was left")
+        counts = ", ".join(f"{count} {kind}" for kind, count in self.removed.items())
+        said = f"removed: {counts}" if counts else "nothing was left"
+        if self.unsettled:
+            remedy = "Check again later: the next check removes what still comes of a run"
+            return Found(False, f"{said}. {' and '.join(self.unsettled)} may still come", remedy)
+        return Found(True, said)
 
 
 def left_behind(check: Check) -> list[str]:
@@ -79,17 +88,22 @@ def left_behind(check: Check) -> list[str]:
     return found
 
 
-def remove(check: Check, run_ids: list[str]) -> Found:
-    """Remove all that these runs, and this check, have left. The manifest of a run is the last to go."""
-    for run_id in run_ids:
-        _settle(check, CanaryRun(check, run_id))
-    removal = Removal()
+def remove(check: Check, run_ids: list[str], *, own: bool = True) -> Found:
+    """
+    Remove all that these runs, and this check, have left. The manifest of a run is the last to go.
+
+    `own`: they are of this check. What others still make is removed at its end, with its own.
+    """
+    removal, until = Removal(), time.monotonic() + min(_SETTLES_WITHIN, check.timeout)
+    waiting = [f"something of the run {each}" for each in run_ids if not _settles(check, CanaryRun(check, each), until)]
+    plans = check.plans if own else []
+    waiting += [f"the plan {each}" for each in plans if not _is_made(check, each, until)]
+    removal.unsettled += waiting if own else []
     _remove_tables(check, removal)
     folders = [f"{check.pipeline.name}/{name}/" for name in _OURS]
-    folders += [f"{check.pipeline.name}/_staging/{run_id}/" for run_id in run_ids]
-    folders += [paths.plan_file(check.pipeline.name, each) for each in check.plans]
+    folders += [paths.plan_file(check.pipeline.name, each) for each in plans]
     runs = [paths.run_folder(check.pipeline.name, run_id) for run_id in run_ids]
-    _remove_objects(check, removal, folders + runs)
+    _remove_objects(check, removal, [*folders, f"{check.pipeline.name}/_staging/", *runs])
     if runs:
         time.sleep(_LATE)
         _remove_objects(check, removal, runs)
@@ -97,8 +111,12 @@ def remove(check: Check, run_ids: list[str]) -> Found:
 
 
 def _remove_objects(check: Check, removal: Removal, folders: list[str]) -> None:
+    """Remove what is in these folders. In that of what is staged, by any run of a check, only canaries."""
+    staged = tuple(f"{name}_" for name in _OURS)
     for folder in folders:
         found = removal.listed(f"gs://{check.pipeline.bucket}", partial(check.bucket.names, folder))
+        if folder.endswith("/_staging/"):
+            found = [name for name in found if name.rpartition("/")[2].startswith(staged)]
         for name in sorted(
             found, key=lambda each: each.endswith("/manifest.json")
         ):  # by it, the next check finds the rest
@@ -107,21 +125,47 @@ def _remove_objects(check: Check, removal: Removal, folders: list[str]) -> None:
 
 def _remove_tables(check: Check, removal: Removal) -> None:
     """Remove the views of canaries, and then their shards."""
-    warehouse = check.session.warehouse
     for kind, dataset in (("views", check.pipeline.views_dataset), ("shards", check.pipeline.shards_dataset)):
-        for name in removal.listed(dataset, partial(warehouse.tables, dataset)):
-            shard = Shard.named(name)
-            if name in _OURS or (shard and shard.table_id in _OURS):
-                removal.remove(kind, f"{dataset}.{name}", partial(warehouse.remove, dataset, name))
+        for name in removal.listed(dataset, partial(_canaries_in, check, dataset)):
+            removal.remove(kind, f"{dataset}.{name}", partial(check.session.warehouse.remove, dataset, name))
 
 
-def _settle(check: Check, run: CanaryRun) -> None:
-    """See a run come to its end, so that nothing of it comes to be any more. What it has not begun is not begun."""
-    until = time.monotonic() + min(_SETTLES_WITHIN, check.timeout)
-    tables = patient(run.run.look)
-    if tables and not run.is_over(tables):
-        with suppress(Problem):  # what it has not begun is begun, then
-            check.ask(stop=run.run_id)
-    while tables and not run.is_over(tables) and time.monotonic() < until:
-        time.sleep(1.0)
-        tables = patient(run.run.look) or tables
+def _canaries_in(check: Check, dataset: str) -> Iterator[str]:
+    """The views or shards of canaries in a dataset. What bears such a name and has other columns is somebody's."""
+    warehouse = check.session.warehouse
+    for name in warehouse.tables(dataset):
+        shard = Shard.named(name)
+        if name in _OURS or (shard and shard.table_id in _OURS):
+            found = warehouse.view(dataset, name)
+            if found and [each["name"] for each in found.columns] == _COLUMNS:
+                yield name
+
+
+def _is_made(check: Check, plan: str, until: float) -> bool:
+    """See a plan that was asked for come to be. Whether it has."""
+    name = paths.plan_file(check.pipeline.name, plan)
+    while not patient(lambda: check.bucket.stat(name)):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_EACH)
+    return True
+
+
+def _settles(check: Check, run: CanaryRun, until: float) -> bool:
+    """
+    See a run come to its end, so that nothing of it comes to be any more. Whether it has.
+
+    Its request may still be on its way. What it has not begun is not begun.
+    """
+    is_stopped = False
+    while True:
+        tables = patient(run.run.look)
+        if tables is not None and run.is_over(tables):
+            return True
+        if tables and not is_stopped:
+            is_stopped = True
+            with suppress(Problem):  # what it has not begun is begun, then
+                check.ask(stop=run.run_id, check=True)
+        if time.monotonic() > until:
+            return False
+        time.sleep(_EACH)

@@ -7,11 +7,13 @@ import click
 from cli.checking import leftovers, looks, proof
 from cli.checking.check import Check
 from cli.checking.run import CanaryRun
-from cli.checking.steps import Found, Steps
+from cli.checking.steps import Found, Steps, words
+from cli.problems import Problem
 from cli.screen import Waiting
 from cli.session import Session, command
+from shared.errors import Told
 
-_TIMEOUT = 180.0
+_TIMEOUT = 180
 _LISTED_WITHIN = 30.0
 """Seconds that the run of canaries gets to be listed where list_tables has not answered before. It needs no database for that."""
 
@@ -20,13 +22,13 @@ _LISTED_WITHIN = 30.0
 @click.argument("pipeline")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=click.IntRange(1, 3600),
     default=_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
     help="How long something may take to come.",
 )
-def check(session: Session, pipeline: str, timeout: float) -> None:
+def check(session: Session, pipeline: str, timeout: int) -> None:
     """
     Prove the whole way of PIPELINE, from the request to the view.
 
@@ -41,6 +43,8 @@ def check(session: Session, pipeline: str, timeout: float) -> None:
     try:
         with session.screen.waiting(f"checking {known.name}: what comes may take {timeout:g} s …") as waiting:
             is_proven = _prove(checking, waiting)
+    except Told as error:
+        raise Problem(f"The check has ended early: {words(error)}", "Check again") from error
     finally:
         session.screen.result([each.to_json() for each in checking.steps.all])
     bad = sum(each.result.ok is False for each in checking.steps.all)
@@ -79,7 +83,7 @@ def _remove_of_others(checking: Check) -> None:
     """Remove what checks have left that were cut off."""
     left = leftovers.left_behind(checking)
     if left:
-        checking.steps.look("left behind", lambda: leftovers.remove(checking, left))
+        checking.steps.look("left behind", lambda: leftovers.remove(checking, left, own=False))
 
 
 def _remove(checking: Check, run_ids: list[str]) -> None:

@@ -128,7 +128,9 @@ def _canary() -> str:
     """The rows of a canary, as those of a table. An export has to name one: it is the one row of each database's own."""
     types = canaries.types()
     rows = [
-        ", ".join(cast("NULL" if text is None else _escaped(text), kind) for text, kind in zip(row, types, strict=True))
+        ", ".join(
+            cast("NULL" if text is None else _constant(text), kind) for text, kind in zip(row, types, strict=True)
+        )
         for row in canaries.texts()
     ]
     columns = ", ".join(identifier(column.name) for column in canaries.columns())
@@ -136,13 +138,19 @@ def _canary() -> str:
     return f"(VALUES ({'), ('.join(rows)})) AS t ({columns}), pg_catalog.pg_database AS d WHERE {is_this}"
 
 
-def _escaped(text: str) -> str:
-    """A text constant in plain ASCII, so that it is the values that are checked, and not how a query travels."""
-    quoted = (
-        each if each in _PLAIN else f"\\u{ord(each):04x}" if ord(each) < 0x10000 else f"\\U{ord(each):08x}"
-        for each in text
-    )
-    return f"E'{''.join(quoted)}'"
+def _constant(text: str) -> str:
+    """
+    A text in plain ASCII, so that it is the values that are checked, and not how a query travels.
+
+    A database of another encoding than UTF-8 gets the text that any has. No planner takes the choice for a constant.
+    """
+    if text.isascii():
+        escaped = (each if each in _PLAIN else f"\\u{ord(each):04x}" for each in text)
+        return f"E'{''.join(escaped)}'"
+    whole, spelt = (literal(each.encode().hex()) for each in (text, canaries.spelt(text)))
+    is_utf8 = infix(call("getdatabaseencoding"), "=", literal("UTF8"))
+    chosen = call("decode", f"CASE WHEN {is_utf8} THEN {whole} ELSE {spelt} END", literal("hex"))
+    return call("convert_from", chosen, literal("UTF8"))
 
 
 def _json_object(columns: Sequence[MappedColumn], values: Sequence[str]) -> str:

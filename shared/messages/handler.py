@@ -112,7 +112,7 @@ def _outcome(function: Callable[[Event], Outcome], event: Event, dead_letters: D
     try:
         return function(event)
     except (Permanent, Denied) as failure:
-        if _is_about_canaries(event):
+        if _is_about_canaries(event, function.__name__):
             return Outcome("skipped", one_line(str(failure)), subject_of(failure), "WARNING", failure.operation)
         if isinstance(failure, Denied) and event.message and not event.message.last_try:
             raise
@@ -122,13 +122,19 @@ def _outcome(function: Callable[[Event], Outcome], event: Event, dead_letters: D
         return Outcome("dead", reason, subject_of(failure), "ERROR", failure.operation)
 
 
-def _is_about_canaries(event: Event) -> bool:
-    """Whether a message says that it is about canaries, and names no table. One that is not believed says so, too."""
+def _is_about_canaries(event: Event, function: str) -> bool:
+    """
+    Whether a message says that it is about canaries, and names no table. One that is not believed says so, too.
+
+    Wishes for views say it by their names alone. A request for tables that are called so is somebody's, who is told.
+    """
     found = _content(event)
     table, tables = found.get("table", canaries.PREFIX), found.get("tables")
     if found.get("check") is True:
         return isinstance(table, str) and canaries.is_canary(table)
-    return isinstance(tables, list) and canaries.are_canaries([str(each) for each in tables])
+    if function != "refresh_views" or not isinstance(tables, list):
+        return False
+    return canaries.are_canaries([str(each) for each in tables])
 
 
 def _content(event: Event) -> Mapping[str, Any]:

@@ -92,12 +92,11 @@ def asked(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest 
     fields = Fields.of(message, "mirror request")
     if fields.has("plan"):
         return _plan_request(message, pipelines)
+    if fields.has("stop"):
+        return _stop_request(message, pipelines)
     if fields.has("check"):
         return _check_request(message, pipelines)
-    if not fields.has("stop"):
-        return mirror_request(message, pipelines)
-    fields = Fields.of(message, "request to stop a run", known=("pipeline", "stop"))
-    return StopRequest(fields.run_id("stop"), message.origin_time, fields.pipeline(pipelines))
+    return mirror_request(message, pipelines)
 
 
 def mirror_request(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest:
@@ -142,6 +141,12 @@ def _plan_request(message: Message, pipelines: Mapping[str, Pipeline]) -> PlanRe
         raise Permanent("plan of the request for a plan must be true: leave it out to have a run")
     day = _today(message, pipeline)
     return PlanRequest(MirrorRequest(message.origin_id, message.origin_time, pipeline, None, day, replace=True))
+
+
+def _stop_request(message: Message, pipelines: Mapping[str, Pipeline]) -> StopRequest:
+    """Whoever checks says that the run is one of canaries: of it, nothing may be left to stop when the message comes."""
+    fields = Fields.of(message, "request to stop a run", known=("pipeline", "stop", "check"))
+    return StopRequest(fields.run_id("stop"), message.origin_time, fields.pipeline(pipelines))
 
 
 def _check_request(message: Message, pipelines: Mapping[str, Pipeline]) -> MirrorRequest:

@@ -123,7 +123,7 @@ run "data_is_in_one_place_private_and_outlives_the_mirror" {
         for clause in split(" || ", one(grant.condition).expression) :
         can(regex("^resource.name.startsWith\\(\"projects/(my-project/datasets/(billing_shards|billing|orders_shards|orders)/tables/mirror_check_|_/buckets/my-project-mirror/objects/(billing|orders)/(mirror_check_|_plans/|_runs/|_staging/))\"\\)$", clause))
       ]) && grant.member == "group:oncall@example.com"
-    ]) && length(google_project_iam_member.checks_tables) == 2 && length(google_storage_bucket_iam_member.checks_files) == 2
+    ]) && length(google_project_iam_member.checks_tables) == 1 && length(google_storage_bucket_iam_member.checks_files) == 1
     error_message = "Operators may remove more than what a check has made."
   }
 

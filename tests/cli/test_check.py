@@ -9,7 +9,9 @@ from typing import Any
 
 import grpc
 import pytest
+from google.cloud.bigquery import SchemaField, Table
 
+from local.cloudsql import Outcome
 from local.pubsub import Procedure
 from local.pubsub.requests import Pb, Rejected
 from local.server import Answer
@@ -243,3 +245,48 @@ def test_wrong_use_is_2(at: Checked, arguments: tuple[str, ...]) -> None:
     ran = at.operator.says("check", *arguments)
 
     assert (ran.code, ran.output) == (2, "")
+
+
+def test_what_somebody_has_called_like_a_canary_is_left_alone(at: Checked) -> None:
+    theirs = [f"shop.{canaries.CSV}", f"shop_shards.{canaries.CSV}_20240101", f"shop_shards.{canaries.CSV}_old"]
+    with at.cloud.warehouse() as client:
+        for name in theirs:
+            client.create_table(Table(f"{client.project}.{name}", schema=[SchemaField("note", "STRING")]))
+        try:
+            ran, steps = at.check("shop", 5)
+
+            assert "is a TABLE, not a view" in by_step(steps)[f"view {canaries.CSV}"]["found"]
+            assert (ran.code, sorted(at.left())) == (1, sorted(theirs))
+        finally:
+            for name in theirs:
+                client.delete_table(f"{client.project}.{name}", not_found_ok=True)
+
+
+def test_what_is_not_over_is_told_and_goes_with_the_next(at: Checked) -> None:
+    at.cloud.admin.plan_exports(Outcome(running=6))
+
+    ran, steps = at.check("shop", 1)
+
+    removed = by_step(steps)["removed"]
+    assert (ran.code, removed["ok"]) == (1, False)
+    assert "may still come" in removed["found"]
+    assert "the next check removes what still comes of a run" in removed["remedy"]
+    until(lambda: any(f"/{canaries.CSV}/schema_" in name for name in at.left()))
+    assert at.check("shop")[0].code == 0
+    assert at.left() == []
+
+
+@pytest.mark.soak
+def test_a_service_that_is_out_of_reach_ends_it_in_words(at: Checked) -> None:
+    answer, busy = Answer(503, b"{}", {"Content-Type": "application/json"}), at.cloud.storage.server
+    is_read = is_to("GET", f"{canaries.CSV}.json")
+    busy.between = lambda call, answering: answer if is_read(call) else answering(call)
+    try:
+        ran, steps = at.check("shop")
+    finally:
+        busy.between = None
+
+    assert (ran.code, "Traceback" in ran.errors) == (1, False)
+    assert "The check has ended early: " in ran.errors
+    assert steps[-1]["step"] == "removed"
+    assert at.left() == []

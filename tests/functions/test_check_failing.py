@@ -258,3 +258,37 @@ def test_a_canary_that_no_check_has_is_not_exported(stage: Stage, log: Log) -> N
     check.export(json.dumps(canary).encode())
 
     assert (stage.exports(), alarming(log())) == ([], [])
+
+
+def test_a_stop_that_comes_when_its_check_is_cleared_away_sets_off_no_alert(stage: Stage, log: Log) -> None:
+    check = Check(stage)
+    check.run = "9912"
+
+    assert check.request(stop=check.run, check=True) == []
+
+    assert (check.letters(), alarming(log())) == ([], [])
+    assert stage.files() == []
+
+
+def test_a_check_that_is_stopped_begins_no_more(stage: Stage) -> None:
+    check = Check(stage)
+    exports = check.listed()
+
+    run, check.run = check.run, "stop"
+    check.request(stop=run, check=True)
+    check.run = run
+    check.export(*exports)
+
+    assert f"skipped/{CSV}.json" in check.records()
+    assert check.letters() == []
+
+
+def test_a_request_for_a_table_that_is_called_like_a_canary_is_a_dead_letter(stage: Stage) -> None:
+    tables(stage, "orders")
+    check = Check(stage, small_tables="export")
+    check.run = "9912"
+
+    check.request(tables=[CSV])
+
+    [letter] = check.letters()
+    assert letter["tables"] == [CSV]

@@ -11,7 +11,7 @@ from tests.support.checked import Checked, checked
 from tests.support.faults import is_to, of_table, writes
 
 Put = Callable[[Checked], AbstractContextManager[None]]
-NEVER = 5.0
+NEVER = 5
 """Seconds until what cannot come is not waited for any more: what does come takes less than one."""
 NOTHING_COMES = "has not come in"
 APPLY = "terraform apply"

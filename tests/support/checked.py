@@ -24,7 +24,7 @@ class Checked:
     database: Postgres
     operator: Person
 
-    def check(self, pipeline: str, timeout: float = 20) -> tuple[Ran, list[dict[str, Any]]]:
+    def check(self, pipeline: str, timeout: int = 20) -> tuple[Ran, list[dict[str, Any]]]:
         """What a check ends with, and its steps."""
         ran = self.operator.says("check", pipeline, "--timeout", str(timeout), "--json", within=120)
         return ran, json.loads(ran.output)

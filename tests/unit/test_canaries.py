@@ -74,6 +74,8 @@ def test_what_arrives_as_it_was_sent_is_no_difference_in_whatever_order() -> Non
         ("instant", datetime(1, 1, 1)),  # noqa: DTZ001
         ("bytes", ""),
         ("list", [1, -3, None]),
+        ("list", [True, None, -3]),
+        ("list", [1.0, None, -3]),
         ("document", '{"a": 1}'),
     ],
 )
@@ -107,3 +109,13 @@ def test_no_other_id_is(name: str) -> None:
     assert not canaries.is_canary(name)
     assert not canaries.are_canaries([name])
     assert not canaries.are_canaries([])
+
+
+def test_a_text_may_be_spelt_in_ascii_and_in_no_other_way() -> None:
+    first, *rest = [{**row, "text": canaries.spelt(row["text"] or "") or row["text"]} for row in canaries.rows()]
+    broken = [
+        {**row, "text": row["text"] and row["text"].encode("ascii", "replace").decode()} for row in canaries.rows()
+    ]
+
+    assert canaries.differences([first, *rest]) == []
+    assert len(canaries.differences(broken)) == 1
