@@ -22,7 +22,7 @@ _LISTED_WITHIN = 30.0
 @click.argument("pipeline")
 @click.option(
     "--timeout",
-    type=click.IntRange(1, 3600),
+    type=click.IntRange(1, 900),  # a later request is not begun
     default=_TIMEOUT,
     show_default=True,
     metavar="SECONDS",

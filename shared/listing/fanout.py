@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 from shared import bucket as paths
@@ -25,6 +26,8 @@ from shared.tables import Table, TableName
 from shared.times import Clock
 
 _FUNCTION = "list_tables"
+_WAITED_FOR = timedelta(minutes=15)
+"""As long as somebody waits for a check, at most, who removes what it leaves."""
 
 
 class Database(Protocol):
@@ -78,9 +81,12 @@ def list_tables(request: MirrorRequest, services: ListServices) -> Outcome:
     Publish an export for each table that a request means, and a wish for each snapshot of those that are read so.
 
     The manifest is written once. A redelivered request publishes what it says, whatever the database holds by then. Raises
-    Permanent if the request names what the pipeline does not mirror, or the database has nothing to mirror.
+    Permanent if the request names what the pipeline does not mirror, or the database has nothing to mirror. A check that comes
+    late is not begun.
     """
     pipeline = request.pipeline
+    if request.check and services.clock.now() - request.requested_at > _WAITED_FOR:
+        return Outcome("skipped", "nobody waits for this check any more: ask for another", request.subject, "WARNING")
     bucket = services.storage.bucket(pipeline.bucket)
     wanted = _described_again(request, bucket, services) if request.relist else _listed(request, bucket, services)
     exported = _published(request, wanted, services)

@@ -45,6 +45,18 @@ def test_an_export_that_is_refused(stage: Stage, log: Log) -> None:
     assert "cloudsql.instances.export" in failed_with(check, CSV, log)
 
 
+def test_a_check_that_comes_when_nobody_waits_for_it_any_more_is_not_begun(stage: Stage, log: Log) -> None:
+    check = Check(stage)
+    asked = stage.clock.text()
+    stage.clock.pass_time(minutes=16)
+
+    status = check.function("list_tables").receive(CHECK, message_id="late", published=asked)
+
+    [line] = log()
+    assert (status, line["outcome"], line["severity"]) == (200, "skipped", "WARNING")
+    assert [name for name in stage.files() if "late" in name] == stage.published("table-exports") == []
+
+
 def test_a_failure_that_is_made_good_opens_no_run(stage: Stage) -> None:
     check = Check(stage)
     export, *_ = check.listed()
