@@ -71,9 +71,8 @@ def forbidden(matches: faults.Matches) -> Any:
     return lambda call, answering: answer if matches(call) else answering(call)
 
 
-@pytest.mark.parametrize(
-    "example", ["one-database", *(pytest.param(each, marks=pytest.mark.soak) for each in ("two-instances", "scio"))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_a_good_cloud_has_no_fault_and_keeps_nothing_of_it(example: str, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text(PASSWORD)
@@ -116,6 +115,7 @@ def test_each_canary_takes_each_step_and_its_values_are_compared(at: Checked) ->
     assert "01 as quote and 02 as delimiter" in by_step(steps)[f"exported {canaries.NDJSON}"]["found"]
 
 
+@pytest.mark.soak
 def test_no_table_of_the_pipeline_is_touched(at: Checked) -> None:
     at.cloud.admin.calls.clear()
 
@@ -172,6 +172,7 @@ def test_a_failure_leaves_nothing(at: Checked) -> None:
     assert at.left() == []
 
 
+@pytest.mark.soak
 def test_what_a_check_left_that_was_killed_is_removed_by_the_next(at: Checked) -> None:
     killed = at.operator.says_without_looking("check", "shop")
     until(lambda: any(name.endswith("manifest.json") for name in at.left()))
@@ -262,6 +263,7 @@ def test_what_somebody_has_called_like_a_canary_is_left_alone(at: Checked) -> No
                 client.delete_table(f"{client.project}.{name}", not_found_ok=True)
 
 
+@pytest.mark.soak
 def test_what_is_not_over_is_told_and_goes_with_the_next(at: Checked) -> None:
     at.cloud.admin.plan_exports(Outcome(running=6))
 
