@@ -59,6 +59,13 @@ def instance(server: str) -> str:
     return f"{PROJECT}:europe-west1:{server}-db"
 
 
+class AtOnce(SystemClock):
+    """The moment of the request: it is heard at once."""
+
+    def now(self) -> datetime:
+        return REQUESTED
+
+
 class QuickClock(SystemClock):
     """Looks again at once: an export here takes milliseconds."""
 
@@ -156,7 +163,7 @@ class Mirror:
         """The exports that a request asks for, or those of a check, as their messages carry them."""
         heard = Heard()
         request = MirrorRequest(
-            f"run-{next(_numbers)}",
+            f"values-{next(_numbers)}",
             REQUESTED,
             self.pipeline,
             tables or None,
@@ -166,7 +173,7 @@ class Mirror:
             check=check,
         )
         source, storage = shared.gcp.postgres.Postgres(), self.services.storage
-        around = fanout.ListServices(source, storage, _Exports(heard), self.services.loads, Listeners(), SystemClock())
+        around = fanout.ListServices(source, storage, _Exports(heard), self.services.loads, Listeners(), AtOnce())
         fanout.list_tables(request, around)
         known = {self.pipeline.name: self.pipeline}
         return [exports.listed_export(export, known) for export in heard.exports]
