@@ -13,14 +13,14 @@ from local import postgres_11
 pytest_plugins = ["tests.support.fixtures"]
 
 LONGEST = (
-    "soak/test_histories_of_views",
-    "soak/test_schedules_of_snapshots",
     "soak/test_schedules_of_a_lane",
-    "soak/test_histories_of_runs",
+    "soak/test_histories_of_views",
     "soak/test_killed",
-    "soak/test_terraform",
+    "soak/test_schedules_of_snapshots",
+    "soak/test_histories_of_runs",
     "soak/test_check_faults",
-    "cli/test_check",
+    "soak/test_terraform",
+    "soak/test_check_command",
     "soak/test_demo",
     "soak/test_grants",
     "functions/test_run_shown",

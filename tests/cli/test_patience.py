@@ -9,6 +9,8 @@ import pytest
 from tests.cli.conftest import Deployment
 from tests.support.person import Person, Ran
 
+pytestmark = pytest.mark.soak
+
 PUBSUB, STORAGE, BIGQUERY = "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST"
 Asked = tuple[tuple[str, ...], str, str]
 """The arguments, the service that is silent, and what is said."""
@@ -52,7 +54,6 @@ def test_it_ends_in_seconds_where_one_call_is_all(operator: Person, silent: str)
         assert "Traceback" not in each.errors
 
 
-@pytest.mark.soak
 def test_it_ends_in_about_a_minute_where_it_waits_for_an_answer(
     deployment: Deployment, operator: Person, silent: str
 ) -> None:

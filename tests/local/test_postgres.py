@@ -82,6 +82,7 @@ def test_a_killed_program_leaves_no_server_behind() -> None:
     shutil.rmtree(home)
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_programs_that_nobody_may_not_enter_are_copied(tmp_path: Path) -> None:
     """As where the virtual environment is in root's home."""

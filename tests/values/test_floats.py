@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.mirrored import Mirror, Services
 
+pytestmark = pytest.mark.soak
+
 DOUBLES = (0.1 + 0.2, 0.3, 1 / 3, 1e300, -5e-324, 1.7976931348623157e308, 9007199254740993.0, 0.1, -2.5, 0.0)
 REALS = (16777216.0, 1.1, 0.1, 1 / 3, 3.4028234663852886e38, 1.401298464324817e-45, -2.5, 8388609.0, 0.0, 1e10)
 ROUTES = [(server, file_format) for server in ("default", "11") for file_format in ("csv", "ndjson")]

@@ -16,6 +16,8 @@ from tests.support import expected as values
 from tests.support.mirrored import Mirror, Rows, Services
 from tests.support.samples import SAMPLES
 
+pytestmark = pytest.mark.soak
+
 TABLES_PER_DATABASE = 10
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -186,7 +188,6 @@ def test_forty_tables_arrive_as_they_were(
     check(services, database, server, file_format, policy)
 
 
-@pytest.mark.soak
 @settings(SETTINGS, max_examples=20)
 @given(database=databases(), **WAYS)
 def test_two_hundred_tables_arrive_as_they_were(

@@ -9,6 +9,8 @@ from tests.support import expected as values
 from tests.support.mirrored import Mirror, Services
 from tests.support.samples import TEXTS, samples
 
+pytestmark = pytest.mark.soak
+
 EITHER = pytest.mark.parametrize("file_format", ["csv", "ndjson"])
 
 
@@ -17,7 +19,7 @@ def one_of_each(server: str) -> dict[str, str]:
     return found | {"text[]": "{}", "int4[]": "{NULL}"}
 
 
-@pytest.mark.parametrize("server", ["hostile", pytest.param("11", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("server", ["hostile", pytest.param("11")])
 def test_null_and_the_empty_string_stay_apart_in_one_column_of_any_type(
     services_of: Callable[[str], Services], server: str
 ) -> None:

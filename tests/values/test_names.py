@@ -152,6 +152,7 @@ def test_a_table_without_columns_is_refused_by_name(mirror: Mirror, capsys: pyte
     assert "public.dropped has no columns" in said
 
 
+@pytest.mark.soak
 @EITHER
 def test_a_table_of_1600_columns_arrives(services: Services, file_format: str) -> None:
     with Mirror(services, format=file_format) as mirror:

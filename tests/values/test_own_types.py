@@ -10,6 +10,8 @@ from shared.messages.exports import TableExport
 from tests.support import expected as values
 from tests.support.mirrored import Mirror, Services
 
+pytestmark = pytest.mark.soak
+
 TYPES = (
     "CREATE DOMAIN euros AS numeric(12,2)",
     "CREATE DOMAIN price AS euros CHECK (VALUE <> 13)",
@@ -79,8 +81,8 @@ EITHER = pytest.mark.parametrize("file_format", ["csv", "ndjson"])
         pytest.param("default", "csv", "null", COLUMNS, id="default-csv-null"),
         pytest.param("hostile", "ndjson", "null", COLUMNS, id="hostile-ndjson-null"),
         pytest.param("hostile", "csv", "string", COLUMNS, id="hostile-csv-string"),
-        pytest.param("11", "csv", "null", COLUMNS_11, id="11-csv-null", marks=pytest.mark.soak),
-        pytest.param("11", "ndjson", "string", COLUMNS_11, id="11-ndjson-string", marks=pytest.mark.soak),
+        pytest.param("11", "csv", "null", COLUMNS_11, id="11-csv-null"),
+        pytest.param("11", "ndjson", "string", COLUMNS_11, id="11-ndjson-string"),
     ],
 )
 def test_values_of_ones_own_types_arrive_as_they_were(

@@ -37,9 +37,9 @@ def listed() -> list[TableExport]:
     return [export_of(table, pipeline, "csv") for table in tables]
 
 
-@pytest.mark.parametrize("trusts", [False, True])
+@pytest.mark.parametrize("trusts", [False, pytest.param(True, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
-    "server_major", [11, None, *(pytest.param(each, marks=pytest.mark.soak) for each in (12, 14, 18))]
+    "server_major", [None, *(pytest.param(each, marks=pytest.mark.soak) for each in (11, 12, 14, 18))]
 )
 @pytest.mark.parametrize("unrepresentable", ["null", "fail", "string"])
 @pytest.mark.parametrize("file_format", ["csv", "ndjson"])

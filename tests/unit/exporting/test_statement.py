@@ -246,7 +246,11 @@ class Database:
         return written.getvalue().decode()
 
 
-@pytest.fixture(name="database", scope="module", params=["default", "hostile", "usurped"])
+@pytest.fixture(
+    name="database",
+    scope="module",
+    params=["default", *(pytest.param(each, marks=pytest.mark.soak) for each in ("hostile", "usurped"))],
+)
 def _database(request: pytest.FixtureRequest) -> Iterator[Database]:
     with Postgres(HOSTILE if request.param == "hostile" else {}) as server, closing(server.connect()) as connection:
         connection.run(TYPES)

@@ -24,6 +24,8 @@ from shared.pipelines import Pipeline
 from shared.redaction import REPLACED
 from tests.support.asked import export_of
 
+pytestmark = pytest.mark.soak
+
 SCHEDULES = int(os.environ.get("SCHEDULES") or 30)
 PARTS = (1, 2, 3)
 
@@ -165,7 +167,7 @@ def _read(connection: pg8000.native.Connection, query: str) -> State | str:
     return state
 
 
-@pytest.fixture(scope="module", name="server", params=["newest", pytest.param("11", marks=pytest.mark.soak)])
+@pytest.fixture(scope="module", name="server", params=["newest", pytest.param("11")])
 def running(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     programs = request.getfixturevalue("programs_11") if request.param == "11" else None
     with Postgres(programs=programs) as server:
@@ -242,7 +244,6 @@ def changes_of(kind: str) -> st.SearchStrategy[tuple[str, list[Change]]]:
     return st.tuples(st.just(kind), st.lists(change, min_size=1, max_size=12))
 
 
-@pytest.mark.soak
 @settings(max_examples=SCHEDULES, deadline=None)
 @given(st.sampled_from(sorted(WAYS)).flatmap(changes_of))
 def test_whatever_is_read_at_any_moment_was_committed(server: Postgres, drawn: tuple[str, list[Change]]) -> None:

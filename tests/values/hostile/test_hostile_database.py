@@ -18,6 +18,8 @@ from tests.support.hostile import schema
 from tests.support.hostile.database import Database
 from tests.values.hostile.conftest import Exports
 
+pytestmark = pytest.mark.soak
+
 SCHEDULES = int(os.environ.get("SCHEDULES") or 30)
 _STOPPED = {"view", "foreign", "materialized", "policy", "cast"}
 
@@ -150,7 +152,6 @@ def test_whatever_is_made_runs_nothing_and_stops_nothing(
     _check(server, honest, drawn)
 
 
-@pytest.mark.soak
 @settings(max_examples=SCHEDULES, deadline=None)
 @given(_ATTACKS)
 def test_many_things_that_are_made_run_nothing_and_stop_nothing(

@@ -71,7 +71,6 @@ def forbidden(matches: faults.Matches) -> Any:
     return lambda call, answering: answer if matches(call) else answering(call)
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_a_good_cloud_has_no_fault_and_keeps_nothing_of_it(example: str, tmp_path: Path) -> None:
     secret = tmp_path / "password"
@@ -115,7 +114,6 @@ def test_each_canary_takes_each_step_and_its_values_are_compared(at: Checked) ->
     assert "01 as quote and 02 as delimiter" in by_step(steps)[f"exported {canaries.NDJSON}"]["found"]
 
 
-@pytest.mark.soak
 def test_no_table_of_the_pipeline_is_touched(at: Checked) -> None:
     at.cloud.admin.calls.clear()
 
@@ -144,13 +142,7 @@ def test_at_a_terminal_each_step_is_a_line_and_the_last_says_what_is_next(at: Ch
     assert "The mirror of shop is good. To begin: mirror request shop --follow" in ran.lines
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        f"exported {canaries.CSV}",
-        *(pytest.param(each, marks=pytest.mark.soak) for each in ("listed:", f"view {canaries.NDJSON}", "pinned:")),
-    ],
-)
+@pytest.mark.parametrize("words", ["listed:", f"exported {canaries.CSV}", f"view {canaries.NDJSON}", "pinned:"])
 def test_ctrl_c_leaves_nothing(at: Checked, words: str) -> None:
     ran = at.operator.sees(120, "check", "shop", interrupt_at=words)
 
@@ -160,7 +152,6 @@ def test_ctrl_c_leaves_nothing(at: Checked, words: str) -> None:
     assert at.left() == []
 
 
-@pytest.mark.soak
 def test_a_failure_leaves_nothing(at: Checked) -> None:
     with faults.failing_exports(at.cloud, "ERROR: canceling statement due to user request"):
         ran, steps = at.check("shop", 6)
@@ -172,7 +163,6 @@ def test_a_failure_leaves_nothing(at: Checked) -> None:
     assert at.left() == []
 
 
-@pytest.mark.soak
 def test_what_a_check_left_that_was_killed_is_removed_by_the_next(at: Checked) -> None:
     killed = at.operator.says_without_looking("check", "shop")
     until(lambda: any(name.endswith("manifest.json") for name in at.left()))
@@ -188,7 +178,6 @@ def test_what_a_check_left_that_was_killed_is_removed_by_the_next(at: Checked) -
     assert "/_plans/" in plan  # which is kept as those of mirror plan are
 
 
-@pytest.mark.soak
 def test_what_cannot_be_removed_is_named_and_goes_with_the_next(at: Checked) -> None:
     at.cloud.bigquery.server.between = forbidden(lambda call: call.verb == "DELETE")
     at.cloud.storage.server.between = forbidden(is_to("DELETE", "manifest.json"))
@@ -263,7 +252,6 @@ def test_what_somebody_has_called_like_a_canary_is_left_alone(at: Checked) -> No
                 client.delete_table(f"{client.project}.{name}", not_found_ok=True)
 
 
-@pytest.mark.soak
 def test_what_is_not_over_is_told_and_goes_with_the_next(at: Checked) -> None:
     at.cloud.admin.plan_exports(Outcome(running=6))
 
@@ -278,7 +266,6 @@ def test_what_is_not_over_is_told_and_goes_with_the_next(at: Checked) -> None:
     assert at.left() == []
 
 
-@pytest.mark.soak
 def test_a_service_that_is_out_of_reach_ends_it_in_words(at: Checked) -> None:
     answer, busy = Answer(503, b"{}", {"Content-Type": "application/json"}), at.cloud.storage.server
     is_read = is_to("GET", f"{canaries.CSV}.json")
