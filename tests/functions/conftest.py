@@ -37,6 +37,7 @@ def objects() -> Iterator[Storage]:
     with Storage() as server:
         server.create_bucket("elsewhere")
         yield server
+    assert server.faults == []
 
 
 @pytest.fixture(scope="session")

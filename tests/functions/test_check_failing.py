@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import SchemaField, Table
 
-from local.cloudsql import Fault, Outcome
-from local.rest import ApiError
+from local.cloudsql import Outcome
+from local.rest import ApiError, Fault
 from tests.functions import cuts
 from tests.functions.checks import CHECK, Check
 from tests.functions.days import tables

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from local.cloudsql import Fault, Outcome
-from local.rest import ApiError
+from local.cloudsql import Outcome
+from local.rest import ApiError, Fault
 from tests.functions.delivery import REQUESTED, column, table_export, topic
 from tests.functions.stage import INSTANCE, Log, Stage
 

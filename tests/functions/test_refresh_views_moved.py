@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import SchemaField, Table
 
+from local.rest import ApiError, Fault
 from tests.functions.delivery import PROJECT, Function
 from tests.functions.stage import Log, Stage
 from tests.views.steps import (
@@ -343,7 +344,7 @@ def test_a_new_view_that_loses_a_race_while_it_is_described_still_never_expires(
     have_tables_expire(stage, "views_dataset")
     refresh_views = stage.function("refresh_views")
     event = load(stage, "orders_20260116")
-    stage.bigquery.fail_next("bigquery.tables.patch", 412, "conditionNotMet")
+    stage.bigquery.plan("bigquery.tables.patch", Fault(ApiError(412, "conditionNotMet")))
 
     status = refresh_views.hear(*event)
 

@@ -164,7 +164,7 @@ class Cloud:
 
     def faults(self) -> list[str]:
         """Bugs of the stand-ins."""
-        return self.admin.faults + self._tables.faults
+        return self.admin.faults + self._tables.faults + self._objects.faults
 
     def _between(self, call: Call, answering: Answering) -> Answer:
         said, writes = f"{call.verb} {_path(call)}", call.verb != "GET"

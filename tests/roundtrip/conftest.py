@@ -45,6 +45,7 @@ def services(servers: dict[str, Postgres]) -> Iterator[Services]:
             yield Services(servers, objects, tables, admin)
             assert admin.faults == []
             assert tables.faults == []
+            assert objects.faults == []
 
 
 @pytest.fixture(scope="session")
