@@ -1,4 +1,6 @@
-"""Reads newline-delimited JSON as BigQuery's loads do.
+"""Newline-delimited JSON as BigQuery's loads read it: each line becomes one of CSV, which DuckDB reads.
+
+DuckDB's own reader rounds numbers in documents, and accepts NaN, trailing commas, and no more than 128 levels.
 
 Source: https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json
 
@@ -11,12 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from local.bigquery import documents
-from local.bigquery.csv_format import RecordError, Row
+from local.bigquery.csv_format import RecordError
 from local.bigquery.errors import refuse_others
 from local.bigquery.schemas import Field
+from local.bigquery.texts import line, reading
 from local.bigquery.types import is_repeated
 
 _CSV_ONLY = frozenset(
@@ -36,7 +40,7 @@ _SAFE = range(-(2**53) + 1, 2**53)
 
 @dataclass(frozen=True)
 class Ndjson:
-    """How the text of a file is read as rows of the schema's columns."""
+    """How a file is read as rows of the schema's columns."""
 
     fields: list[Field]
     ignores_extra: bool
@@ -55,12 +59,19 @@ class Ndjson:
         """The records. Each line is one."""
         return lines
 
-    def row(self, record: str) -> Row:
-        """
-        The values of a record as text, as a CSV file would have them. None for NULL.
+    def is_plain(self, _: Path) -> bool:
+        """None is."""
+        return False
 
-        Raises RecordError if it cannot be read.
-        """
+    def source(self, file: Path) -> str:
+        """The SQL that reads a plain file."""
+        return reading(file, len(self.fields))
+
+    def plain(self, record: str) -> str:
+        """The record as a line of CSV. Raises RecordError if it cannot be read."""
+        return line(self._row(record))
+
+    def _row(self, record: str) -> list[str | None]:
         try:
             members = documents.parse(record)
         except ValueError as error:

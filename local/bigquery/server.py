@@ -42,7 +42,7 @@ class BigQuery(Api):
     ) -> None:
         self.calls: list[tuple[str, dict[str, str]]] = []
         self._catalog = Catalog(project, memory)
-        self._files = Files(project, storage)
+        self._files = Files(project, storage, self._catalog.rows.folder)
         queries = Queries(self._catalog)
         kinds: dict[str, Kind] = {
             "load": Loads(self._catalog, self._files),
