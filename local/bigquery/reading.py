@@ -38,19 +38,19 @@ class FileReader:
 
     def into(self, rows: Rows) -> str:
         """Make rows of the file. Gives their name. Raises FileError."""
-        if self._form.is_plain(self._file):
+        if fast := self._form.fast(self._file):
             try:
-                return self._parsed(rows, self._file)
+                return self._parsed(rows, fast)
             except duckdb.InvalidInputException:
                 pass  # the look at each record finds out what the service says of it
         with NamedTemporaryFile("w", encoding="utf-8-sig", newline="", dir=rows.folder) as plain:
             self._copy(plain)
             plain.flush()
-            return self._parsed(rows, Path(plain.name))
+            return self._parsed(rows, self._form.source(Path(plain.name)))
 
-    def _parsed(self, rows: Rows, file: Path) -> str:
+    def _parsed(self, rows: Rows, source: str) -> str:
         try:
-            return texts.parsed(rows, self._fields, self._form.source(file), empty_is_null=self._form.empty_is_null)
+            return texts.parsed(rows, self._fields, source, empty_is_null=self._form.empty_is_null)
         except texts.CellError as bad:
             raise self._bad(bad.row, self._wording(bad)) from bad
 

@@ -13,7 +13,7 @@ from local.bigquery.types import type_of
 
 T = TypeVar("T")
 
-_WIDEST = 200
+WIDEST = 200
 """The most columns of one statement. DuckDB's planning time grows much faster than the number of columns."""
 
 
@@ -115,6 +115,6 @@ def of(template: str, column: str) -> str:
 
 
 def parts(columns: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The columns in parts of at most `_WIDEST`."""
-    for start in range(0, len(columns), _WIDEST):
-        yield columns[start : start + _WIDEST]
+    """The columns in parts of at most `WIDEST`."""
+    for start in range(0, len(columns), WIDEST):
+        yield columns[start : start + WIDEST]
