@@ -38,7 +38,8 @@ _CSV_ONLY = frozenset(
     }
 )
 _SAFE = range(-(2**53) + 1, 2**53)
-_TRAILING_COMMA = r",\s*[]}]"
+_DOUBTFUL = r",\s*[]}]|-0\s*[,}]"
+"""A comma that DuckDB would forgive, and a zero whose sign it would forget."""
 _BARE = {
     "BOOLEAN": "{v} = 'true' OR {v} = 'false'",
     "FLOAT": "regexp_full_match({v}, '-?[0-9].*') AND isfinite(try_cast({v} AS DOUBLE))",
@@ -79,7 +80,7 @@ class Ndjson:
         known, is_row = f"[{', '.join(map(literal, self._types))}]", "json_type(c0) = 'OBJECT'"
         if not self.ignores_extra:  # most rows have all keys, in order, and that is told faster
             is_row = f"(json_keys(c0) = {known} OR {is_row} AND list_has_all({known}, json_keys(c0)))"
-        is_row += f" AND NOT regexp_matches(c0, {literal(_TRAILING_COMMA)})"
+        is_row += f" AND NOT regexp_matches(c0, {literal(_DOUBTFUL)})"
         shape = literal(json.dumps(dict.fromkeys(self._types, "JSON")))
         lines = reading(file, 1, delimiter="\x01", quote="", null_markers=[""])  # a character that no JSON has
         rows = f"SELECT from_json(CASE WHEN {is_row} THEN c0 ELSE error('no row') END, {shape}) AS row FROM {lines}"

@@ -50,7 +50,8 @@ def reading(
         f"read_csv({literal(file)}, columns = {{{columns}}}, auto_detect = false, header = false, comment = '',"
         f" delim = {literal(delimiter)}, quote = {literal(quote)}, escape = {literal(quote)}, new_line = '\\n',"
         f" nullstr = [{', '.join(map(literal, null_markers))}], allow_quoted_nulls = false, max_line_size = {LARGEST},"
-        f" null_padding = {jagged}, parallel = {not jagged}, strict_mode = {not ignores_extra})"
+        # In parallel it would guess whether a line begins a row, or goes on in quotes.
+        f" parallel = {not quote}, null_padding = {jagged}, strict_mode = {not ignores_extra})"
     )
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import decimal
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -106,6 +107,12 @@ REFUSED = [
 def test_a_value_is_refused(load: Load, kind: str, value: str) -> None:
     with pytest.raises(BadRequest, match="Error while reading data, error message"):
         load(f'{{"a": {value}}}\n', kind)
+
+
+def test_a_zero_keeps_its_sign(load: Load) -> None:
+    [(negative,), (positive,)] = load('{"a": -0}\n{"a": 0}\n', "FLOAT64")
+
+    assert (math.copysign(1, negative), math.copysign(1, positive)) == (-1, 1)
 
 
 def test_a_number_is_rounded_to_the_nearest_float(load: Load) -> None:
