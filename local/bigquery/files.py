@@ -21,7 +21,7 @@ _URI = re.compile(r"gs://([^/*]+)/([^*]+\*?[^*]*|\*[^*]*)")
 
 class Files:
     """
-    The objects of the storage emulator at the URL `endpoint`, and what has been uploaded with load jobs.
+    The objects of the Cloud Storage at the URL `endpoint`, and what has been uploaded with load jobs.
 
     `folder`: where copies of them lie while they are opened.
     """

@@ -21,7 +21,7 @@ class BigQuery(Api):
     """
     One project's datasets, tables and jobs, served on loopback from construction until `stop`.
 
-    `storage` is the URL of the storage emulator that loads read from. `on_job` is called once for each finished job, in
+    `storage` is the URL of the Cloud Storage that loads read from. `on_job` is called once for each finished job, in
     the job's thread, after the job's effect is visible. A job stays RUNNING for at least `job_seconds`. With
     `rate_limits`, a table takes at most 5 updates of its metadata in 10 s. `memory` limits the memory for rows, such as
     "1GB". By default they may use most of the machine's memory.
