@@ -6,18 +6,15 @@ have one page. What is not simulated is refused with 501.
 """
 
 import re
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from threading import Event, Lock
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 from local.rest import Api, ApiError, Handler, Request
-from local.server import Server
 
 DONE, FAILED, CANCELLED = "JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"
 QUEUED, RUNNING = "JOB_STATE_QUEUED", "JOB_STATE_RUNNING"
@@ -54,7 +51,7 @@ The event is set when the service stops. Then it must return soon.
 """
 
 
-class Dataflow:
+class Dataflow(Api):
     """
     The API. It runs from construction until `stop`.
 
@@ -76,19 +73,11 @@ class Dataflow:
             "dataflow.projects.locations.jobs.get": self._get,
             "dataflow.projects.locations.jobs.list": self._list,
         }
-        self._failures: dict[str, deque[ApiError]] = {method.rpartition(".")[2]: deque() for method in handlers}
-        self._api = Api("dataflow", "v1b3", {name: partial(self._call, handler) for name, handler in handlers.items()})
-        self.url = self._api.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        super().__init__("dataflow", "v1b3", handlers)
 
     def stop(self) -> None:
         """Launch no more jobs, and return when none runs. Raises the exception of a job's callable, if one raised any."""
-        self._api.stop()
+        super().stop()
         self._stopping.set()
         self._threads.shutdown(cancel_futures=True)
         futures, self._futures = self._futures, []
@@ -97,29 +86,10 @@ class Dataflow:
                 future.result()
 
     @property
-    def server(self) -> Server:
-        """The HTTP server that answers the calls."""
-        return self._api.server
-
-    @property
-    def faults(self) -> list[str]:
-        return self._api.faults
-
-    @property
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs as they are now, newest first."""
         with self._lock:
             return [dict(job) for job in reversed(self._jobs.values())]
-
-    def fail_next(self, method: str, status: int, reason: str, message: str) -> None:
-        """Answer the next call of a method (`launch`, `get` or `list`) with an error. The call has no effect."""
-        self._failures[method].append(ApiError(status, reason, message))
-
-    def _call(self, handler: Handler, request: Request) -> dict[str, Any] | None:
-        failures = self._failures[request.method.rpartition(".")[2]]
-        if failures:
-            raise failures.popleft()
-        return handler(request)
 
     def _launch(self, request: Request) -> dict[str, Any]:
         """

@@ -14,7 +14,11 @@ from local.schemas import Schema
 
 @dataclass(frozen=True)
 class Method:
-    """One method: how it is called, and the schemas of its request and response. None means that it has no body."""
+    """
+    One method: how it is called, and the schemas of its request and response. None means that it has no body.
+
+    `sends` and `takes`: whether its answer, or its request, may be content instead of JSON.
+    """
 
     id: str
     verb: str
@@ -22,6 +26,8 @@ class Method:
     parameters: Mapping[str, Schema]
     request: Schema | None
     response: Schema | None
+    sends: bool
+    takes: bool
 
     def arguments(self, path: str) -> dict[str, str] | None:
         """The decoded path parameters. None if the path is not this method's."""
@@ -66,21 +72,24 @@ def _methods(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _method(document: Mapping[str, Any], method: Mapping[str, Any]) -> Method:
     own = method.get("parameters", {})
+    sends = method.get("supportsMediaDownload", False)
     return Method(
         id=method["id"],
         verb=method["httpMethod"],
-        route=_route(f"/{document['servicePath']}{method['path']}", own),
+        route=_route(f"/{document['servicePath']}{method['path']}", own, "(?:/download)?" if sends else ""),
         parameters={**document["parameters"], **own},
         request=method.get("request"),
         response=method.get("response"),
+        sends=sends,
+        takes="mediaUpload" in method,
     )
 
 
-def _route(template: str, parameters: Mapping[str, Schema]) -> re.Pattern[str]:
+def _route(template: str, parameters: Mapping[str, Schema], before: str) -> re.Pattern[str]:
     """A path template as a regular expression. A parameter matches one segment, unless it has a pattern of its own."""
 
     def group(parameter: re.Match[str]) -> str:
         name = parameter[1]
         return f"(?P<{name}>{parameters[name].get('pattern', '[^/]+').strip('^$')})"
 
-    return re.compile(re.sub(r"{\+?(\w+)}", group, template))
+    return re.compile(before + re.sub(r"{\+?(\w+)}", group, template))

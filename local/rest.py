@@ -2,11 +2,12 @@
 A stand-in for one of Google's REST APIs. Its requests and answers are checked by the API's discovery document.
 
 google-api-python-client ships the document. Differences from the service: a request or an answer that does not fit the
-document is refused. A method without a handler is 501, and so is media download. Upload is 404. A parameter that is given
-twice is 400.
+document is refused. A method without a handler is 501. A parameter that is given twice is 400.
 """
 
 import json
+import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -17,13 +18,15 @@ from urllib.parse import parse_qsl, urlsplit
 from local import fields
 from local.discovery import Document, Method
 from local.schemas import Schemas
-from local.server import Answer, Call, Server
+from local.server import Answer, Call, HangUp, Server
+from local.uploads import Content, Uploads
 
 
 class ApiError(Exception):
     """An error answer, in the JSON body that Google APIs send."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str = "") -> None:
+        message = message or reason
         super().__init__(message)
         self.status = status
         self.body = {
@@ -37,19 +40,39 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """One call that the document allows. Parameters are decoded. Header names are case-insensitive."""
+    """
+    One call that the document allows. Parameters are decoded. Header names are case-insensitive.
+
+    `content` is what is uploaded. It is None if nothing is, or if this call only begins an upload in parts.
+    """
 
     method: str
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: dict[str, Any]
     headers: Message
+    content: Content | None = None
 
 
-Handler = Callable[[Request], dict[str, Any] | None]
-"""Answers one method. Gives a resource, or None if the method has no response. Raises ApiError or server.HangUp."""
+Reply = dict[str, Any] | Answer | None
+"""A resource, or None if the method has no response. An Answer is sent as it is, which is for content."""
+Handler = Callable[[Request], Reply]
+"""Answers one method. Raises ApiError or server.HangUp."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """
+    A call that fails. Its answer is `error`. With HangUp there is no answer.
+
+    The call takes effect only if `after`: then the error comes after the effect.
+    """
+
+    error: ApiError | HangUp
+    after: bool = False
+
+
+_UPLOAD = re.compile("(?:/resumable)?/upload")
 _document = cache(Document)
 """Each is read once in a process."""
 
@@ -61,15 +84,20 @@ class Api:
     `handlers` are keyed by the document's method ids, and run in several threads at once. Raises ValueError for an id that
     the document does not have. `faults` describes the answers that did not fit the document. Each is a bug of the
     stand-in, so tests assert that it is empty.
+
+    A test has calls of a method fail by `plan`. What concerns several methods, or the text of an answer, goes between the
+    callers and the server, by `server.between`.
     """
 
     def __init__(self, name: str, version: str, handlers: Mapping[str, Handler]) -> None:
         self._document = _document(name, version)
         self._handlers = handlers
+        self._plans: Mapping[str, deque[Fault | None]] = {method: deque() for method in handlers}
         if unknown := handlers.keys() - self._document.methods.keys():
             raise ValueError(f"{name} {version} has no {', '.join(sorted(unknown))}")
         self._requests = Schemas(self._document.schemas, lenient=True)
         self._answers = Schemas(self._document.schemas, lenient=False)
+        self._uploads = Uploads()
         self.faults: list[str] = []
         self.server = Server(self._answer)
 
@@ -88,26 +116,68 @@ class Api:
         """Stop the server, and close every connection."""
         self.server.stop()
 
+    def plan(self, method: str, *faults: Fault | None) -> None:
+        """Make the next calls of a method, such as `sql.operations.get`, fail. One fault each. None: the call succeeds."""
+        self._plans[method].extend(faults)
+
+    def handle(self, request: Request) -> Reply:
+        """Answer a call by its handler, or fail it as planned. A stand-in may do more before and after."""
+        plan = self._plans[request.method]
+        fault = plan.popleft() if plan else None
+        if fault and not fault.after:
+            raise fault.error
+        reply = self._handlers[request.method](request)
+        if fault:
+            raise fault.error
+        return reply
+
+    def begin(self, request: Request) -> None:
+        """An upload in parts begins, whose content its handler gets later. Raises ApiError to refuse it now."""
+
     def _answer(self, call: Call) -> Answer:
         try:
-            body = self._respond(call)
+            return self._respond(call)
         except ApiError as error:
-            return _json(error.status, error.body)
-        return Answer(204) if body is None else _json(200, body)
+            return Answer(304) if error.status == 304 else _json(error.status, error.body)
 
-    def _respond(self, call: Call) -> dict[str, Any] | None:
+    def _respond(self, call: Call) -> Answer:
         target = urlsplit(call.target)
-        found = self._document.find(call.verb, target.path)
-        if found is None:
+        upload = _UPLOAD.match(target.path)
+        verb, path = ("POST", target.path[upload.end() :]) if upload else (call.verb, target.path)
+        found = self._document.find(verb, path)
+        if found is None or (upload and not found[0].takes):
             raise ApiError(404, "notFound", f"{call.verb} {target.path} is no method of this API")
-        method, path = found
+        method, arguments = found
+        if upload:
+            return self._upload(call, method, arguments)
         query = self._query(method, target.query)
-        mask = self._mask(method, query)
-        request = Request(method.id, path, query, self._body(method, call.body), call.headers)
+        return self._handled(Request(method.id, arguments, query, self._body(method, call.body), call.headers), method)
+
+    def _upload(self, call: Call, method: Method, path: Mapping[str, str]) -> Answer:
+        target, _, session = call.target.partition("&upload_id=")
+        query = self._query(method, urlsplit(target).query)
+        upload = self._uploads.take(call, query.get("uploadType", ""), session)
+        if isinstance(upload, Answer):
+            return upload
+        body = self._body(method, upload.meta)
+        request = Request(method.id, path, query, body, call.headers, upload.content)
+        if upload.content is None:
+            self.begin(request)
+            return Answer(200, headers={"Location": f"{self.url}{target}&upload_id={upload.session}"})
+        answer = self._handled(request, method)
+        if upload.session:
+            self._uploads.answers[upload.session] = answer
+        return answer
+
+    def _handled(self, request: Request, method: Method) -> Answer:
+        mask = self._mask(method, request.query)
         if method.id not in self._handlers:
             raise ApiError(501, "notImplemented", f"The stand-in has no {method.id}")
-        answer: dict[str, Any] | None = fields.select(mask, self._checked(method, self._handlers[method.id](request)))
-        return answer
+        reply = self.handle(request)
+        if isinstance(reply, Answer):
+            return reply
+        checked = self._checked(method, fields.select(mask, reply))
+        return Answer(204) if checked is None else _json(200, checked)
 
     def _query(self, method: Method, text: str) -> dict[str, str]:
         pairs = parse_qsl(text, keep_blank_values=True)
@@ -123,8 +193,8 @@ class Api:
         for name, parameter in method.parameters.items():
             if parameter.get("required") and parameter["location"] == "query" and name not in query:
                 raise ApiError(400, "required", f"Required parameter: {name}")
-        if query.get("alt", "json") != "json":
-            raise ApiError(501, "notImplemented", "The stand-in answers in JSON alone")
+        if query.get("alt", "json") != "json" and not (method.sends and query["alt"] == "media"):
+            raise ApiError(501, "notImplemented", f"The stand-in does not answer {method.id} in {query['alt']}")
         return query
 
     def _body(self, method: Method, text: bytes) -> dict[str, Any]:

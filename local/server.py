@@ -43,8 +43,8 @@ class Server:
     """
     Answers calls on a free port of 127.0.0.1, each connection in a thread of its own, until `stop`.
 
-    A test may set `between` to make calls fail. Any exception other than `HangUp` is a bug of the stand-in: the caller
-    gets a 500 without a body, and the exception ends the thread.
+    A test may set `between` to see calls, or to have them fail. rest.Api says when. Any exception other than `HangUp` is
+    a bug of the stand-in: the caller gets a 500 without a body, and the exception ends the thread.
     """
 
     def __init__(self, answering: Answering) -> None:

@@ -1,4 +1,4 @@
-"""Reads CSV as BigQuery's loads do. It keeps NULL and the empty string apart. Python's and DuckDB's readers guess.
+"""CSV as BigQuery's loads read it. DuckDB reads the values. What it would accept and the service refuses is found here.
 
 Source: https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-csv#details_of_loading_csv_data
 
@@ -7,16 +7,18 @@ not preserved. They are refused. Blanks around a value are part of the value, as
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from local.bigquery.errors import BigQueryError, unhonoured
-
-Row = list[str | None]
+from local.bigquery.texts import reading
 
 _CONTROLS = frozenset(map(chr, range(32))) - frozenset("\t\n\r")
+_CHUNK = 2**24  # bytes
 
 
 class RecordError(Exception):
@@ -25,7 +27,7 @@ class RecordError(Exception):
 
 @dataclass(frozen=True)
 class Csv:
-    """How the text of a file is read as rows of `width` columns. `skipped`: the records before the first row."""
+    """How a file is read as rows of `width` columns. `skipped`: the records before the first row."""
 
     width: int
     delimiter: str
@@ -73,18 +75,50 @@ class Csv:
             else:
                 yield line
 
-    def row(self, record: str) -> Row:
-        """The values of a record, None for NULL. Raises RecordError if it cannot be read."""
+    def source(self, file: Path) -> str:
+        """The SQL that reads a plain file."""
+        return reading(
+            file,
+            self.width,
+            delimiter=self.delimiter,
+            quote=self.quote,
+            null_markers=sorted(self.null_markers),
+            jagged=self.jagged,
+            ignores_extra=self.ignores_extra,
+        )
+
+    def fast(self, file: Path) -> str | None:
+        """The SQL that reads a file without a look at each record. None: the service might read something otherwise."""
+        quoted = False
+        with file.open("rb") as content:
+            is_plain = not self.skipped and not content.peek(3).startswith(BOM_UTF8)
+            while is_plain and (chunk := content.read(_CHUNK) + content.readline()):
+                pieces = (b"\n" + chunk).split(self.quote.encode()) if self.quote else [b"\n" + chunk]
+                is_plain = self._is_plain(chunk, set(pieces[quoted::2]), pieces[not quoted :: 2])
+                quoted ^= len(pieces) % 2 == 0
+        return self.source(file) if is_plain and not quoted else None
+
+    def _is_plain(self, chunk: bytes, bare: set[bytes], quoted: list[bytes]) -> bool:
+        """Whether the pieces out of quotes only part values from each other, and the pieces in quotes are allowed."""
+        if b"\r" in chunk or (not self.preserves_controls and self._controls.search(chunk.decode("latin-1"))):
+            return False
+        ends = tuple({self.delimiter.encode(), b"\n"})
+        if not all(piece.startswith(ends) and piece.endswith(ends) and b"\n\n" not in piece for piece in bare - {b""}):
+            return False
+        markers = {marker.encode() for marker in self.null_markers} - {b""}
+        return (self.quoted_newlines or not any(b"\n" in piece for piece in quoted)) and markers.isdisjoint(quoted)
+
+    def plain(self, record: str) -> str:
+        """The record in a plain file. Raises RecordError if the service refuses it."""
         text = record.removesuffix("\n").removesuffix("\r")
         if not self.preserves_controls and (found := self._controls.search(text)):
             raise RecordError(_control(found.group()))
-        if self.quote and self.quote in text:
-            values = self._quoted_values(text)
-        elif "\r" in text:
-            raise RecordError("This stand-in does not read a bare carriage return.")
-        else:
-            values = [None if value in self.null_markers else value for value in text.split(self.delimiter)]
-        return values if len(values) == self.width else self._fitted(values)
+        width = self._quoted_width(text) if self.quote and self.quote in text else self._bare_width(text)
+        if width > self.width and not self.ignores_extra:
+            raise RecordError("Too many values in row.")
+        if width < self.width and not self.jagged:
+            raise RecordError(f"CSV table references column position {width}, but line contains only {width} columns.")
+        return text + "\n"
 
     def _closed(self, line: str, lines: Iterator[str]) -> str:
         parts = [line]
@@ -104,35 +138,22 @@ class Csv:
         within = f"[^{quote}]*(?:{quote}{quote}[^{quote}]*)*"
         return re.compile(f"(?:{quote}({within}){quote}|([^{quote}{delimiter}\r]*))({delimiter}|\\Z)")
 
-    def _quoted_values(self, text: str) -> Row:
-        values: Row = []
-        position, separator = 0, self.delimiter
+    def _bare_width(self, text: str) -> int:
+        if "\r" in text:
+            raise RecordError("This stand-in does not read a bare carriage return.")
+        return text.count(self.delimiter) + 1
+
+    def _quoted_width(self, text: str) -> int:
+        width, position, separator = 0, 0, self.delimiter
         while separator:
             found = self._value.match(text, position)
             if found is None:
                 raise RecordError(f"Data between close quote character ({self.quote}) and field separator.")
-            quoted, bare, separator = found.groups()
-            values.append(self._unquoted(quoted) if bare is None else None if bare in self.null_markers else bare)
-            position = found.end()
-        return values
-
-    def _unquoted(self, quoted: str) -> str:
-        value = quoted.replace(self.quote * 2, self.quote)
-        if value and value in self.null_markers:
-            raise RecordError(f"This stand-in does not read the null marker {value!r} in quotes.")
-        return value
-
-    def _fitted(self, values: Row) -> Row:
-        if len(values) > self.width:
-            if not self.ignores_extra:
-                raise RecordError("Too many values in row.")
-            return values[: self.width]
-        if not self.jagged:
-            message = (
-                f"CSV table references column position {len(values)}, but line contains only {len(values)} columns."
-            )
-            raise RecordError(message)
-        return values + [None] * (self.width - len(values))
+            quoted, _, separator = found.groups()
+            if quoted and (value := quoted.replace(self.quote * 2, self.quote)) in self.null_markers:
+                raise RecordError(f"This stand-in does not read the null marker {value!r} in quotes.")
+            width, position = width + 1, found.end()
+        return width
 
 
 def _control(character: str) -> str:

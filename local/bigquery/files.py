@@ -1,13 +1,13 @@
 """Reads the objects in Cloud Storage that a load names."""
 
 import fnmatch
-import io
 import re
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TextIO
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
 
 from google.api_core.exceptions import NotFound
 from google.auth.credentials import AnonymousCredentials
@@ -20,10 +20,15 @@ _URI = re.compile(r"gs://([^/*]+)/([^*]+\*?[^*]*|\*[^*]*)")
 
 
 class Files:
-    """The objects of the storage emulator at the URL `endpoint`, and what has been uploaded with load jobs."""
+    """
+    The objects of the Cloud Storage at the URL `endpoint`, and what has been uploaded with load jobs.
 
-    def __init__(self, project: str, endpoint: str) -> None:
+    `folder`: where copies of them lie while they are opened.
+    """
+
+    def __init__(self, project: str, endpoint: str, folder: Path) -> None:
         options = {"api_endpoint": endpoint}
+        self._folder = folder
         self._uploaded: dict[str, bytes] = {}
         self._client = Client(project, credentials=AnonymousCredentials(), client_options=options)
 
@@ -42,20 +47,15 @@ class Files:
         return [name for uri in uris for name in self._matching(uri)]
 
     @contextmanager
-    def opened(self, uri: str) -> Iterator[TextIO]:
-        """
-        A temporary local copy of an object, as UTF-8 text with its line ends unchanged.
-
-        Raises BigQueryError if there is no such object.
-        """
-        with tempfile.TemporaryFile() as copy:
+    def opened(self, uri: str) -> Iterator[Path]:
+        """A local copy of an object, until the end. Raises BigQueryError if there is no such object."""
+        with NamedTemporaryFile(dir=self._folder) as copy:
             if uri in self._uploaded:
                 copy.write(self._uploaded[uri])
             else:
                 self._download(uri, copy)
-            copy.seek(0)
-            with io.TextIOWrapper(copy, "utf-8", newline="\n") as text:
-                yield text
+            copy.flush()
+            yield Path(copy.name)
 
     def _download(self, uri: str, copy: IO[bytes]) -> None:
         bucket, name = _split(uri)

@@ -5,6 +5,7 @@ from typing import Any
 
 from local.bigquery.catalog import Catalog, TableRef
 from local.bigquery.errors import BigQueryError, refuse_others, unhonoured
+from local.bigquery.files import Files
 from local.bigquery.jobs import Job, Jobs
 from local.bigquery.pages import numbered_page, rows_page
 from local.rest import Request
@@ -33,13 +34,20 @@ _QUERY_REQUEST = (
 class JobMethods:
     """Answers bigquery.jobs.*."""
 
-    def __init__(self, catalog: Catalog, jobs: Jobs) -> None:
+    def __init__(self, catalog: Catalog, jobs: Jobs, files: Files) -> None:
         self._catalog = catalog
         self._jobs = jobs
+        self._files = files
 
     def insert(self, request: Request) -> dict[str, Any]:
-        """Start a job, and answer at once. Raises BigQueryError for a job that is refused."""
+        """
+        Start a job, and answer at once. A load of a file that comes with it is one of a file that lies somewhere.
+
+        Raises BigQueryError for a job that is refused.
+        """
         self._check_project(request)
+        if request.content:
+            request.body["configuration"]["load"]["sourceUris"] = [self._files.keep(request.content.data)]
         reference = request.body.get("jobReference", {})
         job = self._jobs.insert(request.body.get("configuration", {}), reference, "jobs.insert")
         resource = job.resource()

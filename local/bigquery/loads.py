@@ -4,7 +4,6 @@ WRITE_TRUNCATE keeps the destination's description, labels and expiration. It do
 columns (measured by users: https://github.com/dlt-hub/dlt/pull/4130).
 """
 
-import io
 from typing import Any
 
 from local.bigquery import clustering
@@ -15,7 +14,6 @@ from local.bigquery.files import Files
 from local.bigquery.jobs import Job, Outcome
 from local.bigquery.ndjson_format import Ndjson
 from local.bigquery.reading import FileReader, Format
-from local.bigquery.rows import Loader
 from local.bigquery.schemas import Field, checked, same_shape
 from local.bigquery.writes import check_writable, written
 
@@ -78,20 +76,20 @@ class Loads:
         clustering.check(load.get("clustering"), fields)
         form = _format(load, fields)
         uris = self._files.matching(load["sourceUris"])
-        loader = Loader(self._catalog.rows, fields, empty_is_null=form.empty_is_null)
+        sources: list[str] = []
         try:
-            size = sum(self._read(uri, form, fields, loader) for uri in uris)
-            table, rows = written(self._catalog, ref, fields, [loader.name], load, "WRITE_APPEND")
+            size = sum(self._read(uri, form, fields, sources) for uri in uris)
+            table, rows = written(self._catalog, ref, fields, sources, load, "WRITE_APPEND")
         finally:
-            self._catalog.rows.drop(loader.name)
+            for source in sources:
+                self._catalog.rows.drop(source)
         return Outcome({"load": _statistics(uris, size, rows, table)}, existing is None, rows)
 
-    def _read(self, uri: str, form: Format, fields: list[Field], loader: Loader) -> int:
-        """Load one file. Gives its size in bytes."""
-        with self._files.opened(uri) as text:
-            size = text.seek(0, io.SEEK_END)
-            FileReader(uri, text, form, fields).into(loader)
-            return size
+    def _read(self, uri: str, form: Format, fields: list[Field], sources: list[str]) -> int:
+        """Read one file into new rows, and add their name to the sources. Gives the file's size in bytes."""
+        with self._files.opened(uri) as file:
+            sources.append(FileReader(uri, file, form, fields).into(self._catalog.rows))
+            return file.stat().st_size
 
 
 def _fields(load: dict[str, Any], existing: Table | None, ref: TableRef) -> list[Field]:

@@ -1,4 +1,7 @@
-"""Reads newline-delimited JSON as BigQuery's loads do.
+"""Newline-delimited JSON as BigQuery's loads read it.
+
+DuckDB reads it as long as all is well, and there is no column of JSON: it rounds numbers in documents, and goes no more than 128
+levels deep. Otherwise each line becomes one of CSV here.
 
 Source: https://cloud.google.com/bigquery/docs/loading-data-cloud-storage-json
 
@@ -11,12 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from local.bigquery import documents
-from local.bigquery.csv_format import RecordError, Row
+from local.bigquery.csv_format import RecordError
 from local.bigquery.errors import refuse_others
+from local.bigquery.rows import WIDEST, literal, quoted
 from local.bigquery.schemas import Field
+from local.bigquery.texts import line, reading
 from local.bigquery.types import is_repeated
 
 _CSV_ONLY = frozenset(
@@ -32,11 +38,22 @@ _CSV_ONLY = frozenset(
     }
 )
 _SAFE = range(-(2**53) + 1, 2**53)
+_DOUBTFUL = r",\s*[]}]|-0\s*[,}]"
+"""A comma that DuckDB would forgive, and a zero whose sign it would forget."""
+_BARE = {
+    "BOOLEAN": "{v} = 'true' OR {v} = 'false'",
+    "FLOAT": "regexp_full_match({v}, '-?[0-9].*') AND isfinite(try_cast({v} AS DOUBLE))",
+    **dict.fromkeys(
+        ("INTEGER", "NUMERIC", "BIGNUMERIC"),
+        f"regexp_full_match({{v}}, '-?[0-9]{{1,16}}') AND abs(try_cast({{v}} AS BIGINT)) < {2**53}",
+    ),
+}
+"""What may come without quotes, in SQL for a value `{v}`."""
 
 
 @dataclass(frozen=True)
 class Ndjson:
-    """How the text of a file is read as rows of the schema's columns."""
+    """How a file is read as rows of the schema's columns."""
 
     fields: list[Field]
     ignores_extra: bool
@@ -55,12 +72,36 @@ class Ndjson:
         """The records. Each line is one."""
         return lines
 
-    def row(self, record: str) -> Row:
-        """
-        The values of a record as text, as a CSV file would have them. None for NULL.
+    def fast(self, file: Path) -> str | None:
+        """The SQL that reads a file without a look at each record. Fails if the service might refuse something. None: none does."""
+        kinds = self._types.values()
+        if "JSON" in kinds or self._repeated or len(kinds) > WIDEST:
+            return None
+        known, is_row = f"[{', '.join(map(literal, self._types))}]", "json_type(c0) = 'OBJECT'"
+        if not self.ignores_extra:  # most rows have all keys, in order, and that is told faster
+            is_row = f"(json_keys(c0) = {known} OR {is_row} AND list_has_all({known}, json_keys(c0)))"
+        is_row += f" AND NOT regexp_matches(c0, {literal(_DOUBTFUL)})"
+        shape = literal(json.dumps(dict.fromkeys(self._types, "JSON")))
+        lines = reading(file, 1, delimiter="\x01", quote="", null_markers=[""])  # a character that no JSON has
+        rows = f"SELECT from_json(CASE WHEN {is_row} THEN c0 ELSE error('no row') END, {shape}) AS row FROM {lines}"
+        texts = (
+            f"CASE WHEN {value} IS NULL THEN NULL WHEN left({value}, 1) = '\"' THEN json_extract_string({value}, '$')"
+            f" WHEN {_BARE.get(kind, 'false').replace('{v}', value)} THEN {value} ELSE error('no value') END AS c{at}"
+            for at, (value, kind) in enumerate(
+                (f"row.{quoted(name)}::VARCHAR", kind) for name, kind in self._types.items()
+            )
+        )
+        return f"(SELECT {', '.join(texts)} FROM ({rows} WHERE c0 IS NOT NULL))"
 
-        Raises RecordError if it cannot be read.
-        """
+    def source(self, file: Path) -> str:
+        """The SQL that reads a plain file."""
+        return reading(file, len(self.fields))
+
+    def plain(self, record: str) -> str:
+        """The record as a line of CSV. Raises RecordError if it cannot be read."""
+        return line(self._row(record))
+
+    def _row(self, record: str) -> list[str | None]:
         try:
             members = documents.parse(record)
         except ValueError as error:

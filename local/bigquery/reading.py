@@ -1,17 +1,19 @@
 """Reads one file into rows. If it cannot be read, the error describes the first bad row in BigQuery's words."""
 
 from collections.abc import Iterator
-from itertools import islice
-from typing import TextIO
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
 
+import duckdb
+
+from local.bigquery import texts
 from local.bigquery.csv_format import Csv, RecordError
 from local.bigquery.errors import BigQueryError
 from local.bigquery.ndjson_format import Ndjson
-from local.bigquery.rows import CellError, Loader
+from local.bigquery.rows import Rows
 from local.bigquery.schemas import Field
 
-_BATCH = 20_000
-_LARGEST = 100 * 1024 * 1024  # bytes of a cell or a row: https://cloud.google.com/bigquery/quotas#load_jobs
 _WORDS = {"BOOLEAN": "BOOL", "FLOAT": "DOUBLE", "INTEGER": "INT64"}
 
 Format = Csv | Ndjson
@@ -26,60 +28,66 @@ class FileError(BigQueryError):
 
 
 class FileReader:
-    """Reads one file, in batches."""
+    """Reads one file: `file`, which the service knows by its URI."""
 
-    def __init__(self, uri: str, text: TextIO, form: Format, fields: list[Field]) -> None:
+    def __init__(self, uri: str, file: Path, form: Format, fields: list[Field]) -> None:
         self._uri = uri
-        self._text = text
+        self._file = file
         self._form = form
         self._fields = fields
 
-    def into(self, loader: Loader) -> None:
-        """Add all rows to the loader. If it raises FileError, the loader has the batches before the bad row's."""
-        records = (record for record, is_row in self._records() if is_row)
-        done = 0
-        while batch := self._rows(records, done):
+    def into(self, rows: Rows) -> str:
+        """Make rows of the file. Gives their name. Raises FileError."""
+        if fast := self._form.fast(self._file):
             try:
-                loader.add(zip(*batch, strict=True))
-            except CellError as bad:
-                raise self._bad(done + bad.row, self._wording(bad)) from bad
-            done += len(batch)
+                return self._parsed(rows, fast)
+            except duckdb.InvalidInputException:
+                pass  # the look at each record finds out what the service says of it
+        with NamedTemporaryFile("w", encoding="utf-8-sig", newline="", dir=rows.folder) as plain:
+            self._copy(plain)
+            plain.flush()
+            return self._parsed(rows, self._form.source(Path(plain.name)))
 
-    def _rows(self, records: Iterator[str], done: int) -> list[list[str | None]]:
-        rows: list[list[str | None]] = []
+    def _parsed(self, rows: Rows, source: str) -> str:
         try:
-            for record in islice(records, _BATCH):
-                rows.append(self._form.row(record))  # noqa: PERF401 - if a record is bad, the rows before it are counted
+            return texts.parsed(rows, self._fields, source, empty_is_null=self._form.empty_is_null)
+        except texts.CellError as bad:
+            raise self._bad(bad.row, self._wording(bad)) from bad
+
+    def _copy(self, plain: IO[str]) -> None:
+        """Look at each record, and write it as DuckDB reads it."""
+        row = position = 0
+        try:
+            for record, is_row in self._records():
+                if is_row:
+                    plain.write(self._form.plain(record))
+                    row += 1
+                position += len(record.encode())
         except RecordError as error:
-            position = self._position(done + len(rows))
             wording = f"Error detected while parsing row starting at position: {position}. Error: {error}"
-            raise self._bad(done + len(rows), wording) from error
+            raise self._bad(row, wording) from error
         except UnicodeDecodeError as error:
-            raise self._bad(done + len(rows), f"This stand-in reads UTF-8 alone: {error.reason}.") from error
-        return rows
+            raise self._bad(row, f"This stand-in reads UTF-8 alone: {error.reason}.") from error
 
     def _records(self) -> Iterator[tuple[str, bool]]:
-        """All records from the start of the file, each with whether it is a row."""
-        self._text.seek(0)
-        for number, record in enumerate(self._form.records(iter(self._text))):
-            if len(record) > _LARGEST:
-                raise RecordError("Row is larger than 100 MB.")
-            yield record, number >= self._form.skipped and record.strip("\r\n") != ""
+        """All records, each with whether it is a row."""
+        with self._file.open(encoding="utf-8", newline="\n") as lines:
+            for number, record in enumerate(self._form.records(lines)):
+                if len(record) > texts.LARGEST:
+                    raise RecordError("Row is larger than 100 MB.")
+                yield record, number >= self._form.skipped and record.strip("\r\n") != ""
 
     def _position(self, row: int) -> int:
         """The offset in bytes at which a row starts."""
         position = 0
-        try:
-            for record, is_row in self._records():
-                if is_row and row == 0:
-                    break
-                row -= is_row
-                position += len(record.encode())
-        except RecordError:
-            pass  # the record without an end starts at this position
+        for record, is_row in self._records():
+            if is_row and row == 0:
+                break
+            row -= is_row
+            position += len(record.encode())
         return position
 
-    def _wording(self, bad: CellError) -> str:
+    def _wording(self, bad: texts.CellError) -> str:
         field = self._fields[bad.position]
         start = self._position(bad.row)
         if bad.value is None or (bad.value == "" and field["mode"] == "REQUIRED"):

@@ -14,7 +14,8 @@ from local.bigquery.documents import normalized
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _MINUTES = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _SECONDS = ":[0-5][0-9]([.][0-9]{1,6})?"
-_ZONE = " ?(Z|UTC|[+-][0-9]{2}(:[0-9]{2})?)"
+_OFFSET = "[+-][0-9]{2}(:[0-9]{2})?"
+_ZONE = f" ?(Z|UTC|{_OFFSET})"
 _STAMP = f"[0-9]{{4}}[-/][0-9]{{2}}[-/][0-9]{{2}}[ T]{_MINUTES}({_SECONDS})?"
 _NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)"
 _LAST_MICROSECOND = 253402300799999999
@@ -55,7 +56,10 @@ def _instant() -> str:
         text = f"replace({text}, '{found}', '{written}')"
     value = f"try_cast({text} AS TIMESTAMPTZ)"
     inside = f"epoch_us({value}) BETWEEN {_FIRST_MICROSECOND} AND {_LAST_MICROSECOND}"
-    return _matching(f"{_STAMP}({_ZONE})?", f"CASE WHEN {inside} THEN {value} END")
+    slow = _matching(f"{_STAMP}({_ZONE})?", f"CASE WHEN {inside} THEN {value} END")
+    # As PostgreSQL writes it, and far from the first and the last microsecond: a tenth of the time.
+    usual = f"regexp_full_match({{c}}, '{_DATE} {_MINUTES}{_SECONDS}{_OFFSET}') AND {{c}} BETWEEN '0002' AND '9999'"
+    return f"CASE WHEN {usual} THEN try_cast({{c}} AS TIMESTAMPTZ) ELSE {slow} END"
 
 
 _FLOAT_TEXT = (

@@ -12,17 +12,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from tempfile import TemporaryFile
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
 from local.cloudsql import csv_export
 from local.cloudsql.csv_export import Connect, Export
 from local.cloudsql.operations import Operation, OperationFailed, Operations, Slot
-from local.cloudsql.plans import Condition, Fault, Outcome, following
-from local.rest import Api, ApiError, Handler, Request
-from local.server import Server
+from local.cloudsql.plans import Condition, Outcome, following
+from local.rest import Api, ApiError, Handler, Reply, Request
 
-__all__ = ["CloudSqlAdmin", "Condition", "Fault", "Outcome"]
+__all__ = ["CloudSqlAdmin", "Condition", "Outcome"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class _Instance:
     connect: Connect
 
 
-class CloudSqlAdmin:
+class CloudSqlAdmin(Api):
     """
     The API of some instances.
 
@@ -68,41 +67,17 @@ class CloudSqlAdmin:
             "sql.operations.get": self._get_operation,
             "sql.operations.list": self._list_operations,
         }
-        self._faults: dict[str, deque[Fault | None]] = {method: deque() for method in handlers}
-        self._api = Api(
-            "sqladmin", "v1", {method: partial(self._call, handler) for method, handler in handlers.items()}
-        )
-        self.url = self._api.url
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        super().__init__("sqladmin", "v1", handlers)
 
     def stop(self) -> None:
         """Stop the server, and interrupt the exports that run. Their operations stay unfinished."""
-        self._api.stop()
+        super().stop()
         self._operations.stop(interrupt=self._terminate)
-
-    @property
-    def server(self) -> Server:
-        """The HTTP server that answers the calls."""
-        return self._api.server
-
-    @property
-    def faults(self) -> list[str]:
-        """The answers that did not fit the discovery document. Each is a bug of the stand-in."""
-        return self._api.faults
 
     @property
     def operations(self) -> list[Operation]:
         """All operations as they are now, oldest first."""
         return self._operations.snapshot()
-
-    def plan(self, method: str, *faults: Fault | None) -> None:
-        """Make the next calls of a method, such as `sql.operations.get`, fail. One fault each. None: the call succeeds."""
-        self._faults[method].extend(faults)
 
     def plan_exports(self, *outcomes: Outcome) -> None:
         """Plan the outcomes of the next exports, one each, in the order in which they start."""
@@ -137,17 +112,11 @@ class CloudSqlAdmin:
         for instance in self._instances.values():
             csv_export.terminate(instance.connect, self._application)
 
-    def _call(self, handler: Handler, request: Request) -> dict[str, Any] | None:
+    def handle(self, request: Request) -> Reply:
         self.calls.append(request)
         if "location" in request.query:
             raise ApiError(501, "notImplemented", "The stand-in does not simulate locations")
-        fault = following(self._faults[request.method])
-        if fault and not fault.after:
-            raise fault.error
-        answer = handler(request)
-        if fault:
-            raise fault.error
-        return answer
+        return super().handle(request)
 
     def _find(self, project: str, name: str) -> _Instance:
         try:

@@ -1,25 +1,12 @@
-"""Failures that a test plans in advance: of calls, of exports, and of instances."""
+"""Failures that a test plans in advance: of exports, and of instances."""
 
 from collections import deque
 from dataclasses import dataclass
 from typing import TypeVar
 
 from local.rest import ApiError
-from local.server import HangUp
 
 Plan = TypeVar("Plan")
-
-
-@dataclass(frozen=True)
-class Fault:
-    """
-    A call that fails. Its answer is `error`. With HangUp there is no answer.
-
-    The call takes effect only if `after`: then the error comes after the effect.
-    """
-
-    error: ApiError | HangUp
-    after: bool = False
 
 
 @dataclass(frozen=True)

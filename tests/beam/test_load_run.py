@@ -79,7 +79,12 @@ def cloud(scio: Scio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clou
         instances = {each["instance"]: server.connect for each in pipelines.values()}
         with Cloud(pipelines, instances, tmp_path_factory.mktemp("cloud"), job=scio) as running:
             yield running
-            assert [*running.admin.faults, *running.bigquery.faults, *running.dataflow.faults] == []
+            assert [
+                *running.admin.faults,
+                *running.bigquery.faults,
+                *running.dataflow.faults,
+                *running.storage.faults,
+            ] == []
 
 
 def pipeline(form: str, server: Postgres) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.rest import ApiError, Fault
 from shared import canaries
 from tests.cli.conftest import PIPELINE, SETTINGS, Deployment
 from tests.support.person import Person
@@ -213,7 +214,7 @@ def test_of_all_pipelines_the_bad_come_first(mixed: Deployment, operator: Person
 
 
 def test_what_may_not_be_looked_at_is_said_so(mixed: Deployment, operator: Person) -> None:
-    mixed.bigquery.fail_next("bigquery.tables.list", 403, "accessDenied")
+    mixed.bigquery.plan("bigquery.tables.list", Fault(ApiError(403, "accessDenied")))
 
     ran = operator.says("status")
 
@@ -225,7 +226,7 @@ def test_what_may_not_be_looked_at_is_said_so(mixed: Deployment, operator: Perso
 def test_where_nothing_may_be_looked_at_it_has_failed(deployment: Deployment, operator: Person, settings: Path) -> None:
     elsewhere = {**PIPELINE, "bucket": "not-there"}
     settings.write_text(json.dumps({**SETTINGS, "pipelines": {"billing": elsewhere}}), encoding="utf-8")
-    deployment.bigquery.fail_next("bigquery.tables.list", 403, "accessDenied")
+    deployment.bigquery.plan("bigquery.tables.list", Fault(ApiError(403, "accessDenied")))
 
     ran = operator.says("status")
 

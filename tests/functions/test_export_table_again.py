@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from local.cloudsql import Fault, Outcome
-from local.rest import ApiError
+from local.cloudsql import Outcome
+from local.rest import ApiError, Fault
 from local.server import HangUp
 from tests.support.delivery import table_export
 from tests.support.stage import Log, Stage, wait_for

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from google.cloud import bigquery
 
+from local.rest import ApiError, Fault
 from tests.support.pairs import ID, NOTE, announce, put_pair
 from tests.support.stage import Stage
 
@@ -76,7 +77,7 @@ def test_a_shard_that_may_not_be_replaced_stays_as_it_is(stage: Stage) -> None:
 
 def test_it_is_reported_if_bigquery_does_not_let_us_take_it_off(stage: Stage) -> None:
     load(stage, clustering=["note"])
-    stage.bigquery.fail_next("bigquery.tables.patch", 403, "accessDenied")
+    stage.bigquery.plan("bigquery.tables.patch", Fault(ApiError(403, "accessDenied")))
 
     status = load(stage, "-later", "7\n", columns=[ID])
 

@@ -5,6 +5,7 @@ from threading import Thread
 import pytest
 from google.cloud import bigquery
 
+from local.rest import ApiError, Fault
 from tests.support.delivery import Function
 from tests.support.stage import Log, Stage
 from tests.support.standins import PROJECT
@@ -133,7 +134,7 @@ def test_the_end_of_a_copy_moves_the_view_as_a_dataflow_job_may_end_with_one(
 def test_a_lost_race_is_run_again(stage: Stage, refresh_views: Function) -> None:
     refresh_views.hear(*stage.load(stage.shard("orders_20260115"))[END])
     events = stage.load(stage.shard("orders_20260116"))
-    stage.bigquery.fail_next("bigquery.tables.patch", 412, "conditionNotMet")
+    stage.bigquery.plan("bigquery.tables.patch", Fault(ApiError(412, "conditionNotMet")))
 
     status = refresh_views.hear(*events[END])
 
@@ -145,7 +146,7 @@ def test_a_lost_race_to_create_the_view_is_run_again(stage: Stage, refresh_views
     stage.create_shard("orders_20260114")
     stage.create_view("orders", f"SELECT * FROM `{stage.shard('orders_20260114')}`")
     events = stage.load(stage.shard("orders_20260115"))
-    stage.bigquery.fail_next("bigquery.tables.get", 404, "notFound")
+    stage.bigquery.plan("bigquery.tables.get", Fault(ApiError(404, "notFound")))
 
     status = refresh_views.hear(*events[END])
 
@@ -171,7 +172,7 @@ def test_of_two_days_at_once_the_later_one_wins(stage: Stage, refresh_views: Fun
 
 def test_a_service_that_fails_has_the_event_delivered_again(stage: Stage, refresh_views: Function) -> None:
     events = stage.load(stage.shard("orders_20260115"))
-    stage.bigquery.fail_next("bigquery.tables.get", 403, "quotaExceeded")
+    stage.bigquery.plan("bigquery.tables.get", Fault(ApiError(403, "quotaExceeded")))
 
     statuses = [refresh_views.hear(*events[END]) for _ in range(2)]
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import CopyJobConfig, LoadJobConfig, SchemaField
 
+from local.rest import ApiError, Fault
 from shared import times
 from tests.support.delivery import Function
 from tests.support.stage import Event, Log, Stage
@@ -271,7 +272,7 @@ def test_a_truncated_entry_of_a_job_that_nobody_may_see_is_not_delivered_for_eve
     stage: Stage, refresh_views: Function, log: Log
 ) -> None:
     event = entries.truncated(load(stage, "orders_20260116"))
-    stage.bigquery.fail_next("bigquery.jobs.get", 403, "accessDenied")
+    stage.bigquery.plan("bigquery.jobs.get", Fault(ApiError(403, "accessDenied")))
 
     status = refresh_views.hear(*event)
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import SchemaField, Table
 
+from local.rest import ApiError, Fault
 from tests.support.delivery import Function
 from tests.support.stage import Log, Stage
 from tests.support.standins import PROJECT
@@ -344,7 +345,7 @@ def test_a_new_view_that_loses_a_race_while_it_is_described_still_never_expires(
     have_tables_expire(stage, "views_dataset")
     refresh_views = stage.function("refresh_views")
     event = load(stage, "orders_20260116")
-    stage.bigquery.fail_next("bigquery.tables.patch", 412, "conditionNotMet")
+    stage.bigquery.plan("bigquery.tables.patch", Fault(ApiError(412, "conditionNotMet")))
 
     status = refresh_views.hear(*event)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from local.rest import ApiError, Fault
 from shared import times
 from tests.support.delivery import Function
 from tests.support.stage import Event, Log, Stage
@@ -266,7 +267,7 @@ def test_a_run_that_its_reconcile_hands_back_is_released_by_the_next(stage: Stag
     records.begin(stage, "run", "20260116", TABLES)
     for table in TABLES:
         _bring(stage, "run", table)
-    stage.bigquery.fail_next("bigquery.tables.patch", 403, "quotaExceeded")
+    stage.bigquery.plan("bigquery.tables.patch", Fault(ApiError(403, "quotaExceeded")))
 
     statuses = [refresh_views.receive(RECONCILE) for _ in range(2)]
 

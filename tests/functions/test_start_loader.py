@@ -11,6 +11,7 @@ import google.cloud.pubsub_v1 as pubsub_v1
 import pytest
 
 from local.dataflow import CANCELLED, DONE, FAILED, Dataflow, Launch
+from local.rest import ApiError, Fault
 from local.server import Answer, Answering, Call, HangUp
 from shared import times
 from tests.support.delivery import Function, table_export, topic
@@ -260,11 +261,11 @@ def test_a_replay_whose_own_job_is_lost_is_left_to_a_person_again(
         (404, "notFound", "template"),
     ],
 )
-@pytest.mark.parametrize("method", ["list", "launch"])
+@pytest.mark.parametrize("method", ["jobs.list", "flexTemplates.launch"])
 def test_a_refusal_that_stays_is_dead_lettered_with_what_to_do(
     stage: Stage, start_loader: Function, dataflow: Dataflow, method: str, status: int, reason: str, remedy: str
 ) -> None:
-    dataflow.fail_next(method, status, reason, "the service says no")
+    dataflow.plan(f"dataflow.projects.locations.{method}", Fault(ApiError(status, reason, "the service says no")))
 
     answered = start_loader.receive(RUN)
 
@@ -278,11 +279,11 @@ def test_a_refusal_that_stays_is_dead_lettered_with_what_to_do(
 @pytest.mark.parametrize(
     ("status", "reason"), [(429, "rateLimitExceeded"), (403, "rateLimitExceeded"), (503, "backendError")]
 )
-@pytest.mark.parametrize("method", ["list", "launch"])
+@pytest.mark.parametrize("method", ["jobs.list", "flexTemplates.launch"])
 def test_a_refusal_that_may_pass_is_handed_back(
     stage: Stage, start_loader: Function, dataflow: Dataflow, method: str, status: int, reason: str
 ) -> None:
-    dataflow.fail_next(method, status, reason, "not now")
+    dataflow.plan(f"dataflow.projects.locations.{method}", Fault(ApiError(status, reason, "not now")))
 
     statuses = [start_loader.receive(RUN), start_loader.receive(RUN)]
 

@@ -13,6 +13,7 @@ from google.cloud import bigquery
 from google.cloud.storage import Client as Files
 
 from local.bigquery import BigQuery, JobDone
+from local.rest import ApiError, Fault
 from local.storage import Storage
 
 ONCE = Retry(predicate=if_exception_type())
@@ -178,7 +179,7 @@ def test_a_job_fails_as_a_test_asks(world: World) -> None:
 
 
 def test_a_call_that_fails_starts_no_job(world: World) -> None:
-    world.service.fail_next("bigquery.jobs.insert", 503, "backendError")
+    world.service.plan("bigquery.jobs.insert", Fault(ApiError(503, "backendError")))
 
     with pytest.raises(ServiceUnavailable):
         world.client.load_table_from_uri("gs://files/two.csv", "p.d.t", retry=ONCE)

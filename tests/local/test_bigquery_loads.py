@@ -106,6 +106,32 @@ def test_a_quote_within_a_value_is_refused(world: World, text: str) -> None:
     assert "Data between close quote character" in refusal(world, text, "STRING", "STRING")
 
 
+@pytest.mark.parametrize(
+    "text", ['a",b"\n', '"a" ,b\n', 'a,"b"" \n', '"a\n"b","c"\n', "a\rb,c\n", 'a"",b\n', '"a""b,c\n']
+)
+def test_what_duckdb_would_read_and_bigquery_does_not_promise_to_is_refused(world: World, text: str) -> None:
+    message = refusal(world, f"1,2\n{text}", "STRING", "STRING", allow_quoted_newlines=True)
+
+    assert "parsing row starting at position: 4. Error:" in message
+
+
+def test_a_byte_order_mark_is_a_part_of_the_first_value(world: World) -> None:
+    assert world.load("\ufeffa\n", "STRING") == [("\ufeffa",)]
+
+
+def test_a_null_marker_in_quotes_is_refused(world: World) -> None:
+    assert "null marker 'NULL' in quotes" in refusal(world, 'NULL,"NULL"\n', "STRING", "STRING", null_marker="NULL")
+    assert world.load('NULL,"a""NULL"\n', "STRING", "STRING", null_marker="NULL") == [(None, 'a"NULL')]
+
+
+def test_a_large_value_with_line_ends_and_quotes_is_kept(world: World) -> None:
+    large = 'say ""it"",\r\n' * 2**17
+
+    [(first, second)] = world.load(f'"{large}",b\n', "STRING", "STRING", allow_quoted_newlines=True)
+
+    assert (first, second) == (large.replace('""', '"'), "b")
+
+
 def test_blank_lines_are_skipped_and_so_is_the_null_of_a_single_column(world: World) -> None:
     assert world.load('a\n\n\r\n""\n', "STRING") == [("a",), ("",)]
 

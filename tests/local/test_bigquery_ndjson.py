@@ -4,6 +4,7 @@ import datetime as dt
 import decimal
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +109,12 @@ def test_a_value_is_refused(load: Load, kind: str, value: str) -> None:
         load(f'{{"a": {value}}}\n', kind)
 
 
+def test_a_zero_keeps_its_sign(load: Load) -> None:
+    [(negative,), (positive,)] = load('{"a": -0}\n{"a": 0}\n', "FLOAT64")
+
+    assert (math.copysign(1, negative), math.copysign(1, positive)) == (-1, 1)
+
+
 def test_a_number_is_rounded_to_the_nearest_float(load: Load) -> None:
     assert load('{"a": 0.100000000000000006}\n', "FLOAT64") == [(0.1,)]
 
@@ -148,3 +155,42 @@ def test_what_is_written_is_read_back_equal(load: Load, rows: list[tuple[str | N
     text = "".join(json.dumps({"a": a, "b": b}) + "\n" for a, b in rows)
 
     assert load(text, "STRING", "JSON") == rows
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.none() | texts, st.none() | texts), max_size=6))
+def test_texts_are_read_back_equal_without_a_document_beside_them(
+    load: Load, rows: list[tuple[str | None, ...]]
+) -> None:
+    text = "".join(json.dumps({"b": b, "a": a}, ensure_ascii=len(rows) % 2 == 0) + "\n" for a, b in rows)
+
+    assert load(text, "STRING", "STRING") == rows
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"a": 1,}',
+        '{"a": "1"\t, }',
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"A": 1}',
+        "null",
+        '"a"',
+        "  ",
+        '{"a": 1}{"a": 2}',
+        "{'a': 1}",
+        '{"a": [1]}',
+        '{"a": {"a": 1}}',
+        '{"a": true}',
+        '{"a": 1e2}',
+        '{"a": "x\x01y"}',
+    ],
+)
+def test_a_line_that_the_service_does_not_promise_to_read_is_refused(load: Load, line: str) -> None:
+    with pytest.raises(BadRequest, match="row starting at position: 9"):
+        load(f'{{"a": 1}}\n{line}\n', "INT64")
+
+
+def test_the_first_of_equal_keys_counts(load: Load) -> None:
+    assert load('{"a": 1, "a": 2}\r\n', "INT64") == [(1,)]

@@ -10,6 +10,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from local.bigquery import BigQuery
+from local.rest import ApiError, Fault
 
 ONCE = Retry(predicate=if_exception_type())
 NO_STORAGE = "http://127.0.0.1:9"
@@ -358,7 +359,7 @@ def test_a_sixth_update_within_ten_seconds_is_refused_where_limits_hold() -> Non
 def test_a_call_fails_as_a_test_asks() -> None:
     with BigQuery("p", NO_STORAGE) as service:
         client = connected(service)
-        service.fail_next("bigquery.datasets.get", 403, "accessDenied")
+        service.plan("bigquery.datasets.get", Fault(ApiError(403, "accessDenied")))
 
         with pytest.raises(Forbidden, match="accessDenied"):
             client.get_dataset("d")

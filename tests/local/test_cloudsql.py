@@ -10,9 +10,9 @@ from google.cloud import storage
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
-from local.cloudsql import CloudSqlAdmin, Condition, Fault, Outcome
+from local.cloudsql import CloudSqlAdmin, Condition, Outcome
 from local.postgres import Postgres
-from local.rest import ApiError
+from local.rest import ApiError, Fault
 from local.server import HangUp
 from local.storage import Storage
 

@@ -11,6 +11,7 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
 from local.dataflow import CANCELLED, DONE, FAILED, QUEUED, RUNNING, CloudEvent, Dataflow, Launch
+from local.rest import ApiError, Fault
 
 PLACE = {"projectId": "p", "location": "europe-west1"}
 NAME = "mirror-billing-20260115-9912"
@@ -231,7 +232,7 @@ def test_a_launch_is_refused(dataflow: Dataflow, locations: Any, changes: dict[s
 
 
 def test_a_call_can_be_made_to_fail(dataflow: Dataflow, locations: Any) -> None:
-    dataflow.fail_next("launch", 429, "rateLimitExceeded", "too many launches")
+    dataflow.plan("dataflow.projects.locations.flexTemplates.launch", Fault(ApiError(429, "rateLimitExceeded")))
 
     status, _ = refusal(lambda: launch(locations))
 

@@ -2,14 +2,18 @@
 
 import gc
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 import pytest
+import requests
 from google.api_core.exceptions import (
     BadRequest,
+    Forbidden,
     MethodNotImplemented,
     NotFound,
     NotModified,
@@ -20,6 +24,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.storage.exceptions import InvalidResponse
 
+from local.rest import ApiError, Fault
 from local.storage import Storage
 
 
@@ -27,13 +32,20 @@ def _connect(service: Storage) -> storage.Client:
     return storage.Client("p", AnonymousCredentials(), client_options={"api_endpoint": service.url})
 
 
-@pytest.fixture(scope="module", name="client")
-def _client() -> Iterator[storage.Client]:
+@pytest.fixture(scope="module", name="service")
+def _service() -> Iterator[Storage]:
     with Storage() as service:
         service.create_bucket("exports")
-        client = _connect(service)
-        yield client
-        client.close()
+        service.create_bucket("many")
+        yield service
+    assert service.faults == []
+
+
+@pytest.fixture(scope="module", name="client")
+def _client(service: Storage) -> Iterator[storage.Client]:
+    client = _connect(service)
+    yield client
+    client.close()
 
 
 @pytest.fixture(name="bucket")
@@ -258,6 +270,59 @@ def test_a_listing_goes_by_prefix_and_page(bucket: storage.Bucket) -> None:
     assert folders.prefixes == {"a/", "b/"}
 
 
+def test_a_folder_counts_on_a_page_as_one_object_does(bucket: storage.Bucket) -> None:
+    for name in ("a/1", "a/2", "b", "c/1", "d"):
+        bucket.blob(name).upload_from_string("x")
+
+    pages = bucket.list_blobs(delimiter="/", page_size=2).pages
+    found = [([blob.name for blob in page], list(page.prefixes)) for page in pages]
+
+    assert found == [(["b"], ["a/"]), (["d"], ["c/"])]
+
+
+@pytest.mark.parametrize(
+    ("glob", "found"),
+    [
+        ("*", ["a"]),
+        ("**", ["a", "b/1.csv", "b/c/2.csv", "b/c/[3]"]),
+        ("b/*.csv", ["b/1.csv"]),
+        ("b/**.csv", ["b/1.csv", "b/c/2.csv"]),
+        ("**/[1-2].???", ["b/1.csv", "b/c/2.csv"]),
+        ("**/[!1].csv", ["b/c/2.csv"]),
+        ("{a,b/?.csv}", ["a", "b/1.csv"]),
+        ("*.csv", []),
+    ],
+)
+def test_a_glob_chooses_names(bucket: storage.Bucket, glob: str, found: list[str]) -> None:
+    for name in ("a", "b/1.csv", "b/c/2.csv", "b/c/[3]"):
+        bucket.blob(name).upload_from_string("x")
+
+    assert [blob.name for blob in bucket.list_blobs(match_glob=glob)] == found
+
+
+def test_a_listing_shows_the_fields_that_are_asked_for(bucket: storage.Bucket) -> None:
+    bucket.blob("a").upload_from_string("x")
+
+    [blob] = bucket.list_blobs(fields="items(name,size),nextPageToken")
+
+    assert (blob.name, blob.size, blob.generation) == ("a", 1, None)
+
+
+def test_many_objects_are_listed_in_no_time(service: Storage, client: storage.Client) -> None:
+    with requests.Session() as session:
+        for number in range(3_000):
+            name = f"folder{number % 10}/{number}"
+            session.post(f"{service.url}/upload/storage/v1/b/many/o?uploadType=media&name={name}", data=b"x", timeout=5)
+    started = time.monotonic()
+
+    names = [blob.name for blob in client.list_blobs("many", fields="items(name),nextPageToken")]
+    folders = client.list_blobs("many", delimiter="/")
+    list(folders)
+
+    assert (len(names), folders.prefixes) == (3_000, {f"folder{number}/" for number in range(10)})
+    assert time.monotonic() - started < 1
+
+
 def test_a_rewrite_is_a_copy(bucket: storage.Bucket) -> None:
     bucket.blob("a").upload_from_string("x", content_type="text/csv")
     bucket.blob("b").rewrite(bucket.blob("a"))
@@ -279,6 +344,45 @@ def test_what_is_not_simulated_is_refused(bucket: storage.Bucket) -> None:
     ):
         with pytest.raises(MethodNotImplemented):
             attempt()
+
+
+@pytest.mark.parametrize("unknown", ["colour=red", "ifGenerationMatch=many"])
+def test_what_the_document_does_not_have_is_refused(service: Storage, unknown: str) -> None:
+    with pytest.raises(HTTPError, match="400"):
+        urlopen(f"{service.url}/storage/v1/b/exports/o?{unknown}", timeout=5)
+
+
+def test_a_call_fails_as_a_test_asks(service: Storage, bucket: storage.Bucket) -> None:
+    service.plan("storage.objects.get", None, Fault(ApiError(403, "forbidden")))
+    bucket.blob("a").upload_from_string("x")
+
+    assert bucket.blob("a").download_as_bytes() == b"x"
+    with pytest.raises(Forbidden):
+        bucket.blob("a").download_as_bytes()
+
+
+def test_a_last_part_that_is_sent_once_more_is_answered_as_before(service: Storage) -> None:
+    start = f"{service.url}/upload/storage/v1/b/exports/o?uploadType=resumable"
+    with urlopen(Request(start, b'{"name": "parts"}', {"Content-Type": "application/json"}), timeout=5) as answer:
+        session = answer.headers["Location"]
+
+    first, again = (
+        json.load(urlopen(Request(session, b"xyz", {"Content-Range": said}, method="PUT"), timeout=5))
+        for said in ("bytes 0-2/3", "bytes */3")
+    )
+
+    assert first == again
+    assert (first["name"], first["size"]) == ("parts", "3")
+
+
+def test_a_session_that_is_cancelled_is_gone(service: Storage) -> None:
+    start = f"{service.url}/upload/storage/v1/b/exports/o?uploadType=resumable&name=cancelled"
+    with urlopen(Request(start, b"{}", {"Content-Type": "application/json"}), timeout=5) as answer:
+        session = answer.headers["Location"]
+
+    for verb, status in (("DELETE", "499"), ("PUT", "404")):
+        with pytest.raises(HTTPError, match=status):
+            urlopen(Request(session, b"", {"Content-Range": "bytes */*"}, method=verb), timeout=5)
 
 
 def test_a_bad_checksum_is_refused(bucket: storage.Bucket) -> None:

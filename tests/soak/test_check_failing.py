@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import SchemaField, Table
 
-from local.cloudsql import Fault, Outcome
-from local.rest import ApiError
+from local.cloudsql import Outcome
+from local.rest import ApiError, Fault
 from tests.support import cuts
 from tests.support.checks import CHECK, Check
 from tests.support.days import tables

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from local.cloudsql import Fault, Outcome
-from local.rest import ApiError
+from local.cloudsql import Outcome
+from local.rest import ApiError, Fault
 from tests.support.delivery import REQUESTED, column, table_export, topic
 from tests.support.stage import Log, Stage
 from tests.support.standins import INSTANCE

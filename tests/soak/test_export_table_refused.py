@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.cloudsql import Condition, Fault, Outcome
-from local.rest import ApiError
+from local.cloudsql import Condition, Outcome
+from local.rest import ApiError, Fault
 from local.server import Answer, Answering, Call, HangUp
 from tests.support.delivery import column, table_export
 from tests.support.stage import Stage

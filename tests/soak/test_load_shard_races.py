@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local.rest import ApiError, Fault
 from local.server import Answer, Answering, Call, HangUp
 from tests.support.cuts import cut_off, meanwhile
 from tests.support.delivery import Function
@@ -93,7 +94,8 @@ def test_the_newest_pair_is_in_the_shard_at_last_whichever_job_is_last(stage: St
 
 
 def test_rows_that_a_job_has_replaced_too_late_are_put_back_by_a_later_delivery(stage: Stage) -> None:
-    load_shard = overtaken(stage, lambda: stage.bigquery.fail_next("bigquery.jobs.get", 501, "notImplemented"))
+    gone = Fault(ApiError(501, "notImplemented"))
+    load_shard = overtaken(stage, lambda: stage.bigquery.plan("bigquery.jobs.get", gone))
 
     statuses = [load_shard.receive(announce(stage))]
     stage.bigquery.fail_next_job("backendError")
@@ -108,7 +110,7 @@ def test_rows_that_a_job_has_replaced_too_late_are_put_back_by_a_later_delivery(
 def test_a_message_that_comes_late_needs_no_look_at_jobs_that_it_has_not_begun(stage: Stage, log: Log) -> None:
     put_pair(stage, run_id=f"{stage.run_id}-later")
     load_shard = stage.function("load_shard")
-    stage.bigquery.fail_next("bigquery.jobs.get", 403, "accessDenied")
+    stage.bigquery.plan("bigquery.jobs.get", Fault(ApiError(403, "accessDenied")))
 
     status = load_shard.receive(announce(stage))
 
@@ -213,7 +215,7 @@ def test_a_second_delivery_at_any_moment_of_the_first_runs_no_second_job(stage: 
 def test_a_spent_quota_is_handed_back(stage: Stage, method: str) -> None:
     put_pair(stage)
     load_shard = stage.function("load_shard")
-    stage.bigquery.fail_next(f"bigquery.{method}", 403, "quotaExceeded")
+    stage.bigquery.plan(f"bigquery.{method}", Fault(ApiError(403, "quotaExceeded")))
 
     handed_back = load_shard.receive(announce(stage))
     letters = stage.published("dead-letters")
@@ -229,7 +231,7 @@ def test_a_spent_quota_is_handed_back(stage: Stage, method: str) -> None:
 def test_a_permission_that_is_missing_is_a_failure_for_good(stage: Stage, method: str) -> None:
     put_pair(stage)
     load_shard = stage.function("load_shard")
-    stage.bigquery.fail_next(f"bigquery.{method}", 403, "accessDenied")
+    stage.bigquery.plan(f"bigquery.{method}", Fault(ApiError(403, "accessDenied")))
 
     status = load_shard.receive(announce(stage))
 

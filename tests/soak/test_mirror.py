@@ -59,6 +59,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             yield running
             assert running.admin.faults == []
             assert running.bigquery.faults == []
+            assert running.storage.faults == []
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

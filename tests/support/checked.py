@@ -68,4 +68,4 @@ def checked(work: Path, **more: dict[str, Any]) -> Iterator[Checked]:
             made = Checked(cloud, database, Person(command.environ(cloud, file), work))
             made.sql(*SOURCE)
             yield made
-            assert cloud.bigquery.faults == cloud.admin.faults == []
+            assert cloud.bigquery.faults == cloud.admin.faults == cloud.storage.faults == []

@@ -37,12 +37,16 @@ class StandIns:
 
     @cached_property
     def objects(self) -> Storage:
-        return self._undo.enter_context(Storage())
+        """With a bucket `elsewhere`."""
+        made = Storage()
+        made.create_bucket("elsewhere")
+        self._undo.callback(lambda: self._assert_faultless(made.faults))
+        return self._undo.enter_context(made)
 
     @cached_property
     def tables(self) -> BigQuery:
         made = BigQuery(PROJECT, self.objects.url, on_job=self._tell)
-        self._undo.callback(self._assert_faultless)
+        self._undo.callback(lambda: self._assert_faultless(made.faults))
         return self._undo.enter_context(made)
 
     @property
@@ -53,8 +57,8 @@ class StandIns:
     def _tell(self, job: JobDone) -> None:
         self.on_job(job)
 
-    def _assert_faultless(self) -> None:
-        assert self.tables.faults == []
+    def _assert_faultless(self, faults: list[str]) -> None:
+        assert faults == []
 
 
 @contextmanager
