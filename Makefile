@@ -85,7 +85,7 @@ clean: ## remove all that the other targets made
 
 .venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready .venv-cli/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
-	@echo "installing $< in $(@D) …"
+	@echo "installing $< in $(@D), once, which may take some minutes …"
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
