@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, date, datetime
@@ -57,7 +58,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def documents(block: str) -> Iterator[Any]:
-    """The JSON documents of a block, which has at least one. Raises ValueError for anything else."""
+    """The JSON documents of a block. Raises ValueError for anything else."""
     decoder, rest = json.JSONDecoder(), block.strip()
     while rest:
         found, end = decoder.raw_decode(rest)
@@ -113,6 +114,14 @@ def test_every_block_of_hcl_is_as_terraform_formats_it(name: str, block: str) ->
     done = subprocess.run(["terraform", "fmt", "-"], input=block, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (0, block), f"{name}: {done.stderr}"
+
+
+def test_every_block_of_hcl_names_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+    named = [ref for _, block in blocks("hcl") for ref in re.findall(r"\?ref=v(.*?)\"", block)]
+    assert named
+    assert set(named) == {version}
 
 
 def of_settings() -> Mapping[str, Pipeline]:
