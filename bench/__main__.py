@@ -1,4 +1,4 @@
-"""`make bench`: measure, and print one table. If all benches ran, also write the chart and the README's table."""
+"""`make bench`: measure, and print one table. If all benches ran, also write docs/benchmarks.md, its chart and the README's figures."""
 
 import argparse
 import os
@@ -15,6 +15,7 @@ from local import readme
 from local.cloud import REPOSITORY
 
 CHART = REPOSITORY / "docs" / "bench.svg"
+DOCUMENT = CHART.with_name("benchmarks.md")
 WORK = REPOSITORY / "build" / "bench"
 _MEASURED = ("functions", "shared", "cli", "local", "bench")
 """The folders whose code is measured."""
@@ -67,7 +68,8 @@ def _said(command: Sequence[str]) -> str:
 
 def _write(figures: Sequence[Figure], where: str) -> None:
     CHART.write_text(chart.svg(figures), encoding="utf-8")
-    readme.write(report.PART, report.part(figures, where, CHART.relative_to(REPOSITORY).as_posix()))
+    readme.write(report.PART, report.part(figures, where, CHART.name), DOCUMENT)
+    readme.write(report.HEADLINES, report.headlines(report.by_name(figures)), readme.README)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,40 @@
-"""The figures as a table, for the terminal and for the README."""
+"""The figures as a table, for the terminal and for docs/benchmarks.md, and some of them as sentences, for the README."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.figures import Figure, shown
 from local.readme import Part
 
 PART = Part("bench", "make bench")
-"""The part of the README that holds the figures."""
+"""The part of docs/benchmarks.md that holds the figures."""
+
+HEADLINES = Part("headlines", "make bench")
+"""The part of the README that holds some of them."""
+
+_SENTENCES = (
+    (
+        "A run of exports takes {} times as long as Cloud SQL's operations alone. A loop of `gcloud` takes {} times as long.",
+        ("lane", "the mirror: wall time over its operations"),
+        ("lane", "a loop of gcloud: wall time over its operations"),
+    ),
+    (
+        "200 small tables take {} s by snapshot. Their exports take {} s, if each takes 20 s.",
+        ("small", "by snapshot: a first call"),
+        ("small", "200 tables by export: the operations, by arithmetic"),
+    ),
+    (
+        "A database of 10,000 tables is listed, and its messages are published, in {} s.",
+        ("fanout", "10,000 tables: to the last publish confirmed"),
+    ),
+    ("1,000 views are moved in {} s.", ("reconcile", "1,000 views: all moved")),
+    (
+        "A table of a run of 10,000 costs {} calls of Cloud Storage, {} of BigQuery and {} of the Admin API.",
+        ("events", "10,000 tables: calls of Cloud Storage"),
+        ("events", "10,000 tables: calls of BigQuery"),
+        ("events", "10,000 tables: calls of the Admin API"),
+    ),
+)
+"""Each with the figures that it names, by bench and what."""
 
 _HEAD = ("bench", "what", "figure", "unit", "target", "met")
 
@@ -31,8 +59,24 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 
 def part(figures: Sequence[Figure], where: str, chart: str) -> str:
-    """The text of the README's part: the chart, the figures, and where they were measured."""
+    """The text of the part: the chart, the figures, and where they were measured."""
     return f"![Each ratio beside its target]({chart})\n\n{markdown(figures)}\n{where}\n"
+
+
+def headlines(figures: Mapping[tuple[str, str], str]) -> str:
+    """The text of the README's part. `figures`: as they are shown, by bench and what; each that is named has to be there."""
+    lines = (sentence.format(*(_plain(figures[name]) for name in names)) for sentence, *names in _SENTENCES)
+    bullets = "".join(f"* {line}\n" for line in lines)
+    return f"**Figures** of `make bench`, on one machine with the local cloud ([all of them](docs/benchmarks.md)):\n\n{bullets}"
+
+
+def _plain(figure: str) -> str:
+    return figure.rstrip("0").rstrip(".") if "." in figure else figure
+
+
+def by_name(figures: Sequence[Figure]) -> dict[tuple[str, str], str]:
+    """What `headlines` takes."""
+    return {(figure.bench, figure.what): shown(figure.value) for figure in figures}
 
 
 def _row(figure: Figure) -> tuple[str, ...]:

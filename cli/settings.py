@@ -11,7 +11,7 @@ from cli.problems import WrongUse, unknown
 from shared import pipelines
 from shared.pipelines import Pipeline
 
-WRITE = "terraform -chdir=terraform output -json settings > settings.json"
+WRITE = "terraform output -json settings > settings.json, in the folder that you applied"
 _FORMS = {
     "project": re.compile(r".+"),
     "mirror_requests_topic": re.compile(r"projects/[^/]+/topics/[^/]+"),

@@ -1,4 +1,4 @@
-"""The README's table of types, made from the type map."""
+"""The table of types in docs/values.md, made from the type map."""
 
 from shared.exporting import typemap
 from shared.tables import Column

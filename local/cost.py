@@ -1,5 +1,7 @@
 """
-What the mirror of an example costs in a month, at Google's list prices. `make readme` writes it into terraform/README.md.
+What the mirror of an example costs in a month, at Google's list prices.
+
+`make readme` writes it into terraform/README.md, and the sum into the README.
 
 Free tiers, queries, networks, taxes and Cloud SQL itself are left out.
 """
@@ -86,6 +88,18 @@ def bill(example: Example) -> list[Item]:
         Item("log lines", gib_of_logs, "GiB", gib_of_logs * LOGS.dollars),
         Item("loads and moves of views, which are free", tables, "", 0),
     ]
+
+
+def summary(example: Example) -> str:
+    """The bill in one paragraph of Markdown."""
+    items = bill(example)
+    storage = sum(item.dollars for item in items if item.unit == "GB")
+    together = sum(item.dollars for item in items)
+    return (
+        f"**Price.** {example.tables} tables, {example.gigabytes:g} GB in all, mirrored every day and kept for {example.keep_days} days, "
+        f"cost ${together:,.0f} a month at list prices, of which ${storage:,.0f} are storage. "
+        "[What it costs](terraform/README.md#what-it-costs) has each line, and what is not in it.\n"
+    )
 
 
 def part(example: Example) -> str:

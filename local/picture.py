@@ -1,34 +1,29 @@
 """
-`make picture`: draw docs/status.svg, what `mirror status` shows of a mirror that runs on this machine.
+`make picture`: draw what a person sees of a mirror on this machine.
 
-One table of its database cannot be mirrored, and one view is pinned.
+docs/demo.svg: a whole `make demo`, with its timing. docs/status.svg: `mirror status`, where one table cannot be mirrored and one view is
+pinned.
 """
 
-import fcntl
-import io
 import os
-import pty
-import re
-import struct
+import subprocess
+import sys
 import tempfile
-import termios
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rich.console import Console
-from rich.terminal_theme import MONOKAI
-from rich.text import Text
-
-from local import command, demo
+from local import command, demo, terminal
 from local.cloud import REPOSITORY
 from local.postgres import Postgres
 from local.source import Source
+from local.terminal import Line
 
-PICTURE = REPOSITORY / "docs" / "status.svg"
-_COLUMNS = 100
+STATUS = REPOSITORY / "docs" / "status.svg"
+DEMO = REPOSITORY / "docs" / "demo.svg"
+_ROWS, _FASTER, _HOLD = 24, 3, 8
 _STATEMENTS = (
     "CREATE TABLE customers (id int PRIMARY KEY, name text)",
     "CREATE TABLE orders (id int PRIMARY KEY, customer int)",
@@ -37,14 +32,12 @@ _STATEMENTS = (
     "ALTER TABLE salaries ENABLE ROW LEVEL SECURITY",
     "INSERT INTO orders SELECT n, n FROM generate_series(1, 100) n",
 )
-_ERASED = "\x1b[2K"
-"""Of a terminal's line. The last one that is erased says that the command is still looking."""
-_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-"""Which are on other people's servers."""
 
 
 def main() -> None:
-    """Run the mirror, and draw."""
+    """Run the demo, and then the mirror, and draw."""
+    said = [Line(0, "$ make demo"), *terminal.run(_demo)]
+    DEMO.write_text(terminal.film(said, rows=_ROWS, faster=_FASTER, hold=_HOLD), encoding="utf-8")
     with Postgres() as server, tempfile.TemporaryDirectory() as folder:
         server.create("billing")
         with closing(server.connect("billing")) as connection:
@@ -55,42 +48,32 @@ def main() -> None:
         with demo.cloud_of(database, Path(folder), small="snapshot", by_beam=False) as cloud:
             file = Path(folder) / "settings.json"
             command.write(cloud, Path(folder))
-            PICTURE.write_text(svg(_said(command.environ(cloud, file))), encoding="utf-8")
+            STATUS.write_text(terminal.still("mirror status", _status(command.environ(cloud, file))), encoding="utf-8")
 
 
-def svg(said: str) -> str:
-    """What a terminal shows, as a picture."""
-    console = Console(record=True, width=_COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text("$ mirror status"))
-    console.print(Text.from_ansi(said.rpartition(_ERASED)[2]))
-    return _FONTS.sub("", console.export_svg(title="mirror status", theme=MONOKAI, unique_id="status"))
+def _demo(output: int) -> "subprocess.Popen[bytes]":
+    environ = {name: value for name, value in os.environ.items() if name not in {"SOURCE", "LOADER", "SMALL", "KEEP"}}
+    return subprocess.Popen(
+        [sys.executable, "-m", "local.demo"],
+        cwd=REPOSITORY,
+        env={**environ, "TERM": "xterm-256color"},
+        stdout=output,
+        stderr=output,
+    )
 
 
-def _said(environ: Mapping[str, str]) -> str:
+def _status(environ: Mapping[str, str]) -> list[str]:
     """Have two days mirrored with a view pinned in between, and give what `mirror status` says then."""
     pipeline, yesterday = demo.PIPELINE, datetime.now(UTC).date() - timedelta(days=1)
     _mirror(environ, "request", pipeline, "--date", yesterday.isoformat(), "--follow")
     _mirror(environ, "pin", pipeline, "refunds", "--date", yesterday.isoformat())
     time.sleep(2)
     _mirror(environ, "request", pipeline, "--follow")
-    return _mirror(environ, "status")
+    return ["$ mirror status", *(line.text for line in _mirror(environ, "status"))]
 
 
-def _mirror(environ: Mapping[str, str], *arguments: str) -> str:
-    """Run the command at a terminal, and give all that it says."""
-    terminal, its_side = pty.openpty()
-    fcntl.ioctl(its_side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, _COLUMNS, 0, 0))
-    process = command.start({**environ, "TERM": "xterm-256color"}, *arguments, output=its_side)
-    os.close(its_side)
-    said = b""
-    try:
-        while part := os.read(terminal, 65536):
-            said += part
-    except OSError:  # how a terminal says that nobody writes to it any more
-        pass
-    os.close(terminal)
-    process.wait()
-    return said.decode().replace("\r\n", "\n")
+def _mirror(environ: Mapping[str, str], *arguments: str) -> list[Line]:
+    return terminal.run(lambda output: command.start({**environ, "TERM": "xterm-256color"}, *arguments, output=output))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
 The parts of the documents that a program writes, each between two marks.
 
-`make readme` writes the types, the cost and the command's reference.
+`make readme` writes the types, the cost and the command's reference, `make bench` the figures.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from local import conversions, cost
 README = Path(__file__).parent.parent / "README.md"
 OF_TERRAFORM = README.parent / "terraform" / "README.md"
 OF_THE_COMMAND = README.parent / "docs" / "command.md"
+OF_VALUES = README.parent / "docs" / "values.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,17 @@ class Part:
 
 TYPES = Part("types", "make readme")
 COST = Part("cost", "make readme")
+PRICE = Part("price", "make readme")
 COMMANDS = Part("commands", "make readme")
 
 
-def write(part: Part, text: str, document: Path = README) -> None:
+def write(part: Part, text: str, document: Path) -> None:
     """Replace the text of a part of a document. Raises ValueError if a mark is missing, and names the mark."""
     document.write_text(part.rewritten(document.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(TYPES, conversions.table())
+    write(TYPES, conversions.table(), OF_VALUES)
     write(COST, cost.part(cost.Example()), OF_TERRAFORM)
+    write(PRICE, cost.summary(cost.Example()), README)
     write(COMMANDS, reference.text(), OF_THE_COMMAND)

@@ -38,8 +38,9 @@ class Source:
         with closing(self.connect(self.database)) as connection:
             names = ", ".join(literal(schema) for schema in self.settings["schemas"])
             (row,) = connection.run(
-                "SELECT count(*), coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n "
-                f"ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname IN ({names})"
+                "SELECT count(*) FILTER (WHERE NOT c.relispartition), coalesce(sum(pg_total_relation_size(c.oid)), 0) "
+                "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                f"WHERE c.relkind IN ('r', 'p') AND n.nspname IN ({names})"
             )
             return int(row[0]), int(row[1])
 

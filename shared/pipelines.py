@@ -24,7 +24,7 @@ LONGEST = 28 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One database on one Cloud SQL instance, and its mirror. The README has the meaning of each key."""
+    """One database on one Cloud SQL instance, and its mirror. docs/settings.md has the meaning of each key."""
 
     name: str
     instance: str

@@ -30,7 +30,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The environment of a function, as the README lists it. What the function has no use for is empty."""
+    """The environment of a function, as docs/settings.md lists it. What the function has no use for is empty."""
 
     project: str
     pipelines: Mapping[str, Pipeline]

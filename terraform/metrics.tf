@@ -1,4 +1,4 @@
-# Metrics of the functions' log lines: one JSON line for each event, with the fields that the README lists.
+# Metrics of the functions' log lines: one JSON line for each event, with the fields that docs/failures.md lists.
 
 locals {
   our_lines = <<-EOT

@@ -1,4 +1,4 @@
-# The mirrored databases. The README's Settings have the keys and their defaults. A key that is left out here is left out of
+# The mirrored databases. docs/settings.md has the keys and their defaults. A key that is left out here is left out of
 # PIPELINES, so the functions' own default applies.
 
 variable "pipelines" {
@@ -38,7 +38,7 @@ variable "pipelines" {
 
   validation {
     condition     = try(alltrue([for pipeline in var.pipelines : contains(keys(pipeline), "keep_days")]), true)
-    error_message = "keep_days is missing: say for how many days shards are kept, such as 400, or null for ever. The README says what null costs."
+    error_message = "keep_days is missing: say for how many days shards are kept, such as 400, or null for ever. terraform/README.md says what null costs."
   }
 }
 

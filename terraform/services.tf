@@ -46,7 +46,7 @@ data "google_bigquery_default_service_account" "this" {
 }
 
 locals {
-  # It comes to be when Pub/Sub is first used, or by the README's command.
+  # It comes to be when Pub/Sub is first used, or by a command of terraform/README.md.
   pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 
   encrypting_agents = var.kms_key_name == null ? {} : {

@@ -1,4 +1,4 @@
-# Who may do what. The whole list of roles, each with its reason, is held by tests/test_terraform.py.
+# Who may do what. The whole list of roles, each with its reason, is held by tests/soak/test_terraform.py.
 
 mock_provider "google" {
   source          = "./tests/mocks"

@@ -1,4 +1,4 @@
-# What is refused before anything is made. tests/test_terraform.py holds each rule of pipelines, and its message.
+# What is refused before anything is made. tests/soak/test_terraform.py holds each rule of pipelines, and its message.
 
 mock_provider "google" {
   source          = "./tests/mocks"

@@ -95,7 +95,7 @@ def test_at_the_first_call_it_installs_its_packages_and_says_so_beside_its_outpu
     second = run(installed / "mirror", "--help", folder=tmp_path, PYTHON=str(python))
 
     _, venv, pip = called.read_text().splitlines()
-    assert first.stderr == "installing cli/requirements.txt in .venv-cli …\n"
+    assert first.stderr == "installing cli/requirements.txt in .venv-cli, once, which may take some minutes …\n"
     assert second.stderr == ""
     assert first.stdout == second.stdout
     assert venv == "-m venv --clear .venv-cli"

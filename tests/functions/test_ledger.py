@@ -1,4 +1,4 @@
-"""The ledger as it is written, the view freshness as Terraform makes it, and the README's queries of both, on the local BigQuery."""
+"""The ledger as it is written, the view freshness as Terraform makes it, and the queries of docs/views.md, on the local BigQuery."""
 
 import re
 import time
@@ -16,8 +16,8 @@ from shared.runs import ledger
 from tests.support.repository import ROOT
 from tests.support.standins import NOBODY, PROJECT, StandIns
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-QUERIES = re.findall(r"^([^\n]+\?)\n\n```sql\n(.*?)```", README, re.MULTILINE | re.DOTALL)
+VIEWS = (ROOT / "docs" / "views.md").read_text(encoding="utf-8")
+QUERIES = re.findall(r"^([^\n]+\?)\n\n```sql\n(.*?)```", VIEWS, re.MULTILINE | re.DOTALL)
 NOW = datetime.now(UTC)
 TODAY, MONTH = NOW.date(), NOW.date().replace(day=1)
 
@@ -66,7 +66,7 @@ def keep(warehouse: bigquery.Client, *lines: Mapping[str, Any]) -> None:
 
 
 def answer(warehouse: bigquery.Client, question: str) -> list[dict[str, Any]]:
-    """What the README's query says to a question that begins so."""
+    """What the documents' query says to a question that begins so."""
     [query] = [sql for asked, sql in QUERIES if asked.startswith(question)]
     return [dict(row.items()) for row in warehouse.query_and_wait(query)]
 

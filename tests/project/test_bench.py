@@ -1,4 +1,4 @@
-"""What `make bench` writes: the table, the README's part, and the chart. Nothing is timed here."""
+"""What `make bench` writes: the table, the parts of the documents, and the chart. Nothing is timed here."""
 
 import re
 from xml.etree import ElementTree as ET
@@ -40,10 +40,10 @@ def test_the_columns_of_the_table_are_aligned() -> None:
     assert all(ends)
 
 
-def test_the_part_of_the_readme_has_chart_table_and_place() -> None:
-    part = report.part([MET], "Measured here.", "docs/bench.svg")
+def test_the_part_of_the_page_has_chart_table_and_place() -> None:
+    part = report.part([MET], "Measured here.", "bench.svg")
 
-    assert "](docs/bench.svg)\n" in part
+    assert "](bench.svg)\n" in part
     assert report.markdown([MET]) in part
     assert part.endswith("\nMeasured here.\n")
 

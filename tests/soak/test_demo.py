@@ -85,6 +85,16 @@ def test_a_database_of_which_no_table_can_be_mirrored_is_shown_as_such(
     assert "has no columns" in said["public.bare"]
 
 
+def test_a_table_with_partitions_counts_as_one(server: Postgres) -> None:
+    parts = "CREATE TABLE day PARTITION OF days FOR VALUES FROM (1) TO (9)"
+    fill(server, "parted", "CREATE TABLE days (id int) PARTITION BY RANGE (id)", parts, "CREATE TABLE other (id int)")
+
+    settings = {"user": server.user, "host": server.host, "schemas": ["public"]}
+    tables, _ = Source("parted", settings, server.connect).size()
+
+    assert tables == 2
+
+
 @pytest.fixture(scope="module")
 def database(server: Postgres) -> Source:
     fill(server, "compared", "CREATE TABLE t (id int)", "CREATE TABLE there (id int)")

@@ -248,6 +248,20 @@ def test_an_example_can_be_copied_out() -> None:
         assert "../" not in text
 
 
+def test_what_the_readme_says_to_write_is_all_that_a_plan_needs(repository: Path) -> None:
+    [block] = re.findall(
+        r"^```hcl\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    folder = repository / "terraform" / "examples" / "readme"
+    folder.mkdir()
+    (folder / "main.tf").write_text(block, encoding="utf-8")
+    (folder / "here_override.tf").write_text('module "mirror" {\n  source = "../.."\n}\n', encoding="utf-8")
+
+    done = check(repository, "terraform/examples/readme")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_no_example_runs_when_the_clocks_change(plans: dict[str, Any]) -> None:
     for planned in plans.values():
         hours = {

@@ -1,7 +1,7 @@
 # One database, in the project that mirrors it, every night at four.
 
 module "mirror" {
-  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.3.0"
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.4.0"
 
   project_id = "my-project"
   region     = "europe-west1"
@@ -29,4 +29,9 @@ output "grants" {
 output "retention" {
   description = "For how many days a row can be found after it has left its database."
   value       = module.mirror.retention
+}
+
+output "settings" {
+  description = "What the command mirror works on."
+  value       = module.mirror.settings
 }

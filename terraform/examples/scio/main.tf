@@ -2,7 +2,7 @@
 # line. Then the views of the run move together. load_shard is not deployed.
 
 module "mirror" {
-  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.3.0"
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.4.0"
 
   project_id = "my-project"
   region     = "europe-west1"
@@ -38,4 +38,9 @@ output "grants" {
 output "retention" {
   description = "For how many days a row can be found after it has left its database."
   value       = module.mirror.retention
+}
+
+output "settings" {
+  description = "What the command mirror works on."
+  value       = module.mirror.settings
 }
