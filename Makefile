@@ -38,14 +38,14 @@ lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/mypy
 
 test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests but those of `make soak`
-	$(pytest) -m 'not soak'
+	$(pytest) -m 'not soak' --ignore tests/soak
 
 soak: .venv/ready .venv-deployed/ready ## crashes, races, refusals, the long property runs, the whole cloud, Terraform's plans (SCHEDULES=3000 for a longer one, SEED=… to have one again)
 	$(pytest) -m soak --ignore tests/beam
 
 # On Python 3.11 this takes half as long again as the tests alone.
 coverage: .venv/ready .venv-deployed/ready ## the tests of `make test`, and which branches of shared/ and functions/ they do not take
-	$(pytest) -m 'not soak' --cov
+	$(pytest) -m 'not soak' --ignore tests/soak --cov
 
 test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
 	$(TOOLS)/python -m pytest tests/beam

@@ -23,7 +23,7 @@ LONGEST = (
     "soak/test_check_command",
     "soak/test_demo",
     "soak/test_grants",
-    "functions/test_run_shown",
+    "soak/test_run_shown",
     "functions/test_run_exported",
 )
 
