@@ -3,6 +3,8 @@
 import ast
 import re
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -162,3 +164,36 @@ def test_an_entry_point_defines_one_function_of_its_own_name_which_is_no_library
 
     assert name not in sys.stdlib_module_names
     assert [node.name for node in nodes(file) if isinstance(node, ast.FunctionDef | ast.ClassDef)] == [name]
+
+
+CALLED_BY_LIBRARIES = {"list_commands", "log_message", "process_request"}  # which have a class of ours override them
+
+
+def test_a_public_name_is_used_by_something_else_than_its_test() -> None:
+    code = [
+        path for folder in ("functions", "shared", "cli", "local", "bench") for path in (ROOT / folder).rglob("*.py")
+    ]
+    words = Counter(word for path in code for word in re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    tests = Counter(
+        word
+        for path in (ROOT / "tests").rglob("*.py")
+        for word in set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    )
+
+    assert {
+        name
+        for path in code
+        for name in public_names(ast.parse(path.read_text(encoding="utf-8")))
+        if words[name] == 1 and tests[name] < 2 and name not in CALLED_BY_LIBRARIES and path.parent.name != "functions"
+    } == set()
+
+
+def public_names(module: ast.Module) -> Iterator[str]:
+    """Functions, methods, classes and constants of a module that do not begin with an underscore."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+    for statement in module.body:
+        for target in getattr(statement, "targets", [getattr(statement, "target", None)]):
+            if isinstance(target, ast.Name) and not target.id.startswith("_"):
+                yield target.id

@@ -124,6 +124,7 @@ def test_of_the_shards_of_a_table_none_of_an_unfinished_run_is_released_whether_
     releases = known(bucket, orders)
 
     assert [releases.is_released(each) for each in orders] == [False, True, False, True]
+    assert [run.run_id for run in releases.complete()] == ["3", "1"]
 
 
 def test_each_run_is_looked_up_once() -> None:
@@ -156,3 +157,13 @@ def test_a_run_of_the_last_days_that_brought_a_shard_is_looked_up_once() -> None
 
 def test_nothing_is_complete_that_was_not_looked_up() -> None:
     assert known(Memory(), []).complete() == []
+
+
+def test_a_run_of_the_last_days_ends_though_nothing_of_it_was_looked_up() -> None:
+    bucket = Memory()
+    began(bucket, "1", [("public", "orders")])
+    bucket.objects["billing/manifest_20261122.json"] = bucket.objects["billing/_runs/1/manifest.json"]
+
+    known(bucket, [], REQUESTED + timedelta(hours=24)).end_silent_runs()
+
+    assert "24 hours" in json.loads(bucket.objects["billing/_runs/1/failed/orders.json"])["error"]
