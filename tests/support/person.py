@@ -21,10 +21,10 @@ from tempfile import TemporaryDirectory
 from tests.support.repository import ROOT
 
 COMMAND = (sys.executable, "-P", "-m", "cli")
-_TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
-"""What becomes the command, with the terminal as its own, so that Ctrl-C reaches it."""
+_HEED = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)"
+_BECOME = "os.execv(sys.argv[1], sys.argv[1:])"
+_TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+"""What becomes the command: it heeds Ctrl-C, whoever has started the tests, and a terminal is its own."""
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["cli.command", "cli.objects", "cli.pubsub", "cli.warehouse"])
 """Each process is a fork of one that has imported what takes long, and has done nothing else."""
@@ -73,7 +73,7 @@ class Person:
     ) -> "subprocess.Popen[str]":
         """Start it without a terminal, from its very beginning."""
         return subprocess.Popen(
-            [*COMMAND, *arguments],
+            [sys.executable, "-c", f"{_HEED}; {_BECOME}", *COMMAND, *arguments],
             cwd=self.folder,
             env={**self._environ, **(environ or {})},
             stdout=subprocess.PIPE,
@@ -88,7 +88,7 @@ class Person:
         terminal, its_side = pty.openpty()
         fcntl.ioctl(its_side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_TERMINAL, *COMMAND, *arguments],
+            [sys.executable, "-c", f"{_HEED}; {_TAKE_TERMINAL}; {_BECOME}", *COMMAND, *arguments],
             cwd=self.folder,
             env={**self._environ, "TERM": "xterm-256color", **(environ or {})},
             stdin=its_side,
