@@ -17,6 +17,13 @@ from shared.gcp.storage import Bucket
 from shared.pipelines import Pipeline
 
 _SERVICES = ("PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
+_COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("cli", run_name="__main__")
+"""
+# It heeds an interrupt where whoever started us does not, as `nohup` and a shell's `&` have it.
+
 _SILENCE = 20.0
 """Seconds without a message, an event or a Dataflow job on its way, after which nothing can come any more."""
 
@@ -64,7 +71,7 @@ def run(cloud: Cloud, folder: Path, *arguments: str) -> int:
 def start(environ: Mapping[str, str], *arguments: str, output: int | None = None) -> "subprocess.Popen[bytes]":
     """Start the command with these variables. What it says goes to `output`, a file descriptor, or where ours goes."""
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", *arguments],
+        [sys.executable, "-c", _COMMAND, *arguments],
         cwd=REPOSITORY,
         env={**os.environ, **environ, "GRPC_VERBOSITY": "NONE"},
         stdout=output,

@@ -21,9 +21,11 @@ LONGEST = (
     "soak/test_check_faults",
     "soak/test_terraform",
     "soak/test_check_command",
+    "soak/test_mirror",
+    "values/test_large",
+    "soak/test_run_shown",
     "soak/test_demo",
     "soak/test_grants",
-    "soak/test_run_shown",
     "functions/test_run_exported",
 )
 
