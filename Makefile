@@ -17,7 +17,7 @@ help:
 
 ##
 ## Try it
-demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine, and compare
+demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine, and compare numbers of rows
 ##                    SOURCE=postgresql://user@host/db  one of yours, which is only read
 ##                    SMALL=snapshot                    small tables all at one moment
 ##                    LOADER=beam                       a Beam pipeline, in the place of a Scio job, makes the shards
