@@ -111,7 +111,7 @@ def demo(address: str | None, work: Path, *, small: str = "export", by_beam: boo
                 flush=True,
             )
             if keep:
-                _keep(cloud, work)
+                _keep(cloud, work, checks)
             return 0 if good else 1
 
 
@@ -214,11 +214,12 @@ def _report_ledger(cloud: Cloud) -> None:
             print(f"  {row.shard_date!s:17} {row.outcome:8} {row.tables:6} {rows}")
 
 
-def _keep(cloud: Cloud, work: Path) -> None:
+def _keep(cloud: Cloud, work: Path, checks: list[Check]) -> None:
     """Leave the cloud up until Ctrl-C, and print how to query it."""
     (work / "bigquery").write_text(cloud.bigquery.url, encoding="utf-8")
     print("\nThe cloud stays up until Ctrl-C. Ask it, in another terminal:")
-    print(f"  make query SQL='SELECT * FROM {VIEWS}.airlines LIMIT 5'")
+    views = sorted(check.shown.rpartition("_")[0] for check in checks if check.agrees)
+    print(f"  make query SQL='SELECT * FROM `{VIEWS}.{views[0] if views else 'VIEW'}` LIMIT 5'")
     print("Or operate its mirror, with the command that the real one has:")
     print(f"  . {shlex.quote(str(command.write(cloud, work)))} && ./mirror request {PIPELINE} --follow")
     for name, value in sorted(cloud.environ.items()):
