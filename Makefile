@@ -25,7 +25,7 @@ demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/
 	@$(TOOLS)/python -m local.demo
 
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')
-	@$(TOOLS)/python -m local.query '$(subst ','\'',$(SQL))'
+	@$(TOOLS)/python -m local.query '$(subst ','\'',$(value SQL))'
 
 ##
 ## Change it
