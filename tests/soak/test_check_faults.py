@@ -63,7 +63,7 @@ def views_elsewhere(at: Checked) -> AbstractContextManager[None]:
     return faults.told_otherwise(at.cloud.bigquery.server, is_to("GET", "/datasets/shop"), location="US")
 
 
-EXPORTED = "exported mirror_check_csv"
+EXPORTED = "exported mirror_check_"
 LOADED, EVENT, VIEW = (f"{stage} mirror_check_" for stage in ("loaded", "event", "view"))  # of whichever comes first
 FAULTS = {
     "no topic": Fault("topics", "no topic run-shown", APPLY, lambda at: faults.no_topic(at.cloud, "run-shown")),
