@@ -22,8 +22,7 @@ import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 runpy.run_module("cli", run_name="__main__")
 """
-# It heeds an interrupt where whoever started us does not, as `nohup` and a shell's `&` have it.
-
+"""Which heeds an interrupt even where we do not: a program that `nohup` or a shell's `&` has started ignores it."""
 _SILENCE = 20.0
 """Seconds without a message, an event or a Dataflow job on its way, after which nothing can come any more."""
 

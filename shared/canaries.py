@@ -22,6 +22,7 @@ PREFIX = "mirror_check"
 """What the table_ids of canaries begin with, in any case, and those of no table."""
 CSV, NDJSON, SNAPSHOT = f"{PREFIX}_csv", f"{PREFIX}_ndjson", f"{PREFIX}_snapshot"
 """Two by the Admin API, one in each format, and one that is read over a connection."""
+ALL = (CSV, NDJSON, SNAPSHOT)
 KEY = "id"
 """The column that numbers the rows, from 1 on."""
 
@@ -158,7 +159,7 @@ def are_canaries(table_ids: Collection[str]) -> bool:
 
 def of(pipeline: Pipeline) -> list[str]:
     """The names of a pipeline's canaries, which are their table_ids, too."""
-    return [CSV, NDJSON, *([SNAPSHOT] if pipeline.small_tables == "snapshot" else [])]
+    return [name for name in ALL if name != SNAPSHOT or pipeline.small_tables == "snapshot"]
 
 
 def seen_by(pipeline: Pipeline) -> Pipeline:

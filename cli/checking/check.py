@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cli.objects import Objects
 
 Thing = TypeVar("Thing")
-_EACH = 0.5
+EACH = 0.5
 """Seconds between two looks."""
 _ASKS_AFTER, _ASKS_EACH = 4.0, 10.0
 """Seconds until the first look at the dead letters, and between two."""
@@ -70,7 +70,7 @@ class Check:
                 asks_at = time.monotonic() + _ASKS_EACH
             if found is not None or is_late:
                 return found
-            time.sleep(_EACH)
+            time.sleep(EACH)
 
     def asked(
         self, look: Callable[[], Found | None], message_id: str, late: Found, within: float | None = None

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from cli.checking.check import Check, patient
+from cli.checking.check import EACH, Check, patient
 from cli.checking.run import CanaryRun
 from cli.checking.steps import Found, words
 from cli.problems import Problem
@@ -19,15 +19,12 @@ from shared.tables import Shard
 
 _SETTLES_WITHIN = 30.0
 """Seconds that a run gets to be listed, where it is not yet, to be stopped, and to end what it has begun; and a plan to be made."""
-_EACH = 0.5
-"""Seconds between two looks."""
 _LATE = 1.0
 """Seconds until a record has come that a function was about to write when the manifest was removed. It writes none later."""
 _LARGEST_MANIFEST = 64 * 2**10
 """Bytes of a manifest of canaries, at most: larger ones are of tables, and are not read."""
 _MOST = 3
 """Things that are named which could not be removed."""
-_OURS = (canaries.CSV, canaries.NDJSON, canaries.SNAPSHOT)
 _COLUMNS = list(canaries.rows()[0])
 """What the columns of a canary's shard and view are called."""
 _REMOVE = "`operators` in Terraform gives the right to remove them. The next check tries again"
@@ -100,7 +97,7 @@ def remove(check: Check, run_ids: list[str], *, own: bool = True) -> Found:
     waiting += [f"the plan {each}" for each in plans if not _is_made(check, each, until)]
     removal.unsettled += waiting if own else []
     _remove_tables(check, removal)
-    folders = [f"{check.pipeline.name}/{name}/" for name in _OURS]
+    folders = [f"{check.pipeline.name}/{name}/" for name in canaries.ALL]
     folders += [paths.plan_file(check.pipeline.name, each) for each in plans]
     runs = [paths.run_folder(check.pipeline.name, run_id) for run_id in run_ids]
     _remove_objects(check, removal, [*folders, f"{check.pipeline.name}/_staging/", *runs])
@@ -112,7 +109,7 @@ def remove(check: Check, run_ids: list[str], *, own: bool = True) -> Found:
 
 def _remove_objects(check: Check, removal: Removal, folders: list[str]) -> None:
     """Remove what is in these folders. In that of what is staged, by any run of a check, only canaries."""
-    staged = tuple(f"{name}_" for name in _OURS)
+    staged = tuple(f"{name}_" for name in canaries.ALL)
     for folder in folders:
         found = removal.listed(f"gs://{check.pipeline.bucket}", partial(check.bucket.names, folder))
         if folder.endswith("/_staging/"):
@@ -135,7 +132,7 @@ def _canaries_in(check: Check, dataset: str) -> Iterator[str]:
     warehouse = check.session.warehouse
     for name in warehouse.tables(dataset):
         shard = Shard.named(name)
-        if name in _OURS or (shard and shard.table_id in _OURS):
+        if name in canaries.ALL or (shard and shard.table_id in canaries.ALL):
             found = warehouse.view(dataset, name)
             if found and [each["name"] for each in found.columns] == _COLUMNS:
                 yield name
@@ -147,7 +144,7 @@ def _is_made(check: Check, plan: str, until: float) -> bool:
     while not patient(lambda: check.bucket.stat(name)):
         if time.monotonic() > until:
             return False
-        time.sleep(_EACH)
+        time.sleep(EACH)
     return True
 
 
@@ -168,4 +165,4 @@ def _settles(check: Check, run: CanaryRun, until: float) -> bool:
                 check.ask(stop=run.run_id, check=True)
         if time.monotonic() > until:
             return False
-        time.sleep(_EACH)
+        time.sleep(EACH)

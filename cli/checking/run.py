@@ -6,7 +6,7 @@ from datetime import date, datetime
 from functools import partial
 
 from cli.checking import stages
-from cli.checking.check import Check, patient
+from cli.checking.check import EACH, Check, patient
 from cli.checking.stages import Stages
 from cli.checking.steps import Found
 from cli.following import OVER, WAITING, Run, TableOfRun
@@ -14,8 +14,6 @@ from shared import bucket as paths
 from shared.runs import records
 from shared.tables import Shard
 
-_EACH = 0.5
-"""Seconds between two looks."""
 _SCIO = Found(None, "not looked at: with the loader scio, a check ends at the sealed pair")
 
 
@@ -74,7 +72,7 @@ class CanaryRun:
             late = time.monotonic() - came
             if self.is_over(tables) or late > self._check.timeout:
                 break
-            time.sleep(_EACH)
+            time.sleep(EACH)
             tables = patient(self.run.look) or tables
         for each in tables:
             if not self.is_over([each]):

@@ -2,8 +2,8 @@
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from google.cloud.bigquery import SchemaField, Table
 from local.cloudsql import Outcome
 from local.pubsub import Procedure
 from local.pubsub.requests import Pb, Rejected
-from local.server import Answer
+from local.rest import Api
 from shared import canaries
 from tests.cli.test_reference import DOCUMENT
 from tests.support import faults
 from tests.support.checked import Checked, checked
 from tests.support.faults import is_to
 from tests.support.repository import ROOT
+from tests.support.stage import wait_for
 
 PASSWORD = "any"
 ARCHIVE = "demo-project:europe-west1:archive-db"
@@ -43,7 +44,6 @@ EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """The pipelines of Terraform's examples, as far as they are not told where they are, when they run, and what they keep."""
-FORBIDDEN = {"code": 403, "message": "Access Denied", "errors": [{"reason": "forbidden", "message": "Access Denied"}]}
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +58,9 @@ def by_step(steps: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {each["step"]: each for each in steps}
 
 
-def until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-def forbidden(matches: faults.Matches) -> Any:
+def forbidden(api: Api, matches: faults.Matches) -> AbstractContextManager[None]:
     """Answer such calls as if somebody may not make them."""
-    answer = Answer(403, json.dumps({"error": FORBIDDEN}).encode(), {"Content-Type": "application/json"})
-    return lambda call, answering: answer if matches(call) else answering(call)
+    return faults.refused(api.server, matches, 403, "forbidden", "Access Denied")
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -106,7 +98,7 @@ def test_each_canary_takes_each_step_and_its_values_are_compared(at: Checked) ->
 
     names = [each["step"] for each in steps]
     stages = ("exported", "sealed", "loaded", "event", "view", "values")
-    of_canaries = [f"{stage} {name}" for name in (canaries.CSV, canaries.NDJSON, canaries.SNAPSHOT) for stage in stages]
+    of_canaries = [f"{stage} {name}" for name in canaries.ALL for stage in stages]
     first = ["topics", "subscriptions", "bucket", "datasets", "catalog", "select", "lane", "listed"]
     assert names[:8] == first
     assert sorted(names[8:-3]) == sorted(of_canaries)
@@ -165,7 +157,7 @@ def test_a_failure_leaves_nothing(at: Checked) -> None:
 
 def test_what_a_check_left_that_was_killed_is_removed_by_the_next(at: Checked) -> None:
     killed = at.operator.says_without_looking("check", "shop")
-    until(lambda: any(name.endswith("manifest.json") for name in at.left()))
+    wait_for(lambda: any(name.endswith("manifest.json") for name in at.left()), 60)
     killed.kill()
     killed.communicate()
 
@@ -179,12 +171,11 @@ def test_what_a_check_left_that_was_killed_is_removed_by_the_next(at: Checked) -
 
 
 def test_what_cannot_be_removed_is_named_and_goes_with_the_next(at: Checked) -> None:
-    at.cloud.bigquery.server.between = forbidden(lambda call: call.verb == "DELETE")
-    at.cloud.storage.server.between = forbidden(is_to("DELETE", "manifest.json"))
-    try:
+    with (
+        forbidden(at.cloud.bigquery, lambda call: call.verb == "DELETE"),
+        forbidden(at.cloud.storage, is_to("DELETE", "manifest.json")),
+    ):
         ran, steps = at.check("shop")
-    finally:
-        at.cloud.bigquery.server.between = at.cloud.storage.server.between = None
 
     removed = by_step(steps)["removed"]
     assert (ran.code, removed["ok"]) == (1, False)
@@ -202,27 +193,26 @@ def test_what_you_may_not_look_at_is_no_fault(at: Checked) -> None:
         return procedure(request)
 
     at.cloud.pubsub.between = between
-    at.cloud.storage.server.between = forbidden(is_to("GET", "/b/my-mirror"))
-    at.cloud.bigquery.server.between = forbidden(is_to("POST", "/queries"))
     try:
-        ran, steps = at.check("shop")
+        with (
+            forbidden(at.cloud.storage, is_to("GET", "/b/my-mirror")),
+            forbidden(at.cloud.bigquery, is_to("POST", "/queries")),
+        ):
+            ran, steps = at.check("shop")
     finally:
-        at.cloud.pubsub.between = at.cloud.storage.server.between = at.cloud.bigquery.server.between = None
+        at.cloud.pubsub.between = None
 
     unseen = {each["step"] for each in steps if each["ok"] is None}
     assert ran.code == 0, ran.output
-    values = {f"values {each}" for each in (canaries.CSV, canaries.NDJSON, canaries.SNAPSHOT)}
+    values = {f"values {each}" for each in canaries.ALL}
     assert unseen == {"topics", "subscriptions", *values}
     assert "not looked at" in by_step(steps)["bucket"]["found"]
     assert at.left() == []
 
 
 def test_who_may_not_see_the_bucket_sends_no_canary(at: Checked) -> None:
-    at.cloud.storage.server.between = forbidden(lambda _: True)
-    try:
+    with forbidden(at.cloud.storage, lambda _: True):
         ran, steps = at.check("shop")
-    finally:
-        at.cloud.storage.server.between = None
 
     assert ran.code == 1
     assert by_step(steps).keys() == {"topics", "subscriptions", "bucket", "datasets"}
@@ -261,19 +251,15 @@ def test_what_is_not_over_is_told_and_goes_with_the_next(at: Checked) -> None:
     assert (ran.code, removed["ok"]) == (1, False)
     assert "may still come" in removed["found"]
     assert "the next check removes what still comes of a run" in removed["remedy"]
-    until(lambda: any(f"/{canaries.CSV}/schema_" in name for name in at.left()))
+    wait_for(lambda: any(f"/{canaries.CSV}/schema_" in name for name in at.left()), 60)
     assert at.check("shop")[0].code == 0
     assert at.left() == []
 
 
 def test_a_service_that_is_out_of_reach_ends_it_in_words(at: Checked) -> None:
-    answer, busy = Answer(503, b"{}", {"Content-Type": "application/json"}), at.cloud.storage.server
     is_read = is_to("GET", f"{canaries.CSV}.json")
-    busy.between = lambda call, answering: answer if is_read(call) else answering(call)
-    try:
+    with faults.refused(at.cloud.storage.server, is_read, 503, "backendError", "Backend Error"):
         ran, steps = at.check("shop")
-    finally:
-        busy.between = None
 
     assert (ran.code, "Traceback" in ran.errors) == (1, False)
     assert "The check has ended early: " in ran.errors

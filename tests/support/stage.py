@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -36,7 +36,7 @@ from shared import times
 from shared.times import SystemClock
 from tests.support.delivery import REQUESTED, Function
 from tests.support.record import behind, manifest, put_first
-from tests.support.standins import DATABASE, INSTANCE, PROJECT
+from tests.support.standins import DATABASE, INSTANCE, PROJECT, faultless
 
 Event = tuple[dict[str, str], dict[str, Any]]
 """Headers and body of a CloudEvent in binary mode."""
@@ -119,7 +119,7 @@ class Stage:
     @cached_property
     def admin(self) -> CloudSqlAdmin:
         """The instance, on which an export has taken a moment, so that nobody waits for the next one half a second."""
-        admin = self.undo.enter_context(_faultless(self._admin()))
+        admin = self.undo.enter_context(faultless(self._admin()))
         admin.plan_exports(Outcome(running=0.03))
         _export(admin, f"gs://elsewhere/{self.pipeline['bucket']}.csv")
         return admin
@@ -265,10 +265,3 @@ def _export(admin: CloudSqlAdmin, uri: str) -> None:
     url = f"{admin.url}/v1/projects/{project}/instances/{instance}/export"
     requests.post(url, json={"exportContext": context}, timeout=5).raise_for_status()
     wait_for(lambda: admin.operations[-1]["status"] == "DONE")
-
-
-@contextmanager
-def _faultless(admin: CloudSqlAdmin) -> Iterator[CloudSqlAdmin]:
-    with admin:
-        yield admin
-    assert admin.faults == []

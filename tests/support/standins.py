@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from google.auth.compute_engine import _metadata
@@ -13,12 +14,24 @@ from google.auth.credentials import AnonymousCredentials
 from local.bigquery import BigQuery, JobDone
 from local.metadata import Metadata
 from local.postgres import Postgres
+from local.rest import Api
 from local.storage import Storage
 
 PROJECT = "my-project"
 DATABASE = "billing"
 INSTANCE = f"{PROJECT}:europe-west1:billing-db"
 NOBODY = AnonymousCredentials()
+
+
+Service = TypeVar("Service", bound=Api)
+
+
+@contextmanager
+def faultless(service: Service) -> Iterator[Service]:
+    """Stop a service at the end, which has to have answered as its description says."""
+    with service:
+        yield service
+    assert service.faults == []
 
 
 class StandIns:
@@ -38,16 +51,13 @@ class StandIns:
     @cached_property
     def objects(self) -> Storage:
         """With a bucket `elsewhere`."""
-        made = Storage()
+        made = self._undo.enter_context(faultless(Storage()))
         made.create_bucket("elsewhere")
-        self._undo.callback(lambda: self._assert_faultless(made.faults))
-        return self._undo.enter_context(made)
+        return made
 
     @cached_property
     def tables(self) -> BigQuery:
-        made = BigQuery(PROJECT, self.objects.url, on_job=self._tell)
-        self._undo.callback(lambda: self._assert_faultless(made.faults))
-        return self._undo.enter_context(made)
+        return self._undo.enter_context(faultless(BigQuery(PROJECT, self.objects.url, on_job=self._tell)))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -56,9 +66,6 @@ class StandIns:
 
     def _tell(self, job: JobDone) -> None:
         self.on_job(job)
-
-    def _assert_faultless(self, faults: list[str]) -> None:
-        assert faults == []
 
 
 @contextmanager
