@@ -18,7 +18,7 @@ from tests.support.days import RECONCILE, Days, tables
 from tests.support.stage import Event, Stage
 from tests.support.views.steps import load, pass_time, show
 
-MANY = int(os.environ.get("SCHEDULES") or 30)
+MANY = int(os.environ.get("SCHEDULES") or 50)
 SEED = int(os.environ["SEED"])
 TABLES = ("lines", "log", "orders", "refunds")
 TWISTS = ("nothing", "a second request", "a replay", "a stop", "silence")

@@ -12,7 +12,7 @@ from tests.support.views.cloud import Cloud, serving
 from tests.support.views.histories import HISTORIES, TABLES, History
 from tests.support.views.play import Played, play
 
-MANY = int(os.environ.get("HISTORIES") or 60)
+MANY = int(os.environ.get("HISTORIES") or 40)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.support.lane.play import play
 from tests.support.lane.schedules import RACES, SCHEDULES, Schedule
 from tests.support.standins import StandIns
 
-MANY = int(os.environ.get("SCHEDULES") or 30)
+MANY = int(os.environ.get("SCHEDULES") or 20)
 SEED = int(os.environ["SEED"])
 
 

@@ -27,7 +27,7 @@ from tests.support.snapshot import Run
 from tests.support.stage import Stage
 from tests.support.standins import DATABASE, PROJECT
 
-MANY = int(os.environ.get("SCHEDULES") or 30)
+MANY = int(os.environ.get("SCHEDULES") or 50)
 SEED = int(os.environ["SEED"])
 LONGEST_WAIT = 3.0
 """Seconds that a statement of a migration may take: as long as one table is read, on a slow machine."""
