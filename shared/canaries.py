@@ -176,7 +176,7 @@ def seen_by(pipeline: Pipeline) -> Pipeline:
 
 
 def spelt(text: str) -> str:
-    """A text with ASCII in place of its other characters, for a database whose encoding may have no such. Nothing else writes it so."""
+    """A text in ASCII: another character is written as `<U+1F424>`. For a database whose encoding may lack it."""
     return "".join(each if each.isascii() else f"<U+{ord(each):04X}>" for each in text)
 
 

@@ -75,7 +75,11 @@ class Check:
     def asked(
         self, look: Callable[[], Found | None], message_id: str, late: Found, within: float | None = None
     ) -> Found:
-        """The same, where what comes of a message is told. `late`: where nothing does in the check's time, or `within`."""
+        """
+        What a look finds, or, where the message is a dead letter, why.
+
+        `late`: what is found where neither comes in `within` seconds, which are otherwise the check's time.
+        """
         try:
             return self.awaited(look, message_id, within or self.timeout) or late
         except DeadLettered as reason:

@@ -116,7 +116,7 @@ def _datasets(check: Check) -> Found:
 
 
 def take_catalog(check: Check) -> bool:
-    """Have list_tables say what a run would do. Whether it answers: what is behind it where it does not, another step tells."""
+    """Ask list_tables what a run would do. Gives whether it has answered. If not, a later step says what may be behind it."""
     check.plans.append(check.ask(plan=True))
     name, began = paths.plan_file(check.pipeline.name, check.plans[-1]), time.monotonic()
     plans: list[dict[str, Any]] = []

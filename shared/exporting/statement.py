@@ -142,7 +142,8 @@ def _constant(text: str) -> str:
     """
     A text in plain ASCII, so that it is the values that are checked, and not how a query travels.
 
-    A database of another encoding than UTF-8 gets the text that any has. No planner takes the choice for a constant.
+    A database of another encoding than UTF-8 gets the text as it is spelt in ASCII. Which of the two it is turns out when the query
+    runs, so that nobody decodes the other one.
     """
     if text.isascii():
         escaped = (each if each in _PLAIN else f"\\u{ord(each):04x}" for each in text)
