@@ -6,7 +6,7 @@ TOOLS := .venv/bin
 export GRPC_VERBOSITY := NONE
 # Otherwise gRPC's care for forks can crash a program that is started, before it is the program.
 export GRPC_ENABLE_FORK_SUPPORT := 0
-export SOURCE KEEP LOADER SMALL SCHEDULES SEED
+export SOURCE EXCLUDE KEEP LOADER SMALL SCHEDULES SEED
 
 .PHONY: help demo query lint test soak coverage test-beam bench readme picture format pins clean environments
 
@@ -17,6 +17,7 @@ help:
 ## Try it
 demo: environments $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a PostgreSQL database on this machine, and compare numbers of rows
 ##                    SOURCE=postgresql://user@host/db  one of yours, which is only read
+##                    EXCLUDE='audit.* public.odd'       but for these tables
 ##                    SMALL=snapshot                    small tables all at one moment
 ##                    LOADER=beam                       a Beam pipeline, in the place of a Scio job, makes the shards
 ##                    KEEP=1                            leave it up, for `make query` and ./mirror

@@ -69,7 +69,7 @@ def _said(command: Sequence[str]) -> str:
 def _write(figures: Sequence[Figure], where: str) -> None:
     CHART.write_text(chart.svg(figures), encoding="utf-8")
     readme.write(report.PART, report.part(figures, where, CHART.name), DOCUMENT)
-    readme.write(report.HEADLINES, report.headlines(report.by_name(figures)), readme.README)
+    readme.write(report.HEADLINES, report.of_all(figures), readme.README)
 
 
 if __name__ == "__main__":

@@ -63,10 +63,14 @@ def part(figures: Sequence[Figure], where: str, chart: str) -> str:
     return f"![Each ratio beside its target]({chart})\n\n{markdown(figures)}\n{where}\n"
 
 
-def headlines(figures: Mapping[tuple[str, str], str]) -> str:
-    """The text of the README's part. `figures`: as they are shown, by bench and what; each that is named has to be there."""
+def headlines(figures: Mapping[tuple[str, str], str], met: Sequence[str]) -> str:
+    """
+    The text of the README's part.
+
+    `figures`: as they are shown, by bench and what. Each that is named has to be there. `met`: "yes" or "no" for each target.
+    """
     lines = (sentence.format(*(_plain(figures[name]) for name in names)) for sentence, *names in _SENTENCES)
-    bullets = "".join(f"* {line}\n" for line in lines)
+    bullets = "".join(f"* {line}\n" for line in (*lines, f"{met.count('no')} of {len(met)} targets are missed."))
     return f"**Figures** of `make bench`, on one machine with the local cloud ([all of them](docs/benchmarks.md)):\n\n{bullets}"
 
 
@@ -74,16 +78,21 @@ def _plain(figure: str) -> str:
     return figure.rstrip("0").rstrip(".") if "." in figure else figure
 
 
-def by_name(figures: Sequence[Figure]) -> dict[tuple[str, str], str]:
-    """What `headlines` takes."""
-    return {(figure.bench, figure.what): shown(figure.value) for figure in figures}
+def of_all(figures: Sequence[Figure]) -> str:
+    """The same, of all figures."""
+    by_name = {(figure.bench, figure.what): shown(figure.value) for figure in figures}
+    return headlines(by_name, [_met(figure) for figure in figures if figure.target is not None])
+
+
+def _met(figure: Figure) -> str:
+    return "yes" if figure.met else "no"
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
     if figure.target is None:
         return figure.bench, figure.what, shown(figure.value), figure.unit, "", ""
     target = f"≤ {shown(figure.target)}"
-    return figure.bench, figure.what, shown(figure.value), figure.unit, target, "yes" if figure.met else "no"
+    return figure.bench, figure.what, shown(figure.value), figure.unit, target, _met(figure)
 
 
 def _cells(row: Sequence[str], widths: Sequence[int]) -> enumerate[tuple[str, int]]:

@@ -98,7 +98,7 @@ def summary(example: Example) -> str:
     return (
         f"**Price.** {example.tables} tables, {example.gigabytes:g} GB in all, mirrored every day and kept for {example.keep_days} days, "
         f"cost ${together:,.0f} a month at list prices, of which ${storage:,.0f} are storage. "
-        "[What it costs](terraform/README.md#what-it-costs) has each line, and what is not in it.\n"
+        "[What it costs](terraform/README.md#what-it-costs) has each line, the date of each price, and what is not in it.\n"
     )
 
 

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         return demo(
-            arguments.source, WORK, small=arguments.small, by_beam=arguments.loader == "beam", keep=arguments.keep
+            arguments.source,
+            WORK,
+            small=arguments.small,
+            exclude=arguments.exclude.split(),
+            by_beam=arguments.loader == "beam",
+            keep=arguments.keep,
         )
     except KeyboardInterrupt:
         print("Stopped, and everything that was started with it.")
@@ -72,6 +77,12 @@ def _arguments() -> argparse.Namespace:
         help="how small tables are read: each by an export, or all in one snapshot over a connection",
     )
     parser.add_argument(
+        "--exclude",
+        default=os.environ.get("EXCLUDE") or "",
+        metavar="GLOBS",
+        help="tables that are not mirrored: globs on schema.table, with spaces between them",
+    )
+    parser.add_argument(
         "--keep",
         default=bool(os.environ.get("KEEP")),
         action="store_true",
@@ -80,7 +91,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def demo(address: str | None, work: Path, *, small: str = "export", by_beam: bool = False, keep: bool = False) -> int:
+def demo(
+    address: str | None,
+    work: Path,
+    *,
+    small: str = "export",
+    exclude: Sequence[str] = (),
+    by_beam: bool = False,
+    keep: bool = False,
+) -> int:
     """
     Mirror the database at `address`, or our own if it is None. Gives 0 if all tables agree, else 1.
 
@@ -99,20 +118,16 @@ def demo(address: str | None, work: Path, *, small: str = "export", by_beam: boo
             )
         print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
         print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the functions …", flush=True)
-        with cloud_of(database, work, small=small, by_beam=by_beam) as cloud, _saying_goodbye():
+        with cloud_of(database, work, small=small, exclude=exclude, by_beam=by_beam) as cloud, _saying_goodbye():
             checks = _mirror(cloud, database, work)
-            good = _report(checks)
-            if by_beam:
-                good &= _report_job(cloud)
+            _report(checks)
+            jobs_are_good = _report_job(cloud) if by_beam else True
             _report_ledger(cloud)
             command.run(cloud, work, "status", PIPELINE)
-            print(
-                f"\n{'All tables agree' if good else 'NOT ALL TABLES AGREE'} after {time.monotonic() - began:.1f} s.",
-                flush=True,
-            )
+            print(f"\n{comparison.verdict(checks)} after {time.monotonic() - began:.1f} s.", flush=True)
             if keep:
                 _keep(cloud, work, checks)
-            return 0 if good else 1
+            return 0 if jobs_are_good and all(check.agrees for check in checks) else 1
 
 
 @contextmanager
@@ -126,7 +141,9 @@ def _saying_goodbye() -> Iterator[None]:
 
 
 @contextmanager
-def cloud_of(database: Source, work: Path, *, by_beam: bool, small: str = "export") -> Iterator[Cloud]:
+def cloud_of(
+    database: Source, work: Path, *, by_beam: bool, small: str = "export", exclude: Sequence[str] = ()
+) -> Iterator[Cloud]:
     pipeline = database.settings | {
         "instance": source.INSTANCE,
         "database": database.database,
@@ -134,6 +151,7 @@ def cloud_of(database: Source, work: Path, *, by_beam: bool, small: str = "expor
         "shards_dataset": SHARDS,
         "views_dataset": VIEWS,
         "small_tables": small,
+        "exclude": list(exclude),
     }
     if by_beam:
         pipeline |= {
@@ -179,8 +197,8 @@ def _check(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
     return comparison.compare(cloud, database, table)
 
 
-def _report(checks: list[Check]) -> bool:
-    """Print the comparisons. Gives whether all tables agree."""
+def _report(checks: list[Check]) -> None:
+    """Print the comparisons."""
     print(f"\n  {'table':28} {'rows at source':>14} {'newest shard':>14} {'through view':>14}   the view names")
     for check in sorted(checks, key=lambda each: each.table):
         if check.failure:
@@ -188,7 +206,6 @@ def _report(checks: list[Check]) -> bool:
         else:
             numbers = f"{check.at_source:14,} {check.in_shard:14,} {check.through_view:14,}"
             print(f"  {check.table:28} {numbers}   {check.shown}{'' if check.agrees else '   <- differs'}")
-    return all(check.agrees for check in checks)
 
 
 def _report_job(cloud: Cloud) -> bool:
@@ -216,7 +233,8 @@ def _report_ledger(cloud: Cloud) -> None:
 
 def _keep(cloud: Cloud, work: Path, checks: list[Check]) -> None:
     """Leave the cloud up until Ctrl-C, and print how to query it."""
-    (work / "bigquery").write_text(cloud.bigquery.url, encoding="utf-8")
+    address = work / "bigquery"
+    address.write_text(cloud.bigquery.url, encoding="utf-8")
     print("\nThe cloud stays up until Ctrl-C. Ask it, in another terminal:")
     views = sorted(check.shown.rpartition("_")[0] for check in checks if check.agrees)
     print(f"  make query SQL='SELECT * FROM `{VIEWS}.{views[0] if views else 'VIEW'}` LIMIT 5'")
@@ -226,8 +244,11 @@ def _keep(cloud: Cloud, work: Path, checks: list[Check]) -> None:
         if name.endswith(("_HOST", "_ENDPOINT")):
             print(f"  {name}={value}")
     sys.stdout.flush()
-    while True:
-        signal.pause()
+    try:
+        while True:
+            signal.pause()
+    finally:
+        address.unlink()
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ def status(session: Session, pipeline: str | None) -> None:
     """
     Show how PIPELINE stands, or each one: the bad first, with the command that mends it.
 
+    Where the reason of a line asks for something, do that first. A table that you exclude is gone after the next run of all tables.
+
     Each table has the outcome of its newest day: shown, failed, held (something keeps its view at another day) or skipped. The day
     of a pipeline is the newest that at least half of its views show, pinned ones left out. It is late where that is older than the
     newest day of its schedule before today in its time zone; where no schedule is known, the usual gap between its days counts. A

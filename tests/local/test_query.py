@@ -1,0 +1,46 @@
+"""`make query`, on a demo that is up, and on one that is not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import query
+from local.bigquery import BigQuery
+from local.storage import Storage
+
+
+@pytest.fixture(name="address")
+def of_a_demo(tmp_path: Path) -> Iterator[Path]:
+    """The file that says where the BigQuery of a demo is, which is up."""
+    with Storage() as files, BigQuery("demo-project", files.url) as warehouse:
+        address = tmp_path / "bigquery"
+        address.write_text(warehouse.url)
+        yield address
+
+
+def test_it_prints_rows_and_what_bigquery_says_of_a_query(address: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert query.ask(address, "SELECT 7 AS n") == 0
+    assert query.ask(address, "SELECT nothing") == 1
+
+    said = capsys.readouterr()
+    assert said.out == "{'n': 7}\n"
+    assert "nothing" in said.err
+
+
+@pytest.mark.parametrize("was_killed", [True, False])
+def test_where_no_demo_is_up_it_says_how_to_begin_at_once(
+    was_killed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = tmp_path / "bigquery"
+    if was_killed:
+        with Storage() as files, BigQuery("demo-project", files.url) as warehouse:
+            address.write_text(warehouse.url)
+
+    assert query.ask(address, "SELECT 1") == 2
+    assert "make demo KEEP=1" in capsys.readouterr().err
+
+
+def test_without_a_query_it_says_how_to_ask(address: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert query.ask(address, "") == 2
+    assert "SQL='SELECT …'" in capsys.readouterr().err
