@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _NAMES, _LISTED = "items(name),nextPageToken", "items(name,timeCreated,metadata),nextPageToken"
 _DATA = "application/octet-stream"
-_SHORT = 2**20  # bytes of an upload that are kept until it is finished; what is longer is sent in parts while it comes
+_SHORT = 2**20  # bytes of an upload that are kept before any are sent: a row may be some bytes, and to send takes a while
 _PART = 8 * 2**20  # bytes, and so what a long upload keeps
 
 
@@ -202,22 +202,24 @@ class Upload:
 
     def write(self, chunk: bytes) -> None:
         """Add to it. Beyond some size this sends a part."""
-        if self._parts is None and len(self._kept) + len(chunk) <= _SHORT:
-            self._kept += chunk
-            return
-        with self._translated(), _answered():
-            if self._parts is None:
-                # A part that was lost on its way is sent again, under the same condition.
-                self._parts = self._blob.open("wb", chunk_size=_PART, content_type=_DATA, if_generation_match=0)
-                self._parts.write(self._kept)
-                self._kept = bytearray()
-            for start in range(0, len(chunk), _PART):
-                self._parts.write(chunk[start : start + _PART])
+        self._kept += chunk
+        if len(self._kept) > _SHORT:
+            with self._translated(), _answered():
+                self._send()
+
+    def _send(self) -> None:
+        if self._parts is None:
+            # A part that was lost on its way is sent again, under the same condition.
+            self._parts = self._blob.open("wb", chunk_size=_PART, content_type=_DATA, if_generation_match=0)
+        kept, self._kept = self._kept, bytearray()
+        for start in range(0, len(kept), _PART):
+            self._parts.write(kept[start : start + _PART])
 
     def finish(self) -> File:
         """Have it there. Raises LostRace if an object of its name has come to be."""
         with self._translated(), _answered():
             if self._parts:
+                self._send()
                 self._parts.close()
                 self._blob.reload()  # what a writer is answered it keeps to itself
             else:

@@ -31,7 +31,7 @@ MANY = int(os.environ.get("SCHEDULES") or 50)
 SEED = int(os.environ["SEED"])
 LONGEST_WAIT = 3.0
 """Seconds that a statement of a migration may take: as long as one table is read, on a slow machine."""
-LONG, ROWS = "t3_long", 80_000
+LONG, ROWS = "t3_long", 8_000
 """A table that is sent in parts, which is read in the middle, and how many rows it has."""
 
 COLUMNS = "id bigint NOT NULL, note text, at date, v bigint NOT NULL"
@@ -103,7 +103,7 @@ class Source:
             self.stage.run(*(each.format(t=table, columns=COLUMNS) for each in MAKE[kind]), FILL.format(t=table, v=0))
         self.stage.run(
             f"CREATE TABLE {LONG} ({COLUMNS})",
-            f"INSERT INTO {LONG} SELECT n, repeat('x', 150), '2026-01-15', 0 FROM generate_series(1, {ROWS}) AS n",
+            f"INSERT INTO {LONG} SELECT n, repeat('x', 1500), '2026-01-15', 0 FROM generate_series(1, {ROWS}) AS n",
         )
         self.history.append(frozenset({*self.kinds, LONG}))
 
