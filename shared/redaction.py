@@ -8,7 +8,7 @@ imitates the text behind it to the letter may show what it has put into a name's
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from shared import words_of_google, words_of_postgres
 from shared.errors import Told
@@ -118,12 +118,14 @@ class _Template:
 
     def __init__(self, text: str, behind: str) -> None:
         self._parts = _PLACEHOLDER.split(text)
-        body = "".join(_pattern(index, part) for index, part in enumerate(self._parts))
-        self._pattern = re.compile(f"{_HEAD}{body}{behind}", re.DOTALL)
+        self._behind = behind
         self._text = text
         self._behind_value = self._parts[self._parts.index(_LEFT_OUT) + 1] if _LEFT_OUT in self._parts else ""
 
     def known(self, message: str) -> Known | None:
+        # Hundreds of patterns would take half a second to compile. A message has the words of a few templates.
+        if not all(words in message for words in self._parts[::2]):
+            return None
         found = self._pattern.fullmatch(message)
         if not found:
             return None
@@ -138,6 +140,11 @@ class _Template:
             shape += _LEFT_OUT if is_name else value
         place = groups.get("place") if message.count("line_number: ") == 1 else None
         return Known(one_line(f"{groups['head']}{words}{place or ''}"), shape)
+
+    @cached_property
+    def _pattern(self) -> "re.Pattern[str]":
+        body = "".join(_pattern(index, part) for index, part in enumerate(self._parts))
+        return re.compile(f"{_HEAD}{body}{self._behind}", re.DOTALL)
 
 
 COMPLAINT_BEYOND, COMPLAINT_REPLACED, COMPLAINT_ALTERED, COMPLAINT_GUARDED = (
