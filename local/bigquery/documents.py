@@ -16,9 +16,7 @@ _INTEGERS = range(-(2**63), 2**64)
 def parse(text: str) -> Any:
     """A value of Python's; ValueError where the text is no JSON, or nested too deep to say."""
     try:
-        return json.loads(
-            text, object_pairs_hook=_members, parse_float=_Number, parse_int=_whole, parse_constant=_refuse
-        )
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
@@ -26,7 +24,7 @@ def parse(text: str) -> Any:
 def canonical(value: Any) -> str:
     """The text that BigQuery returns; ValueError for what its JSON cannot hold exactly."""
     _check(value, 0)
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    text = _ENCODER.encode(value)
     text.encode()  # half a surrogate pair is no Unicode
     return text
 
@@ -83,3 +81,7 @@ def _check(value: Any, depth: int) -> None:
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for child in children:
         _check(child, depth + 1)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_Number, parse_int=_whole, parse_constant=_refuse)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
