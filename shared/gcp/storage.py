@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from http import HTTPStatus
@@ -15,8 +15,6 @@ from shared.errors import Busy, LostRace, Permanent, Told
 from shared.failures import ApiError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from google.api_core.exceptions import GoogleAPICallError
     from google.cloud import storage
     from google.cloud.storage.fileio import BlobWriter
@@ -189,7 +187,7 @@ class Bucket:
 class Upload:
     """An object in the making. A short one is sent at once when it is finished, a longer one in parts."""
 
-    def __init__(self, blob: "storage.Blob", translated: "Callable[[], AbstractContextManager[None]]") -> None:
+    def __init__(self, blob: "storage.Blob", translated: Callable[[], AbstractContextManager[None]]) -> None:
         self._blob = blob
         self._translated = translated
         self._kept = bytearray()
