@@ -34,8 +34,8 @@ os.environ["SEED"] = os.environ.get("SEED") or str(secrets.randbelow(10**9))
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """More processes than cores: a third of a test's time passes while it waits."""
-    return (os.cpu_count() or 2) * 3 // 2
+    """More processes than cores: tests wait for much of their time."""
+    return 2 * (os.cpu_count() or 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
