@@ -239,6 +239,7 @@ def test_a_replay_that_makes_a_failed_table_good_announces_nothing_again(stage: 
     assert announced(stage) == [announcement(stage, ("lines",), ("orders",))]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("back", range(12))
 def test_two_last_tables_at_the_same_moment_announce_once(stage: Stage, export_table: Function, back: int) -> None:
     """The one is exported from beginning to end while a late call of the other one's is on its way."""

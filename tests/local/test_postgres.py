@@ -102,6 +102,7 @@ def test_programs_that_nobody_may_not_enter_are_copied(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
 def test_programs_of_another_version_that_nobody_may_not_enter_are_copied(tmp_path: Path, programs_11: Path) -> None:
     shutil.copytree(programs_11.parent, tmp_path / "private" / "postgres", symlinks=True)

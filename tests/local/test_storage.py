@@ -308,6 +308,7 @@ def test_a_listing_shows_the_fields_that_are_asked_for(bucket: storage.Bucket) -
     assert (blob.name, blob.size, blob.generation) == ("a", 1, None)
 
 
+@pytest.mark.soak
 def test_many_objects_are_listed_in_no_time(service: Storage, client: storage.Client) -> None:
     with requests.Session() as session:
         for number in range(3_000):

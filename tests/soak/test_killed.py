@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The return_immediately flag is deprecated:DeprecationWarning"),
 ]
 
-SCHEDULES = int(os.environ.get("SCHEDULES") or "5")
+SCHEDULES = int(os.environ.get("SCHEDULES") or 3)
 SEED = int(os.environ["SEED"])
 FUNCTIONS = ("list_tables", "export_table", "read_snapshot", "load_shard", "refresh_views")
 PIPELINE = "shop"
