@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NAMES, _LISTED = "items(name),nextPageToken", "items(name,timeCreated,metadata),nextPageToken"
 _DATA = "application/octet-stream"
-_SHORT = 2**20  # bytes of an upload that are kept before any are sent: a row may be some bytes, and to send takes a while
+_SHORT = 2**20  # bytes of an upload that are kept before any is sent: rows are short, and to send takes a while
 _PART = 8 * 2**20  # bytes, and so what a long upload keeps
 
 
@@ -102,9 +102,8 @@ class Bucket:
             with self._translated(name, {name: onto}):
                 blob.upload_from_string(content, content_type="application/json", if_generation_match=onto)
         except _Missing as error:
-            raise Permanent(
-                f"there is no bucket {self._bucket.name}: create it, or correct the pipeline's bucket"
-            ) from error
+            missing = f"there is no bucket {self._bucket.name}: create it, or correct the pipeline's bucket"
+            raise Permanent(missing) from error
 
     def upload(self, name: str, marks: Mapping[str, str]) -> "Upload":
         """Begin an object that is not there yet, with marks, which are custom metadata."""
