@@ -165,6 +165,11 @@ def record_file(pipeline: str, run_id: str, settled: str, table_id: str) -> str:
     return f"{run_folder(pipeline, run_id)}{settled}/{table_id}.json"
 
 
+def failed_files(pipeline: str, run_id: str) -> str:
+    """What the names of the records of a run's failures begin with."""
+    return f"{run_folder(pipeline, run_id)}failed/"
+
+
 def described_again_file(pipeline: str, run_id: str, table_id: str) -> str:
     """The object that describes a table of a run that was altered after it had been listed."""
     return f"{run_folder(pipeline, run_id)}relisted/{table_id}.json"

@@ -113,8 +113,11 @@ class SnapshotTable:
         """
         Have it fail for good. Its message is a dead letter before that is on record, so that no crash loses it.
 
-        A canary's failure sets off no alert.
+        A canary's failure sets off no alert. Where a delivery beside this one has exported it, it does not fail.
         """
+        if self._is_exported():
+            self._report(self._left("another delivery has read it, and this one could not"))
+            return
         if not self.asked.check:
             self._around.letters.give_up(replace(self.asked, snapshot=None), FUNCTION, reason)
         self.fail(reason)
@@ -125,6 +128,19 @@ class SnapshotTable:
         """Write down why it has no export in this run."""
         with suppress(Permanent):  # such as no access to the bucket: the first reason counts
             self._around.patience.retried(partial(self._pair.fail, reason))
+            self._around.patience.retried(self.take_failure_back)
+
+    def take_failure_back(self) -> None:
+        """Let it not have failed if it is exported, too. Of two deliveries each looks for the other's record, behind its own."""
+        bucket, asked = self._around.bucket, self.asked
+        failure = records.find(bucket, asked.pipeline, asked.run_id, records.FAILED, asked.table_id)
+        if failure and failure["function"] == FUNCTION and records.is_exported(bucket, asked):
+            self._pair.clear_failure()
+
+    def _is_exported(self) -> bool:
+        with suppress(Permanent):
+            return self._around.patience.retried(partial(records.is_exported, self._around.bucket, self.asked))
+        return False
 
     @contextmanager
     def _failing_alone(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from shared.exporting.patience import Patience
 from shared.exporting.reading import MOST_BYTES, Bounded, Failed, Moment, Oversized, Reading, Readings, Unreadable
 from shared.exporting.settling import Letters, SnapshotTable, Surroundings
 from shared.exporting.steps import STOPPED
+from shared.exporting.stop import Stop
 from shared.failures import OperationFailure
 from shared.messages import exports
 from shared.messages.outcome import Outcome
@@ -25,8 +26,6 @@ from shared.runs.announcing import Listeners
 from shared.times import Clock
 
 _LEFT = "tables of the snapshot are left to be read"
-_BETWEEN_LOOKS = timedelta(seconds=5)
-"""Whether the run has been stopped."""
 
 
 class Storage(Protocol):
@@ -86,23 +85,6 @@ def read_snapshot(
     return delivery.outcome()
 
 
-class _Stop:
-    """Whether somebody has stopped the run, which is looked for every few seconds."""
-
-    def __init__(self, bucket: Uploads, wish: SnapshotRead, clock: Clock) -> None:
-        self._bucket = bucket
-        self._file = paths.stopped_file(wish.pipeline.name, wish.run_id)
-        self._clock = clock
-        self._next_look = clock.now()
-        self._has_come = False
-
-    def has_come(self) -> bool:
-        if not self._has_come and self._clock.now() >= self._next_look:
-            self._has_come = self._bucket.stat(self._file) is not None
-            self._next_look = self._clock.now() + _BETWEEN_LOOKS
-        return self._has_come
-
-
 class _Delivery:
     """One delivery's work. `_unread` are the tables that nothing has been done for yet."""
 
@@ -124,10 +106,11 @@ class _Delivery:
             is_replay=is_replay,
         )
         self._order: Order[SnapshotTable] = Order()
+        self._tables: list[SnapshotTable] = []
         self._unread: list[SnapshotTable] = []
         self._run_tables: int | None = None
         self._is_begun = False
-        self._stop = _Stop(self._bucket, wish, services.clock)
+        self._stop = Stop(self._bucket, paths.stopped_file(pipeline.name, wish.run_id), services.clock)
         self._sealed = 0
 
     def look(self) -> None:
@@ -143,6 +126,15 @@ class _Delivery:
                 with self._services.database.reading(self._wish.pipeline) as reading:
                     self._read_together(reading, beside)
                     self._read_again(reading, beside)
+        self._patience.retried(self._take_failures_back)
+
+    def _take_failures_back(self) -> None:
+        """A delivery beside this one may have read tables at another moment, and given them up."""
+        folder = paths.failed_files(self._wish.pipeline.name, self._wish.run_id)
+        failed = frozenset(self._bucket.names(folder))
+        for table in self._tables:
+            if f"{folder}{table.asked.table_id}.json" in failed:
+                table.take_failure_back()
 
     def fail(self, reason: str) -> None:
         """Write down that what is unread has failed."""
@@ -168,9 +160,8 @@ class _Delivery:
         found = (each for each in run.tables if each.get("snapshot") == wish.snapshot)
         asked = [exports.listed_export(each, {pipeline.name: pipeline}) for each in found]
         self._run_tables = asked[0].run_tables
-        self._unread = [
-            SnapshotTable(each, self._around) for each in asked if not self._is_settled(each.table_id, names)
-        ]
+        self._tables = [SnapshotTable(each, self._around) for each in asked]
+        self._unread = [each for each in self._tables if not self._is_settled(each.asked.table_id, names)]
         mark = paths.snapshot_file(pipeline.name, wish.run_id, wish.snapshot)
         self._is_begun = mark in names
         if self._unread and not self._is_begun:

@@ -1,10 +1,13 @@
 """A table of a snapshot that cannot be read fails alone; a message that nobody has sent, and a source that lets nobody in."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from local.server import Answer, Answering, Call
 from tests.support.delivery import table_export, topic
 from tests.support.snapshot import FIRST, Run
 from tests.support.stage import Log, Stage
@@ -32,6 +35,56 @@ def test_a_value_that_bigquery_cannot_hold_fails_its_table_and_no_other(failing:
     assert "column at holds a value that BigQuery cannot hold" in failing.record("failed", "t")["error"]
     assert [line["severity"] for line in log() if line.get("table") == "public.t"] == ["ERROR"]
     assert failing.staged() == []
+
+
+@contextmanager
+def when(stage: Stage, at: bytes, do: Callable[[], object], *, has_been: bool) -> Iterator[None]:
+    """Have something done when the first upload that names `at` begins, or when it has been answered."""
+    todo = [do]
+
+    def between(call: Call, answering: Answering) -> Answer:
+        if not (todo and "/upload/" in call.target and at in call.body):
+            return answering(call)
+        todo.pop()
+        answer = answering(call) if has_been else None
+        do()
+        return answer or answering(call)
+
+    stage.objects.server.between = between
+    try:
+        yield
+    finally:
+        stage.objects.server.between = None
+    assert todo == []
+
+
+@pytest.mark.parametrize(
+    ("at", "letters"),
+    [
+        pytest.param(b'snapshots/1.json"', 0, id="it has exported before the other fails"),
+        pytest.param(b"/t_2", 1, id="the other fails before it has exported"),
+    ],
+)
+def test_of_two_deliveries_at_once_that_which_can_read_a_table_counts(stage: Stage, at: bytes, letters: int) -> None:
+    stage.pipeline["unrepresentable"] = "fail"
+    stage.run(FIRST, *BEYOND)
+    run = Run(stage)
+    spoil, mend = (f"UPDATE t SET at = {value}" for value in ("'0044-03-15 BC'", "'2026-01-01'"))
+    stage.run(mend)
+
+    def beside() -> None:
+        if letters:
+            stage.run(spoil)
+        assert run.read() == 200
+        stage.run(spoil)
+
+    with when(stage, at, beside, has_been=not letters):
+        status = run.read()
+
+    assert status == 200
+    assert run.ends() == {"exported": ["aaa", "t"]}
+    assert run.staged() == []
+    assert len(stage.published("dead-letters")) == letters
 
 
 def test_its_dead_letter_is_its_own_wish_for_an_export(stage: Stage, failing: Run) -> None:
