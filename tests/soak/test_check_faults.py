@@ -178,7 +178,7 @@ FAULTS = {
     ),
     "nobody hears wishes for views": Fault(
         "pinned",
-        "the view mirror_check_csv is not in",
+        "the view mirror_check_",
         "view-refreshes-refresh-views",
         without("view-refreshes-refresh-views"),
     ),
