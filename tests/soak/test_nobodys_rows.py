@@ -25,7 +25,7 @@ from tests.support.views import entries
 from tests.support.views.steps import show
 
 MARK = "S3CRET"
-MANY = int(os.environ.get("SCHEDULES") or 40)
+MANY = int(os.environ.get("SCHEDULES") or 25)
 FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LONG = settings(FEW, max_examples=MANY)
 numbers = itertools.count(1)

@@ -26,7 +26,7 @@ from tests.support.asked import export_of
 
 pytestmark = pytest.mark.soak
 
-SCHEDULES = int(os.environ.get("SCHEDULES") or 30)
+SCHEDULES = int(os.environ.get("SCHEDULES") or 15)
 PARTS = (1, 2, 3)
 
 # What a table is made of, and in what ways a part of it can be given the version {v} in one transaction.

@@ -20,7 +20,7 @@ from tests.values.hostile.conftest import Exports
 
 pytestmark = pytest.mark.soak
 
-SCHEDULES = int(os.environ.get("SCHEDULES") or 30)
+SCHEDULES = int(os.environ.get("SCHEDULES") or 20)
 _STOPPED = {"view", "foreign", "materialized", "policy", "cast"}
 
 
