@@ -92,7 +92,7 @@ environments:
 # The command `mirror` has one, too, and asks for it by itself.
 .venv-cli/ready: cli/requirements.txt
 
-# What is imported is compiled then. Most of what is installed never is.
+# Nothing is compiled yet: most of what is installed is never imported, and Python compiles the rest when it is.
 .venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready .venv-cli/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
 	@echo "installing $< in $(@D), once, which may take some minutes …"

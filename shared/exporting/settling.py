@@ -131,7 +131,11 @@ class SnapshotTable:
             self._around.patience.retried(self.take_failure_back)
 
     def take_failure_back(self) -> None:
-        """Let it not have failed if it is exported, too. Of two deliveries each looks for the other's record, behind its own."""
+        """
+        Delete the record of its failure if it is exported as well.
+
+        Of two deliveries at once, each writes its own record first, and then looks for the other's.
+        """
         bucket, asked = self._around.bucket, self.asked
         failure = records.find(bucket, asked.pipeline, asked.run_id, records.FAILED, asked.table_id)
         if failure and failure["function"] == FUNCTION and records.is_exported(bucket, asked):

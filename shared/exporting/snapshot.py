@@ -129,7 +129,7 @@ class _Delivery:
         self._patience.retried(self._take_failures_back)
 
     def _take_failures_back(self) -> None:
-        """A delivery beside this one may have read tables at another moment, and given them up."""
+        """Delete the failures of exported tables, which a second delivery at the same time may have recorded."""
         folder = paths.failed_files(self._wish.pipeline.name, self._wish.run_id)
         failed = frozenset(self._bucket.names(folder))
         for table in self._tables:

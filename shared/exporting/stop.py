@@ -9,7 +9,7 @@ _BETWEEN_LOOKS = timedelta(seconds=5)
 
 
 class Stop:
-    """An object that whoever stops the run writes: `file`. It is looked for every few seconds."""
+    """Looks for `file`, which is written to stop the run, every few seconds at most."""
 
     def __init__(self, bucket: Bucket, file: str, clock: Clock) -> None:
         self._bucket = bucket
@@ -19,6 +19,7 @@ class Stop:
         self._has_come = False
 
     def has_come(self) -> bool:
+        """Whether the file was there at the last look."""
         if not self._has_come and self._clock.now() >= self._next_look:
             self._has_come = self._bucket.stat(self._file) is not None
             self._next_look = self._clock.now() + _BETWEEN_LOOKS

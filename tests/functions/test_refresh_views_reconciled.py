@@ -40,7 +40,7 @@ def test_a_reconcile_lists_once_and_reads_each_view_once_and_shards_only_to_move
     ]
 
 
-@pytest.mark.parametrize("many", [100, pytest.param(400, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("many", [100, pytest.param(1000, marks=pytest.mark.soak)])
 def test_all_views_that_are_a_day_behind_are_moved_by_one_reconcile_and_none_by_the_next(
     stage: Stage, refresh_views: Function, many: int
 ) -> None:

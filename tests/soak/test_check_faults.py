@@ -178,7 +178,7 @@ FAULTS = {
     ),
     "nobody hears wishes for views": Fault(
         "pinned",
-        "the view mirror_check_",
+        f"is not in {NEVER} s",
         "view-refreshes-refresh-views",
         without("view-refreshes-refresh-views"),
     ),
