@@ -20,6 +20,7 @@ from tests.cli.test_reference import DOCUMENT
 from tests.support import faults
 from tests.support.checked import Checked, checked
 from tests.support.faults import is_to
+from tests.support.interposed import interposed
 from tests.support.repository import ROOT
 from tests.support.stage import wait_for
 
@@ -192,15 +193,12 @@ def test_what_you_may_not_look_at_is_no_fault(at: Checked) -> None:
             raise Rejected(grpc.StatusCode.PERMISSION_DENIED, "User not authorized to perform this action.")
         return procedure(request)
 
-    at.cloud.pubsub.between = between
-    try:
-        with (
-            forbidden(at.cloud.storage, is_to("GET", "/b/my-mirror")),
-            forbidden(at.cloud.bigquery, is_to("POST", "/queries")),
-        ):
-            ran, steps = at.check("shop")
-    finally:
-        at.cloud.pubsub.between = None
+    with (
+        interposed(between, at.cloud.pubsub),
+        forbidden(at.cloud.storage, is_to("GET", "/b/my-mirror")),
+        forbidden(at.cloud.bigquery, is_to("POST", "/queries")),
+    ):
+        ran, steps = at.check("shop")
 
     unseen = {each["step"] for each in steps if each["ok"] is None}
     assert ran.code == 0, ran.output

@@ -10,6 +10,7 @@ from local.pubsub.requests import Pb, Rejected
 from local.server import Answer, Answering, Call, HangUp
 from tests.support.delivery import table_export, topic
 from tests.support.exported import ROWS, all_done, assert_exported, table_locked
+from tests.support.interposed import interposed
 from tests.support.stage import Stage, wait_for
 
 
@@ -102,10 +103,9 @@ def test_an_announcement_that_fails_is_made_by_the_next_delivery(stage: Stage, c
         return procedure(request)
 
     export_table = stage.function("export_table")
-    stage.pubsub.between = refuse
 
-    handed_back = export_table.receive(table_export())
-    stage.pubsub.between = None
+    with interposed(refuse, stage.pubsub):
+        handed_back = export_table.receive(table_export())
     status = export_table.receive(table_export())
 
     assert (handed_back, status) == (500, 200)
@@ -139,10 +139,9 @@ def test_a_dead_letter_that_fails_is_written_by_the_next_delivery(stage: Stage) 
 
     message = table_export(columns=[])
     export_table = stage.function("export_table")
-    stage.pubsub.between = refuse
 
-    handed_back = export_table.receive(message)
-    stage.pubsub.between = None
+    with interposed(refuse, stage.pubsub):
+        handed_back = export_table.receive(message)
     status = export_table.receive(message)
 
     [letter] = stage.published("dead-letters")

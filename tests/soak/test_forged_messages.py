@@ -10,6 +10,7 @@ import pytest
 
 from local.server import Answer, Answering, Call
 from tests.support.delivery import Function, column, topic
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.views import entries
 
@@ -326,11 +327,10 @@ def test_a_run_is_read_once_by_each_instance(stage: Stage, log: Log) -> None:
         read.extend(re.findall(r"(digests|manifest|relisted)", call.target))
         return answering(call)
 
-    stage.objects.server.between = look
-    statuses = [_export(export_table, export) for export in exports.values()]
-    of_exports = list(read)
-    statuses += [load_shard.receive(_content(each), on_record=False) for each in stage.published("table-exported")]
-    stage.objects.server.between = None
+    with interposed(look, stage.objects.server):
+        statuses = [_export(export_table, export) for export in exports.values()]
+        of_exports = list(read)
+        statuses += [load_shard.receive(_content(each), on_record=False) for each in stage.published("table-exported")]
 
     assert statuses == [200] * 10
     assert of_exports == ["digests"]

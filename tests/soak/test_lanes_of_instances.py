@@ -12,6 +12,7 @@ import pytest
 from local.cloud import PROJECT, Cloud
 from local.postgres import Postgres
 from local.server import Answer, Answering, Call
+from tests.support.interposed import interposed
 
 PATIENCE = 60.0  # seconds for all runs to end
 DURATION = 0.3  # seconds that an export takes at least
@@ -69,11 +70,10 @@ def exported(cloud: Cloud) -> Exported:
             refusals.append(f"{answer.status} {call.verb} {call.target}: {json.loads(answer.body)}")
         return answer
 
-    cloud.admin.server.between = watched
-    for name in INSTANCES:
-        cloud.publish("mirror-requests", {"pipeline": name})
-    assert cloud.pubsub.wait_idle(PATIENCE)
-    cloud.admin.server.between = None
+    with interposed(watched, cloud.admin.server):
+        for name in INSTANCES:
+            cloud.publish("mirror-requests", {"pipeline": name})
+        assert cloud.pubsub.wait_idle(PATIENCE)
     return Exported(cloud.admin.operations, refusals)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,6 +17,7 @@ from local.functions import Function, lay_out
 from local.pubsub.requests import Pb, Rejected
 from tests.support.cuts import cut_off
 from tests.support.delivery import topic
+from tests.support.interposed import interposed
 from tests.support.repository import ROOT
 from tests.support.stage import Log, Stage
 
@@ -42,7 +43,7 @@ def exports(stage: Stage) -> list[dict[str, Any]]:
     return [json.loads(message.data) for message in stage.published("table-exports")]
 
 
-def refuse_after(stage: Stage, batches: int) -> None:
+def refused_after(stage: Stage, batches: int) -> AbstractContextManager[None]:
     """Let so many batches of messages through, and no more."""
     left = iter(range(batches))
 
@@ -51,7 +52,7 @@ def refuse_after(stage: Stage, batches: int) -> None:
             raise Rejected(grpc.StatusCode.PERMISSION_DENIED, "No.")
         return procedure(request)
 
-    stage.pubsub.between = publish
+    return interposed(publish, stage.pubsub)
 
 
 @pytest.mark.parametrize("batches", [0, 1])
@@ -59,10 +60,9 @@ def test_what_a_crash_left_unpublished_is_published_by_the_redelivery(
     stage: Stage, many: list[str], batches: int
 ) -> None:
     list_tables = stage.function("list_tables")
-    refuse_after(stage, batches)
-    crashed = list_tables.receive(REQUEST)
+    with refused_after(stage, batches):
+        crashed = list_tables.receive(REQUEST)
     before = exports(stage)
-    stage.pubsub.between = None
     stage.run("CREATE TABLE came_later (id int)")
     another = stage.function("list_tables")
 
@@ -100,10 +100,9 @@ def test_a_crash_between_any_two_steps_loses_no_table(stage: Stage, step: int) -
 
 def test_a_publish_that_fails_halfway_does_not_block_the_lane_of_a_warm_instance(stage: Stage, many: list[str]) -> None:
     list_tables = stage.function("list_tables")
-    refuse_after(stage, 1)
-    list_tables.receive(REQUEST)
+    with refused_after(stage, 1):
+        list_tables.receive(REQUEST)
     exports(stage)
-    stage.pubsub.between = None
 
     of_another_run = list_tables.receive(REQUEST, message_id="9913", published="2026-01-15T03:00:00Z")
 

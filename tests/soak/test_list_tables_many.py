@@ -11,6 +11,7 @@ import pytest
 from local.cloud import PROJECT, Cloud
 from local.postgres import Postgres
 from local.pubsub import Procedure
+from tests.support.interposed import interposed
 from tests.support.stage import Stage
 from tests.support.standins import INSTANCE, StandIns
 
@@ -74,10 +75,9 @@ def test_thousands_of_messages_go_out_in_batches_and_all_are_confirmed_in_the_en
             confirmed.append(len(request.messages))
         return answer
 
-    stage.pubsub.between = slowly
-    status = list_tables.receive(REQUEST)
-    confirmed_by_then = sum(confirmed)
-    stage.pubsub.between = None
+    with interposed(slowly, stage.pubsub):
+        status = list_tables.receive(REQUEST)
+        confirmed_by_then = sum(confirmed)
 
     assert status == 200
     assert confirmed_by_then == MANY

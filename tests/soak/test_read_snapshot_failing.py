@@ -9,6 +9,7 @@ import pytest
 
 from local.server import Answer, Answering, Call
 from tests.support.delivery import table_export, topic
+from tests.support.interposed import interposed
 from tests.support.snapshot import FIRST, Run
 from tests.support.stage import Log, Stage
 
@@ -50,11 +51,8 @@ def when(stage: Stage, at: bytes, do: Callable[[], object], *, has_been: bool) -
         do()
         return answer or answering(call)
 
-    stage.objects.server.between = between
-    try:
+    with interposed(between, stage.objects.server):
         yield
-    finally:
-        stage.objects.server.between = None
     assert todo == []
 
 

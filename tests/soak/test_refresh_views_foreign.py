@@ -9,6 +9,7 @@ from google.cloud.bigquery import CopyJobConfig
 
 from local.server import Answer, Answering, Call
 from tests.support.delivery import Function
+from tests.support.interposed import interposed
 from tests.support.stage import Event, Log, Stage
 from tests.support.views import entries, records
 from tests.support.views.steps import ORDERS, RECONCILE, called, expires, load, said, select, show, views
@@ -321,13 +322,10 @@ def _storage_calls(stage: Stage) -> Iterator[list[str]]:
     """What Cloud Storage is asked for objects meanwhile. A new client asks for its bucket, too."""
     calls: list[str] = []
 
-    def between(call: Call, answering: Answering) -> Answer:
+    def note(call: Call, answering: Answering) -> Answer:
         if f"{stage.bucket.name}/o" in call.target:
             calls.append(call.target)
         return answering(call)
 
-    stage.objects.server.between = between
-    try:
+    with interposed(note, stage.objects.server):
         yield calls
-    finally:
-        stage.objects.server.between = None

@@ -10,6 +10,7 @@ import pytest
 from local.pubsub.requests import Pb, Rejected
 from tests.support.cuts import cut_off
 from tests.support.delivery import REQUESTED, Function, table_export, topic
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 
 SCHEMA = "billing/orders/schema_20260115.json"
@@ -263,9 +264,8 @@ def test_a_pair_that_was_half_replaced_in_time_is_finished_when_it_is_late(
 def test_an_announcement_that_was_lost_on_its_day_replaces_when_it_is_made_good(
     stage: Stage, export_table: Function
 ) -> None:
-    stage.pubsub.between = _refused
-    export_table.receive(table_export())
-    stage.pubsub.between = None
+    with interposed(_refused, stage.pubsub):
+        export_table.receive(table_export())
     assert stage.json(SCHEMA)["run_id"] == "9912"
     assert announced(stage) == []
     stage.clock.put(NEXT_DAY)

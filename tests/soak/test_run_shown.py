@@ -13,6 +13,7 @@ from shared.runs import ledger
 from tests.support.cuts import cut_off, refused
 from tests.support.days import Days, tables
 from tests.support.delivery import topic
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.standins import PROJECT
 from tests.support.views import entries
@@ -69,9 +70,8 @@ def test_the_ledger_has_a_line_for_each_table_before_the_run_is_told(stage: Stag
             found.append(len(days.ledger()))
         return procedure(request)  # type: ignore[operator]
 
-    stage.pubsub.between = note
-    days.all_through()
-    stage.pubsub.between = None
+    with interposed(note, stage.pubsub):
+        days.all_through()
 
     [line] = days.ledger()
     seal = stage.json("billing/orders/schema_20260115.json")
@@ -290,9 +290,8 @@ def test_of_two_reconciles_at_once_one_tells_a_run(stage: Stage, days: Days) -> 
             others[0].join()
         return procedure(request)  # type: ignore[operator]
 
-    stage.pubsub.between = note
-    days.reconcile("one")
-    stage.pubsub.between = None
+    with interposed(note, stage.pubsub):
+        days.reconcile("one")
 
     assert len(others) == 1
     assert days.told() == [days.shown(shown="orders")]
@@ -388,9 +387,8 @@ def test_a_ledger_that_refuses_holds_nobody_back(stage: Stage, days: Days, log: 
     status = 403 if reason == "accessDenied" else 400
     log()
 
-    stage.bigquery.server.between = _refuse_uploads(status, reason)
-    days.hear()
-    stage.bigquery.server.between = None
+    with interposed(_refuse_uploads(status, reason), stage.bigquery.server):
+        days.hear()
 
     assert days.told() == [days.shown(shown="orders")]
     severity = "WARNING" if reason == "backendError" else "ERROR"
@@ -400,9 +398,8 @@ def test_a_ledger_that_refuses_holds_nobody_back(stage: Stage, days: Days, log: 
 def test_lines_that_could_not_be_written_are_written_by_the_next_reconcile(stage: Stage, days: Days) -> None:
     tables(stage, "orders")
     days.load(*days.export(*days.request()))
-    stage.bigquery.server.between = _refuse_uploads(400, "backendError")
-    days.hear()
-    stage.bigquery.server.between = None
+    with interposed(_refuse_uploads(400, "backendError"), stage.bigquery.server):
+        days.hear()
 
     days.reconcile()
 
@@ -442,11 +439,10 @@ def test_no_event_of_a_table_lists_what_has_become_of_its_run_but_the_last(stage
         lists[-1] += call.verb == "GET" and "/o?" in call.target and folder in call.target
         return answering(call)
 
-    stage.objects.server.between = note
-    for event in events:
-        lists.append(0)
-        days.function("refresh_views").hear(*event)
-    stage.objects.server.between = None
+    with interposed(note, stage.objects.server):
+        for event in events:
+            lists.append(0)
+            days.function("refresh_views").hear(*event)
 
     assert lists[:-1] == [0, 0, 0, 0]
     assert lists[-1] == 2  # what has become of it, and what the ledger is to say

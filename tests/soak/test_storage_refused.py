@@ -11,6 +11,7 @@ import pytest
 from local.server import Answer, Answering, Call
 from shared.gcp.storage import Bucket
 from tests.support.delivery import table_export
+from tests.support.interposed import interposed
 from tests.support.pairs import announce, put_pair
 from tests.support.stage import Log, Stage
 
@@ -38,11 +39,8 @@ def refusing(
         refused.targets.append(call.target)
         return Answer(status, body, {"Content-Type": "application/json; charset=UTF-8"})
 
-    stage.objects.server.between = answer
-    try:
+    with interposed(answer, stage.objects.server):
         yield refused
-    finally:
-        stage.objects.server.between = None
 
 
 def said(status: int, reason: str, message: str) -> bytes:
@@ -138,10 +136,9 @@ def test_a_look_at_a_name_without_an_object_is_one_call(stage: Stage) -> None:
         seen.append(call.target)
         return answering(call)
 
-    stage.objects.server.between = note
-    found = [bucket.stat("nothing"), bucket.stat("nothing")]
-    time.sleep(0.1)  # it looks in a thread of its own
-    stage.objects.server.between = None
+    with interposed(note, stage.objects.server):
+        found = [bucket.stat("nothing"), bucket.stat("nothing")]
+        time.sleep(0.1)  # it looks in a thread of its own
 
     assert found == [None, None]
     assert [target.partition("?")[0].rpartition("/")[2] for target in seen] == ["nothing", "nothing"]

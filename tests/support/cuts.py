@@ -1,7 +1,7 @@
 """Cuts a function off from all services in the middle of its work, as a crash does, and has others work meanwhile."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any
@@ -10,6 +10,7 @@ import grpc
 
 from local.pubsub.requests import Pb, Rejected
 from local.server import Answer, Answering, Call
+from tests.support.interposed import interposed
 from tests.support.stage import Stage
 
 _REFUSED = Answer(403, b"{}")
@@ -95,27 +96,20 @@ def _is_of_a_service(call: Call) -> bool:
 def _between(
     stage: Stage, answer: Callable[[Call, Answering], Answer], publish: Callable[[Pb, Callable[[Pb], Pb]], Pb]
 ) -> Iterator[None]:
-    servers = [stage.objects.server, stage.bigquery.server, stage.admin.server]
-    for server in servers:
-        server.between = answer
-    stage.pubsub.between = lambda name, request, procedure: (
-        publish(request, procedure) if name == "Publish" else procedure(request)
-    )
-    try:
+    def called(name: str, request: Pb, procedure: Callable[[Pb], Pb]) -> Pb:
+        return publish(request, procedure) if name == "Publish" else procedure(request)
+
+    with (
+        interposed(answer, stage.objects.server, stage.bigquery.server, stage.admin.server),
+        interposed(called, stage.pubsub),
+    ):
         yield
-    finally:
-        for server in servers:
-            server.between = None
-        stage.pubsub.between = None
 
 
-@contextmanager
-def refused(stage: Stage, which: Callable[[Call], bool]) -> Iterator[None]:
+def refused(stage: Stage, which: Callable[[Call], bool]) -> AbstractContextManager[None]:
     """Have some calls of Cloud Storage refused as if the function had died before them."""
 
     def answer(call: Call, answering: Answering) -> Answer:
         return Answer(501, b"{}") if which(call) else answering(call)
 
-    stage.objects.server.between = answer
-    yield
-    stage.objects.server.between = None
+    return interposed(answer, stage.objects.server)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import grpc
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
@@ -16,25 +16,20 @@ from local.pubsub.requests import Pb, Rejected
 from local.server import Answer, Answering, Call, Server
 from shared import bucket as paths
 from tests.support.checked import Checked
+from tests.support.interposed import interposed
 
 Matches = Callable[[Call], bool]
 
 
-@contextmanager
-def refused(server: Server, matches: Matches, status: int, reason: str, message: str) -> Iterator[None]:
+def refused(server: Server, matches: Matches, status: int, reason: str, message: str) -> AbstractContextManager[None]:
     """Answer such calls as Google does what it refuses."""
     errors = [{"message": message, "domain": "global", "reason": reason}]
     body = json.dumps({"error": {"code": status, "message": message, "errors": errors}}).encode()
     answer = Answer(status, body, {"Content-Type": "application/json"})
-    server.between = lambda call, answering: answer if matches(call) else answering(call)
-    try:
-        yield
-    finally:
-        server.between = None
+    return interposed(lambda call, answering: answer if matches(call) else answering(call), server)
 
 
-@contextmanager
-def told_otherwise(server: Server, matches: Matches, **changes: object) -> Iterator[None]:
+def told_otherwise(server: Server, matches: Matches, **changes: object) -> AbstractContextManager[None]:
     """Answer such calls with a resource that has other properties."""
 
     def between(call: Call, answering: Answering) -> Answer:
@@ -43,11 +38,7 @@ def told_otherwise(server: Server, matches: Matches, **changes: object) -> Itera
             return answer
         return Answer(answer.status, json.dumps(json.loads(answer.body) | changes).encode(), answer.headers)
 
-    server.between = between
-    try:
-        yield
-    finally:
-        server.between = None
+    return interposed(between, server)
 
 
 def is_to(verb: str, ending: str, *, holding: bytes = b"") -> Matches:
@@ -95,12 +86,8 @@ def unseen_subscription(cloud: Cloud, name: str) -> Iterator[None]:
             raise Rejected(grpc.StatusCode.PERMISSION_DENIED, "User not authorized to perform this action.")
         return procedure(request)
 
-    with no_subscription(cloud, name):
-        cloud.pubsub.between = between
-        try:
-            yield
-        finally:
-            cloud.pubsub.between = None
+    with no_subscription(cloud, name), interposed(between, cloud.pubsub):
+        yield
 
 
 @contextmanager
