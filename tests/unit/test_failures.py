@@ -5,8 +5,8 @@ import pytest
 from shared import failures
 from shared.errors import Busy, HandBack, Permanent
 from shared.failures import ApiError, OperationFailure
-from shared.pipelines import Pipeline
 from shared.redaction import ALTERED, BEYOND, GUARDED, REPLACED
+from tests.support.billing import BILLING
 
 BUSY = "operationInProgress"
 NOT_RUNNING = "Invalid request: Invalid request since instance is not running."
@@ -231,9 +231,6 @@ def test_a_call_of_bigquery_that_does_not_pass_is_permanent_and_told_without_val
 
 def test_a_job_that_did_not_fail_has_nothing_to_pass() -> None:
     assert not failures.passes(None)
-
-
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
 
 
 def test_a_database_that_is_not_there_is_permanent_and_named() -> None:

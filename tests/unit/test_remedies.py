@@ -9,11 +9,10 @@ from pg8000.exceptions import DatabaseError
 from local.postgres import Postgres
 from shared import failures
 from shared.errors import Busy, Denied
-from shared.pipelines import Pipeline
 from shared.redaction import told
+from tests.support.billing import BILLING
 
 EXPORTER = "to cloudsqlsuperuser, the role that Cloud SQL exports with, then replay the message"
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
 _SETUP = """
 CREATE ROLE exporter;
 CREATE SCHEMA hidden; CREATE TABLE hidden.t (id int);

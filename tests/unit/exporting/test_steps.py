@@ -1,7 +1,7 @@
 """What to do for a table, given what is seen of its files and operations."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -28,24 +28,11 @@ from shared.exporting.steps import (
     Wait,
 )
 from shared.messages.exports import TableExport
-from shared.pipelines import Pipeline
 from shared.redaction import BEYOND, REPLACED
 from shared.runs.schema_file import Seal
-from shared.tables import Column
+from tests.support.billing import EXPORT
 
 PUBLISHED_AT = datetime(2026, 11, 22, 2, 0, 5, tzinfo=UTC)
-EXPORT = TableExport(
-    run_id="9912",
-    requested_at=datetime(2026, 11, 22, 2, tzinfo=UTC),
-    pipeline=Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views"),
-    schema="public",
-    table="orders",
-    table_id="orders",
-    shard_date=date(2026, 11, 22),
-    replace=True,
-    columns=(Column("id", "bigint", nullable=False),),
-    format="csv",
-)
 BACKFILL = replace(EXPORT, replace=False)
 STAGED = File("billing/_staging/9912/orders_20261122.csv", 1, 100, {})
 URI = f"gs://p-mirror/{STAGED.name}"

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,10 +13,9 @@ from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
 from shared.runs import manifest
 from shared.tables import Column, Table
+from tests.support.billing import BILLING, DAY
 
-BILLING = Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views")
 SNAPSHOTS = replace(BILLING, small_tables="snapshot")
-DAY = date(2026, 11, 22)
 ID, NOTE = Column("id", "bigint", nullable=False), Column("note", "text", nullable=True)
 
 

@@ -1,17 +1,16 @@
 """Which tables are read by snapshot, and in which one."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.listing.snapshots import LARGEST_SNAPSHOT, LARGEST_TABLE, MOST_TABLES, numbers
-from shared.pipelines import Pipeline
 from shared.tables import Table
+from tests.support.billing import BILLING
 
-PIPELINE = Pipeline(
-    "billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views", small_tables="snapshot"
-)
-BY_EXPORT = Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views")
+PIPELINE = replace(BILLING, small_tables="snapshot")
 SIZES = st.one_of(
     st.none(), st.integers(0, LARGEST_TABLE + 1), st.sampled_from([LARGEST_TABLE, LARGEST_TABLE + 1, 2**45])
 )
@@ -24,7 +23,7 @@ def table(name: str = "orders", size: int | None = 8192, *, may_select: bool = T
 
 def test_a_small_table_is_read_by_snapshot_where_the_pipeline_asks_for_that() -> None:
     assert numbers([table()], PIPELINE) == {table(): 1}
-    assert numbers([table()], BY_EXPORT) == {}
+    assert numbers([table()], BILLING) == {}
 
 
 @pytest.mark.parametrize(

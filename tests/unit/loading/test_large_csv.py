@@ -1,7 +1,6 @@
 """How much CSV is given to BigQuery."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
 
 import pytest
 
@@ -9,27 +8,13 @@ from shared.bucket import File
 from shared.errors import Permanent
 from shared.loading.attempts import LoadJob
 from shared.loading.load import LARGEST_CSV, LoadServices, load_shard
-from shared.messages.exports import TableExport, TableExported
+from shared.messages.exports import TableExported
 from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
 from shared.runs import manifest, schema_file
 from shared.runs.schema_file import Seal
-from shared.tables import Column
+from tests.support.billing import EXPORT, REQUESTED_AT
 from tests.support.memory import Memory
-
-NOW = datetime(2026, 11, 22, 2, tzinfo=UTC)
-EXPORT = TableExport(
-    run_id="9912",
-    requested_at=NOW,
-    pipeline=Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views"),
-    schema="public",
-    table="orders",
-    table_id="orders",
-    shard_date=date(2026, 11, 22),
-    replace=True,
-    columns=(Column("id", "bigint", nullable=False),),
-    format="csv",
-)
 
 
 class Large(Memory):
@@ -55,7 +40,7 @@ class Jobs:
 
     def load(self, job_id: str, pair: str, exported: TableExported, seal: Seal) -> LoadJob:  # noqa: ARG002 - the port's
         self.loaded.append(exported.data_uri)
-        return LoadJob(job_id, pair, NOW, existed=False, rows=7)
+        return LoadJob(job_id, pair, REQUESTED_AT, existed=False, rows=7)
 
     def begun(self, _job_id: str, _pipeline: Pipeline) -> LoadJob | None:
         return None
@@ -64,14 +49,14 @@ class Jobs:
 def load(size: int, file_format: str) -> list[str]:
     """What BigQuery is given of a pair with so many bytes of data."""
     storage, jobs, uri = Large(size), Jobs(), f"gs://p-mirror/billing/orders/data_20261122.{file_format}"
-    seal = Seal("9912", NOW, NOW, uri, 1, file_format)
-    request = MirrorRequest("9912", NOW, EXPORT.pipeline, None, EXPORT.shard_date, replace=True)
+    seal = Seal("9912", REQUESTED_AT, REQUESTED_AT, uri, 1, file_format)
+    request = MirrorRequest("9912", REQUESTED_AT, EXPORT.pipeline, None, EXPORT.shard_date, replace=True)
     manifest.write(storage, EXPORT.pipeline, manifest.of_request(request, [EXPORT.to_json()]))
     storage.write("billing/orders/schema_20261122.json", schema_file.write(EXPORT, seal), 0)
     storage.write(f"billing/orders/data_20261122.{file_format}", b"1\n", 0)
     announced = EXPORT.exported("gs://p-mirror/billing/orders/schema_20261122.json", uri, file_format, replace=True)
     try:
-        load_shard(announced, NOW, LoadServices(storage, jobs))
+        load_shard(announced, REQUESTED_AT, LoadServices(storage, jobs))
     finally:
         is_recorded = "billing/_runs/9912/failed/orders.json" in storage.objects
         assert is_recorded != bool(jobs.loaded)

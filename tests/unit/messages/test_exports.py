@@ -14,10 +14,9 @@ from shared.errors import Permanent
 from shared.messages import exports, requests
 from shared.messages.exports import RunExported, TableExport, TableExported, TableOfRun
 from shared.messages.message import RUN_ID, Message
-from shared.pipelines import Pipeline
 from shared.tables import Column, Shard
+from tests.support.billing import BILLING
 
-BILLING = Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views")
 PIPELINES = {"billing": BILLING}
 
 _TEXTS = st.text(min_size=1, max_size=10)

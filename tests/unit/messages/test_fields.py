@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from shared.errors import Permanent
 from shared.messages.fields import Fields
 from shared.messages.message import Message
-from shared.pipelines import Pipeline
-
-BILLING = Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views")
+from tests.support.billing import BILLING
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

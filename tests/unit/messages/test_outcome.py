@@ -1,16 +1,12 @@
 """What came of an event."""
 
-from datetime import UTC, date, datetime
-
 import pytest
 
 from shared.messages.exports import RunExported, TableOfRun
 from shared.messages.outcome import Outcome, Subject
 from shared.messages.requests import MirrorRequest
-from shared.pipelines import Pipeline
+from tests.support.billing import BILLING, DAY, REQUESTED_AT
 
-BILLING = Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views")
-REQUESTED_AT, DAY = datetime(2026, 11, 22, 2, tzinfo=UTC), date(2026, 11, 22)
 TABLE = TableOfRun(
     run_id="9912",
     requested_at=REQUESTED_AT,

@@ -12,10 +12,9 @@ from shared.errors import Permanent
 from shared.messages import requests
 from shared.messages.message import Message
 from shared.messages.requests import ViewRefresh
-from shared.pipelines import Pipeline
+from tests.support.billing import BILLING
 
-BILLING = Pipeline("billing", "p:r:db", "billing", "mirror@p.iam", "p-mirror", "shards", "views")
-TOKYO = Pipeline("tokyo", "p:r:db", "tokyo", "mirror@p.iam", "p-mirror", "shards2", "views2", time_zone="Asia/Tokyo")
+TOKYO = replace(BILLING, name="tokyo", shards_dataset="shards2", views_dataset="views2", time_zone="Asia/Tokyo")
 PIPELINES = {"billing": BILLING, "tokyo": TOKYO}
 
 

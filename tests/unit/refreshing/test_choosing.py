@@ -10,8 +10,8 @@ from shared.refreshing import choosing
 from shared.refreshing.choosing import Aim, Choice, Pinning
 from shared.refreshing.views import ShardState, View
 from shared.tables import Shard
+from tests.support.billing import BILLING
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
 SCIO = replace(BILLING, loader="scio")
 GUARDED = replace(BILLING, max_shrink=0.5)
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

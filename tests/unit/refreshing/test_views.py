@@ -7,12 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Permanent
-from shared.pipelines import Pipeline
 from shared.refreshing import views
 from shared.refreshing.views import View
 from shared.tables import Shard
+from tests.support.billing import BILLING
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
