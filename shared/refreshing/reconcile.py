@@ -128,7 +128,7 @@ def _see_to_runs(
     services: RefreshServices,
     lane: Lane,
 ) -> None:
-    pipeline, now = request.pipeline, services.clock.now()
+    pipeline = request.pipeline
     bucket, recorder = services.storage.bucket(pipeline.bucket), Recorder(pipeline, services)
     judge = partial(recorder.judge, present=listed, results=results)
-    closing.see_to_runs(bucket, pipeline, now, request.wished_by, lane, services.listeners, judge)
+    closing.see_to_runs(bucket, pipeline, request.wished_by, lane, services.listeners, judge)

@@ -118,7 +118,7 @@ def announce(
                 name = each.file(pipeline.name, run_id)
                 found[number] = marks.claim(bucket, name, claimant, each.content(run))
     said = [
-        _tell(bucket, pipeline, run_id, mark, mark.claimant if for_any else claimant, each)
+        _tell(bucket, mark, mark.claimant if for_any else claimant, each)
         for mark, each in zip(found, told, strict=True)
         if mark
     ]
@@ -160,13 +160,7 @@ def is_over(bucket: Bucket, pipeline: Pipeline, run_id: str) -> bool:
 def announcement(bucket: Bucket, pipeline: Pipeline, run_id: str) -> RunExported | None:
     """How a run's exports are announced. None if not all have settled, or the run is not on record any more."""
     mark = marks.read(bucket, paths.run_exported_file(pipeline.name, run_id))
-    if not mark:
-        return None
-    if mark.said:
-        return exports.announced_run(mark.said, {pipeline.name: pipeline})
-    run = manifest.find(bucket, pipeline, run_id)  # as for a mark of the version before, which does not say
-    known = progress.settled(bucket, pipeline, run_id)
-    return _run_exported(progress.of_run(run, pipeline, known), pipeline) if run else None
+    return exports.announced_run(mark.said, {pipeline.name: pipeline}) if mark else None
 
 
 def _look(
@@ -201,23 +195,17 @@ def _told(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Told]:
         )
 
 
-def _tell(bucket: Bucket, pipeline: Pipeline, run_id: str, mark: Mark, claimant: str, told: _Told) -> bool:
+def _tell(bucket: Bucket, mark: Mark, claimant: str, told: _Told) -> bool:
     """Have it said and recorded, if that is left to be done, and the claimant's to do. Give whether both have been done."""
     if mark.announced and mark.recorded:
         return True
     if not mark.announced and mark.claimant != claimant:
         return False
-    said = mark.said
-    if said is None:
-        exported = announcement(bucket, pipeline, run_id)
-        said = exported.to_json() if exported else None
-    if said is None:  # the run is not on record any more
-        return True
-    recorded = mark.recorded or told.record(bucket, said)
+    recorded = mark.recorded or told.record(bucket, mark.said)
     if not mark.announced:
-        told.publish(said)
+        told.publish(mark.said)
     with suppress(LostRace):  # another one has said it, too
-        marks.told(bucket, mark, said, recorded=recorded)
+        marks.told(bucket, mark, recorded=recorded)
     return recorded
 
 

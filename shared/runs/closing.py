@@ -1,12 +1,11 @@
 """See that every run ends: what its functions have left unsaid is said, and a table of which nothing comes has failed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 
 from shared import bucket as paths
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
-from shared.runs import announcing, bookkeeping, lanes, manifest, marks, progress
+from shared.runs import announcing, bookkeeping, lanes, manifest, progress
 from shared.runs.announcing import Listeners, Said
 from shared.runs.lanes import Lane
 from shared.runs.manifest import Manifest
@@ -19,7 +18,6 @@ Judge = Callable[[Progress], Mapping[str, str]]
 def see_to_runs(
     bucket: Bucket,
     pipeline: Pipeline,
-    now: datetime,
     claimant: str,
     lane: Lane,
     listeners: Listeners,
@@ -31,7 +29,7 @@ def see_to_runs(
     Of two that look at the same time, one `claimant` says it. One that crashes says it when its message comes again, or another
     does when the run has had its time. It costs a list of the folder of each run that is not over.
     """
-    for found in sorted(_unfinished(bucket, pipeline, now, listeners), key=lambda run: (run.requested_at, run.run_id)):
+    for found in sorted(_unfinished(bucket, pipeline), key=lambda run: (run.requested_at, run.run_id)):
         run, turn = progress.look(bucket, found, pipeline)
         is_late = lane.is_silent(turn)
         judged = _judged(run, judge)
@@ -56,16 +54,10 @@ def _judged(run: Progress, judge: Judge) -> Progress:
     return run
 
 
-def _unfinished(bucket: Bucket, pipeline: Pipeline, now: datetime, listeners: Listeners) -> Iterator[Manifest]:
-    """The runs that are not over, and those of the last days whose exports nobody has announced, of the version before too."""
-    prefix = paths.open_runs(pipeline.name)
-    run_ids = {name.removeprefix(prefix) for name in bucket.names(prefix)}
-    for run_id in run_ids:
-        if found := manifest.find(bucket, pipeline, run_id):
+def _unfinished(bucket: Bucket, pipeline: Pipeline) -> Iterator[Manifest]:
+    """The runs that are not over."""
+    for name in bucket.names(paths.open_runs(pipeline.name)):
+        if found := manifest.find(bucket, pipeline, name.removeprefix(paths.open_runs(pipeline.name))):
             yield found
         else:  # its records have expired
-            bucket.delete(paths.open_run_file(pipeline.name, run_id))
-    for newest in manifest.of_last_days(bucket, pipeline, now) if listeners.exported else ():
-        mark = marks.read(bucket, paths.run_exported_file(pipeline.name, newest.run_id))
-        if newest.run_id not in run_ids and not (mark and mark.announced):
-            yield newest
+            bucket.delete(name)

@@ -64,13 +64,14 @@ def lines(bucket: Bucket, pipeline: Pipeline, run: Manifest, ends: Mapping[str, 
     listed = bucket.listing(paths.run_folder(pipeline.name, run.run_id))
     marks = {each.name: each.marks for each in listed}
     end_of = {table_id: end for end, table_ids in ends.items() for table_id in table_ids}
+    entries = _entries(pipeline, run)
 
-    def line(entry: Mapping[str, Any]) -> Line:
-        table_id = names.table_id(entry["schema"], entry["table"], pipeline.schemas[0])
-        return _line(bucket, pipeline, run, entry, end_of[table_id], lambda name: marks.get(name, {}))
+    def line(table_id: str) -> Line:
+        entry, end = entries[table_id], end_of[table_id]
+        return _line(bucket, pipeline, run, entry, end, lambda name: marks.get(name, {}))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(line, run.tables))
+        found = list(pool.map(line, [each for each in entries if each in end_of]))
     return found + [_refused(pipeline, run, each) for each in run.refused]
 
 
@@ -81,10 +82,13 @@ def line_of_table(bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: s
         found = bucket.stat(name)
         return found.marks if found else {}
 
-    for entry in run.tables:
-        if names.table_id(entry["schema"], entry["table"], pipeline.schemas[0]) == table_id:
-            return _line(bucket, pipeline, run, entry, end, marks)
-    return None
+    entry = _entries(pipeline, run).get(table_id)
+    return _line(bucket, pipeline, run, entry, end, marks) if entry else None
+
+
+def _entries(pipeline: Pipeline, run: Manifest) -> Mapping[str, Mapping[str, Any]]:
+    """The tables of a run by their ids."""
+    return {names.table_id(each["schema"], each["table"], pipeline.schemas[0]): each for each in run.tables}
 
 
 def _line(

@@ -12,16 +12,12 @@ from shared.errors import LostRace
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """
-    A mark.
-
-    `said`: None in one of the version before 0.2, which does not say. `recorded`: the ledger has it, where it is to.
-    """
+    """A mark. `recorded`: the ledger has what is said, where it is to."""
 
     name: str
     claimant: str
     announced: bool
-    said: Mapping[str, Any] | None
+    said: Mapping[str, Any]
     generation: int
     recorded: bool
 
@@ -34,7 +30,7 @@ def read(bucket: Bucket, name: str) -> Mark | None:
     fields = json.loads(found[0])
     announced = fields["announced"]
     recorded = fields.get("recorded", announced)
-    return Mark(name, fields["claimant"], announced, fields.get("announcement"), found[1], recorded)
+    return Mark(name, fields["claimant"], announced, fields["announcement"], found[1], recorded)
 
 
 def claim(bucket: Bucket, name: str, claimant: str, said: Mapping[str, Any]) -> Mark | None:
@@ -48,9 +44,9 @@ def claim(bucket: Bucket, name: str, claimant: str, said: Mapping[str, Any]) -> 
     return read(bucket, name)
 
 
-def told(bucket: Bucket, mark: Mark, said: Mapping[str, Any], *, recorded: bool) -> None:
+def told(bucket: Bucket, mark: Mark, *, recorded: bool) -> None:
     """Note in the mark that it has been said, and whether the ledger has it."""
-    bucket.write(mark.name, _content(mark.claimant, said, announced=True, recorded=recorded), onto=mark.generation)
+    bucket.write(mark.name, _content(mark.claimant, mark.said, announced=True, recorded=recorded), onto=mark.generation)
 
 
 def _content(claimant: str, said: Mapping[str, Any], *, announced: bool, recorded: bool = False) -> bytes:

@@ -14,7 +14,7 @@ from local.dataflow import CANCELLED, DONE, FAILED, Dataflow, Launch
 from local.rest import ApiError, Fault
 from local.server import Answer, Answering, Call, HangUp
 from shared import times
-from tests.support.delivery import Function, table_export, topic
+from tests.support.delivery import Function, topic
 from tests.support.stage import Log, Stage, wait_for
 from tests.support.standins import PROJECT
 
@@ -345,25 +345,6 @@ def test_a_run_that_was_announced_otherwise_or_not_at_all_has_no_job_launched(
 
     assert (status, len(letters(stage))) == (200, 1)
     assert (stage.files(), len(dataflow.launches)) == (files, launched)
-
-
-def test_a_mark_that_does_not_say_what_was_announced_is_held_against_the_records(
-    stage: Stage, start_loader: Function, dataflow: Dataflow
-) -> None:
-    """As the version before has written it."""
-    folder = "billing/_runs/9912"
-    stage.begin_run(table_export("orders"), table_export("refunds"))
-    stage.put(f"{folder}/run_exported.json", {"announced": True, "claimant": "orders"})
-    stage.put(f"{folder}/exported/orders.json", {})
-    stage.put(f"{folder}/failed/refunds.json", {})
-    uri = f"gs://{stage.bucket.name}/{folder}/manifest.json"
-    said = RUN | {"manifest_uri": uri, "tables": ["orders"], "failed": ["refunds"]}
-
-    for message in (said | {"failed": []}, said):
-        start_loader.receive(message, on_record=False)
-
-    assert len(letters(stage)) == 1
-    assert len(dataflow.launches) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

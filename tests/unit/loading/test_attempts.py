@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -13,23 +13,23 @@ from shared.messages.exports import TableExported
 from shared.pipelines import Pipeline
 from shared.runs import schema_file
 from shared.runs.schema_file import Seal
+from tests.support.billing import BILLING, DAY, REQUESTED_AT
 
-PUBLISHED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 EXPORTED = TableExported(
     run_id="9912",
-    requested_at=PUBLISHED_AT,
-    pipeline=Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views"),
+    requested_at=REQUESTED_AT,
+    pipeline=BILLING,
     schema="public",
     table="orders",
     table_id="orders",
-    shard_date=date(2026, 11, 22),
+    shard_date=DAY,
     replace=True,
     schema_uri="gs://p-mirror/s",
     data_uri="gs://p-mirror/d",
     format="csv",
 )
-SEAL = Seal("9912", PUBLISHED_AT, PUBLISHED_AT, EXPORTED.data_uri, 1, "csv")
+SEAL = Seal("9912", REQUESTED_AT, REQUESTED_AT, EXPORTED.data_uri, 1, "csv")
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Jobs:
         assert (exported, seal) == (EXPORTED, SEAL)
         self.loaded.append((job_id, pair))
         begun = self.begun(job_id, exported.pipeline)
-        return begun or LoadJob(job_id, pair, PUBLISHED_AT + SECOND, existed=False, rows=7, reason=self.reason)
+        return begun or LoadJob(job_id, pair, REQUESTED_AT + SECOND, existed=False, rows=7, reason=self.reason)
 
     def begun(self, job_id: str, pipeline: Pipeline) -> LoadJob | None:
         assert pipeline == EXPORTED.pipeline
@@ -54,11 +54,11 @@ class Jobs:
 def begun(attempt: int, reason: str | None = None, after: timedelta = SECOND) -> LoadJob:
     """An attempt that an earlier delivery has begun, and that ended so long after the message was published."""
     job_id, pair = attempts.job_id("9912", "orders", attempt), schema_file.pair_of("9912", "orders")
-    return LoadJob(job_id, pair, PUBLISHED_AT + after, existed=True, reason=reason)
+    return LoadJob(job_id, pair, REQUESTED_AT + after, existed=True, reason=reason)
 
 
 def deciding(jobs: Jobs) -> LoadJob:
-    return attempts.deciding_job(EXPORTED, SEAL, PUBLISHED_AT, jobs)
+    return attempts.deciding_job(EXPORTED, SEAL, REQUESTED_AT, jobs)
 
 
 def test_the_ids_of_attempts_are_what_the_contract_says() -> None:

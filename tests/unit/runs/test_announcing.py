@@ -8,24 +8,23 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shared import bucket as paths
 from shared.messages.exports import RunExported, TableExport
 from shared.messages.requests import MirrorRequest
-from shared.pipelines import Pipeline
 from shared.runs import announcing, closing, digests, manifest, progress, records
 from shared.runs.announcing import Listeners
 from shared.runs.lanes import Lane
-from shared.tables import Column
+from tests.support.billing import BILLING, EXPORT, REQUESTED_AT
 from tests.support.memory import Memory
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
-REQUESTED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
 NEVER = 99
 """Changes until a crash."""
 TABLES = ("lines", "orders", "refunds", "users")
@@ -69,7 +68,7 @@ class History:
         entries = [export(table).to_json() for table in TABLES]
         run = manifest.write(self.bucket, BILLING, manifest.of_request(request, entries))
         digests.write(self.bucket, BILLING, run, is_new=True)
-        manifest.show_newest(self.bucket, BILLING, run)
+        records.write_once(self.bucket, paths.open_run_file("billing", "9912"), {})
         found = digests.KnownRuns().find(self.bucket, BILLING, "9912")
         assert found
         self.last = found.last
@@ -118,7 +117,7 @@ class History:
         self.bucket.left = crash
         with suppress(Crash):
             now = REQUESTED_AT + timedelta(hours=hours)
-            closing.see_to_runs(self.bucket, BILLING, now, "refresh", Lane([BILLING], self.bucket, now), self.listeners)
+            closing.see_to_runs(self.bucket, BILLING, "refresh", Lane([BILLING], self.bucket, now), self.listeners)
         self.bucket.left = NEVER
 
     def drain(self) -> None:
@@ -140,18 +139,7 @@ class History:
 
 
 def export(table: str) -> TableExport:
-    return TableExport(
-        run_id="9912",
-        requested_at=REQUESTED_AT,
-        pipeline=BILLING,
-        schema="public",
-        table=table,
-        table_id=table,
-        shard_date=date(2026, 11, 22),
-        replace=True,
-        columns=(Column("id", "bigint", nullable=False),),
-        format="csv",
-    )
+    return replace(EXPORT, table=table, table_id=table)
 
 
 SETTLED = st.sampled_from(records.SETTLED)
@@ -237,7 +225,7 @@ def test_once_a_run_is_announced_a_message_that_comes_again_lists_nothing() -> N
 
     history.list()
     history.drain()
-    history.reconcile(hours=25)
 
     assert "billing/_runs/9912/" not in history.bucket.calls
+    history.reconcile(hours=25)
     assert len(history.bucket.heard) == 1

@@ -2,35 +2,23 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
 from shared.errors import Permanent
-from shared.messages.exports import TableExport
 from shared.messages.requests import MirrorRequest
-from shared.pipelines import Pipeline
 from shared.runs import belief, digests, manifest
 from shared.runs.digests import Digests, KnownRuns
 from shared.tables import Column
+from tests.support import billing
+from tests.support.billing import BILLING, DAY, REQUESTED_AT
 from tests.support.memory import Memory
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
-DAY = date(2026, 11, 22)
-REQUESTED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
 REQUEST = MirrorRequest("9912", REQUESTED_AT, BILLING, None, DAY, replace=True)
-EXPORT = TableExport(
-    run_id="9912",
-    requested_at=REQUESTED_AT,
-    pipeline=BILLING,
-    schema="public",
-    table="orders",
-    table_id="orders",
-    shard_date=DAY,
-    replace=True,
+EXPORT = replace(
+    billing.EXPORT,
     columns=(Column("id", "euros", nullable=False, comment="größe", base_type="numeric(12,2)"),),
-    format="csv",
     comment="All orders.",
     server_major=17,
     run_tables=1,

@@ -13,10 +13,10 @@ from shared.pipelines import Pipeline
 from shared.runs import closing, manifest, records
 from shared.runs.announcing import Listeners
 from shared.runs.lanes import Lane
+from tests.support.billing import BILLING
 from tests.support.memory import Memory
 from tests.unit.runs.test_announcing import export
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
 SHOP = replace(BILLING, name="shop", bucket="p-shop")
 ELSEWHERE = replace(SHOP, instance="p:r:another")
 BEGIN = datetime(2026, 11, 22, 2, tzinfo=UTC)
@@ -57,7 +57,7 @@ class Cloud:
         self.heard.clear()
         pipelines = [each for each in (BILLING, other) if each.instance == pipeline.instance]
         lane = Lane(pipelines, self, self.now)
-        closing.see_to_runs(self.bucket(pipeline.bucket), pipeline, self.now, "refresh", lane, Listeners(shown=self))
+        closing.see_to_runs(self.bucket(pipeline.bucket), pipeline, "refresh", lane, Listeners(shown=self))
         return [said["run_id"] for said in self.heard]
 
 

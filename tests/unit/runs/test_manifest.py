@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -10,34 +10,19 @@ from hypothesis import strategies as st
 
 from shared.messages.exports import TableExport
 from shared.messages.requests import MirrorRequest
-from shared.pipelines import Pipeline
 from shared.runs import manifest
 from shared.runs.manifest import Manifest
-from shared.tables import Column
+from tests.support import billing
+from tests.support.billing import DAY, EXPORT, REQUESTED_AT
 from tests.support.memory import Memory
 
-BILLING = Pipeline(
-    "billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views", schemas=("public", "sales")
-)
-DAY = date(2026, 11, 22)
-REQUESTED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
+BILLING = replace(billing.BILLING, schemas=("public", "sales"))
 REQUEST = MirrorRequest("9912", REQUESTED_AT, BILLING, None, DAY, replace=True)
 FILE, NEWEST = "billing/_runs/9912/manifest.json", "billing/manifest_20261122.json"
 
 
 def export(table: str, schema: str = "public") -> TableExport:
-    return TableExport(
-        run_id="9912",
-        requested_at=REQUESTED_AT,
-        pipeline=BILLING,
-        schema=schema,
-        table=table,
-        table_id=table,
-        shard_date=DAY,
-        replace=True,
-        columns=(Column("id", "bigint", nullable=False),),
-        format="csv",
-    )
+    return replace(EXPORT, pipeline=BILLING, schema=schema, table=table, table_id=table)
 
 
 def listed(*tables: str, request: MirrorRequest = REQUEST) -> Manifest:

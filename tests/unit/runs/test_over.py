@@ -6,7 +6,7 @@ Each history is of one run. Its tables come to their ends by events, which come 
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -15,16 +15,14 @@ from hypothesis import strategies as st
 from shared import bucket as paths
 from shared.errors import Busy
 from shared.messages.requests import MirrorRequest
-from shared.pipelines import Pipeline
 from shared.runs import announcing, closing, digests, manifest, records
 from shared.runs.announcing import Listeners
 from shared.runs.lanes import Lane
 from shared.runs.progress import Progress
+from tests.support.billing import BILLING, REQUESTED_AT
 from tests.support.memory import Memory
 from tests.unit.runs.test_announcing import NEVER, Crash, export
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
-REQUESTED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
 TABLES = ("lines", "log", "orders", "refunds", "users")
 
 
@@ -107,7 +105,7 @@ class History:
         with suppress(Crash):
             now = REQUESTED_AT + timedelta(hours=hours)
             lane, claimant = Lane([BILLING], self.bucket, now), f"refresh {self.reconciles}"
-            closing.see_to_runs(self.bucket, BILLING, now, claimant, lane, self.instances[0], judge)
+            closing.see_to_runs(self.bucket, BILLING, claimant, lane, self.instances[0], judge)
         self.bucket.left = NEVER
 
     def _record(self, table: str) -> None:

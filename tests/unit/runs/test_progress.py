@@ -1,20 +1,17 @@
 """What has become of the tables of a run."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from shared.messages.requests import MirrorRequest
-from shared.pipelines import Pipeline
 from shared.runs import manifest, progress, records
 from shared.runs.progress import Settled, Turn
 from shared.tables import Shard
+from tests.support.billing import BILLING, DAY, REQUESTED_AT
 from tests.support.memory import Memory
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
-DAY = date(2026, 11, 22)
-REQUESTED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
 MANIFEST = manifest.of_request(
     MirrorRequest("9912", REQUESTED_AT, BILLING, None, DAY, replace=True),
     [{"schema": "public", "table": table} for table in ("a", "b", "c", "d")],

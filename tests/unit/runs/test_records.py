@@ -2,26 +2,12 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
 
-from shared.messages.exports import TableExport
-from shared.pipelines import Pipeline
 from shared.runs import records
 from shared.tables import Column
+from tests.support.billing import EXPORT
 from tests.support.memory import Memory
 
-EXPORT = TableExport(
-    run_id="9912",
-    requested_at=datetime(2026, 11, 22, 2, tzinfo=UTC),
-    pipeline=Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views"),
-    schema="public",
-    table="orders",
-    table_id="orders",
-    shard_date=date(2026, 11, 22),
-    replace=True,
-    columns=(Column("id", "bigint", nullable=False),),
-    format="csv",
-)
 FAILED, AGAIN = "billing/_runs/9912/failed/orders.json", "billing/_runs/9912/relisted/orders.json"
 
 

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,28 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.exporting import typemap
-from shared.messages.exports import TableExport
-from shared.pipelines import Pipeline
 from shared.runs import schema_file
 from shared.runs.schema_file import Seal
 from shared.tables import Column
+from tests.support import billing
+from tests.support.billing import REQUESTED_AT
 
-BILLING = Pipeline("billing", "p:r:db", "billing_db", "mirror@p.iam", "p-mirror", "shards", "views")
-REQUESTED_AT = datetime(2026, 11, 22, 2, tzinfo=UTC)
-EXPORT = TableExport(
-    run_id="9912",
-    requested_at=REQUESTED_AT,
-    pipeline=BILLING,
+EXPORT = replace(
+    billing.EXPORT,
     schema="sales",
     table="Refund Log",
     table_id="sales__Refund_Log",
-    shard_date=date(2026, 11, 22),
-    replace=True,
     columns=(
         Column("id", "bigint", nullable=False),
         Column("unit price", "euros", nullable=True, comment="net", base_type="numeric(12,2)"),
     ),
-    format="csv",
     comment="What we gave back",
 )
 WHOSE = {

@@ -1,0 +1,71 @@
+"""The lines of the ledger: one for each table that a run has, whatever else is said of the run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from shared.messages.requests import MirrorRequest
+from shared.pipelines import Pipeline
+from shared.runs import bookkeeping, manifest, records
+from tests.support.billing import BILLING, DAY, EXPORT, REQUESTED_AT
+from tests.support.memory import Memory
+
+
+class Lines:
+    """A ledger."""
+
+    def __init__(self) -> None:
+        self.found: list[Mapping[str, Any]] = []
+
+    def append(self, _job_id: str, lines: Sequence[Mapping[str, Any]]) -> None:
+        self.found += lines
+
+    def outcomes(self) -> dict[str, str]:
+        return {line["table_id"]: line["outcome"] for line in self.found}
+
+
+def begun(*tables: str) -> Memory:
+    """A bucket with the record of a run."""
+    bucket = Memory()
+    request = MirrorRequest("9912", REQUESTED_AT, BILLING, None, DAY, replace=True)
+    entries = [replace(EXPORT, table=table).to_json() for table in tables]
+    manifest.write(bucket, BILLING, manifest.of_request(request, entries))
+    return bucket
+
+
+def said(**ends: Sequence[str]) -> dict[str, Any]:
+    return {"run_id": "9912"} | {end: list(ends.get(end, ())) for end in records.ENDS}
+
+
+def recorded(bucket: Memory, pipeline: Pipeline, told: Mapping[str, Any]) -> dict[str, str]:
+    lines = Lines()
+    assert bookkeeping.record(pipeline, lines, bucket, told)
+    return lines.outcomes()
+
+
+def test_a_run_has_a_line_for_each_table() -> None:
+    bucket = begun("orders", "refunds")
+
+    assert recorded(bucket, BILLING, said(shown=["orders"], failed=["refunds"])) == {
+        "orders": "shown",
+        "refunds": "failed",
+    }
+
+
+def test_a_table_that_has_another_id_now_has_no_line() -> None:
+    """The pipeline has got another first schema since the run was told."""
+    bucket = begun("orders")
+    now = replace(BILLING, schemas=("sales", "public"))
+
+    assert recorded(bucket, now, said(shown=["orders"])) == {}
+
+
+def test_a_table_that_was_refused_has_no_second_line_where_it_comes_to_a_better_end() -> None:
+    """It is not of the tables that are to be exported, and has its line with the reason."""
+    bucket, lines = begun("orders"), Lines()
+    told = said(shown=["orders"], failed=["odd"])
+
+    assert bookkeeping.record_mended(bucket, BILLING, "9912", told, {"odd": "shown"}, lines, is_owed=True)
+    assert lines.found == []
+    assert json.loads(bucket.objects["billing/_runs/9912/manifest.json"])["tables"]
