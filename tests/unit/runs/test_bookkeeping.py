@@ -1,13 +1,14 @@
 """The lines of the ledger: one for each table that a run has, whatever else is said of the run."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from shared import bucket as paths
 from shared.messages.requests import MirrorRequest
 from shared.pipelines import Pipeline
-from shared.runs import bookkeeping, manifest, records
+from shared.runs import announcing, bookkeeping, manifest, records
+from shared.runs.announcing import Listeners
 from tests.support.billing import BILLING, DAY, EXPORT, REQUESTED_AT
 from tests.support.memory import Memory
 
@@ -53,6 +54,15 @@ def test_a_run_has_a_line_for_each_table() -> None:
     }
 
 
+def test_a_run_has_its_lines_where_nobody_is_told_of_it() -> None:
+    bucket, lines = begun("orders"), Lines()
+    records.write_once(bucket, paths.record_file("billing", "9912", records.SHOWN, "orders"), {})
+
+    announcing.after_end(bucket, BILLING, "9912", "orders", records.SHOWN, Listeners(ledger=lines))
+
+    assert lines.outcomes() == {"orders": "shown"}
+
+
 def test_a_table_that_has_another_id_now_has_no_line() -> None:
     """The pipeline has got another first schema since the run was told."""
     bucket = begun("orders")
@@ -68,4 +78,3 @@ def test_a_table_that_was_refused_has_no_second_line_where_it_comes_to_a_better_
 
     assert bookkeeping.record_mended(bucket, BILLING, "9912", told, {"odd": "shown"}, lines, is_owed=True)
     assert lines.found == []
-    assert json.loads(bucket.objects["billing/_runs/9912/manifest.json"])["tables"]

@@ -134,6 +134,17 @@ def test_a_run_of_another_instance_is_in_another_lane(cloud: Cloud) -> None:
     assert cloud.reconcile(other=ELSEWHERE) == ["second"]
 
 
+def test_a_run_whose_records_have_expired_holds_up_no_other(cloud: Cloud) -> None:
+    for run_id, pipeline in (("first", BILLING), ("another", SHOP)):
+        cloud.begin(run_id, pipeline)
+        del cloud.bucket(pipeline.bucket).objects[paths.manifest_file(pipeline.name, run_id)]
+    cloud.begin("second")
+    cloud.put(24)
+
+    assert cloud.reconcile() == ["second"]
+    assert cloud.bucket(BILLING.bucket).names(paths.open_runs("billing")) == []
+
+
 def test_nothing_is_looked_up_of_a_lane_whose_runs_give_signs_of_life(cloud: Cloud) -> None:
     cloud.begin("first", SHOP)
     cloud.begin("second")

@@ -1,6 +1,7 @@
 """The manifest of a run."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -80,6 +81,30 @@ def test_only_a_later_run_takes_the_place_of_the_days_newest(later: float, shown
     manifest.show_newest(bucket, BILLING, run)
 
     assert bucket.objects == {NEWEST: run.content if shown else before.content}
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_of_two_runs_at_once_readers_find_the_later_one(hours: int) -> None:
+    ours, other = (
+        listed(),
+        listed(request=replace(REQUEST, run_id="9913", requested_at=REQUESTED_AT + timedelta(hours=hours))),
+    )
+
+    class Raced(Memory):
+        """A bucket to which the other run writes first."""
+
+        raced = False
+
+        def write(self, name: str, content: bytes, onto: int, marks: Mapping[str, str] | None = None) -> None:
+            if not self.raced:
+                self.raced = True
+                manifest.show_newest(self, BILLING, other)
+            super().write(name, content, onto, marks)
+
+    bucket = Raced()
+    manifest.show_newest(bucket, BILLING, ours)
+
+    assert manifest.newest(bucket, BILLING) == (ours if hours < 0 else other)
 
 
 def test_the_newest_runs_of_three_days_are_found_newest_first() -> None:
