@@ -150,7 +150,7 @@ def _schema(seal: Seal, *, described: bool) -> "list[bigquery.SchemaField]":
 def _ended(job: "bigquery.LoadJob", *, existed: bool) -> LoadJob:
     try:
         job.result(timeout=_WAIT)
-    except futures.TimeoutError as error:
+    except futures.TimeoutError as error:  # pragma: no cover - it takes eight minutes
         raise HandBack(f"the load job {job.job_id} goes on", job.job_id) from error
     except errors().GoogleAPICallError:
         if job.error_result is None:  # the call failed, not the job

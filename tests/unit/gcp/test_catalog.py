@@ -4,6 +4,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Thread
 
 import pg8000.native
@@ -222,6 +223,14 @@ def test_a_chain_of_thousands_of_domains_holds_up_no_listing(server: Postgres) -
         columns = tables(server, "chain")["t"].columns
 
     assert [column.base_type for column in columns] == ["integer", None, "text[]"]
+
+
+def test_a_host_may_be_the_folder_of_a_socket(server: Postgres, tmp_path: Path) -> None:
+    port = server.host.rpartition(":")[2]
+    (tmp_path / ".s.PGSQL.5432").symlink_to(Path(server.socket_directory, f".s.PGSQL.{port}"))
+    pipeline = Pipeline("p", "p:r:i", "postgres", server.user, "bucket", "shards", "views", host=str(tmp_path))
+
+    assert Source().tables(pipeline) == []
 
 
 def test_a_server_that_is_too_old_is_refused_by_its_version() -> None:

@@ -105,6 +105,12 @@ def test_names_keep_their_order() -> None:
     assert fields(tables=["b", "a"]).names("tables") == ("b", "a")
 
 
+@pytest.mark.parametrize("value", ["id", {"id": 1}, ["id", 1], [None]])
+def test_texts_are_a_list_of_nothing_else(value: Any) -> None:
+    with pytest.raises(Permanent, match=wrong("primary_key", "a list of texts", json.dumps(value))):
+        fields(primary_key=value).texts("primary_key")
+
+
 @pytest.mark.parametrize(("value", "shown"), [([], "[]"), ([1], "[1]"), ({}, "{}"), (None, "null")])
 def test_what_are_no_objects_is_named(value: Any, shown: str) -> None:
     with pytest.raises(Permanent, match=wrong("columns", "a list of at least one object", shown)):
