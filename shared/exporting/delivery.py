@@ -201,7 +201,7 @@ class _Delivery:
                 return self._looks.afresh()
             case steps.Move(operation, staged):
                 return replace(seen, data=self.pair.move(staged, seen.data, Source.of(operation)), staged=None)
-            case steps.SealPair(data):
+            case steps.SealPair(data):  # pragma: no branch - there is no other
                 return replace(seen, seal=self.pair.seal(data, seen.seal_generation, seen.seal))
 
     def _end(self, step: steps.End, seen: Seen) -> Outcome:
@@ -214,7 +214,7 @@ class _Delivery:
                 return self._leave("it has been described again, and that message sees to it")
             case steps.Relist():
                 return self._relist(step)
-            case steps.GiveUp(reason, operation):
+            case steps.GiveUp(reason, operation):  # pragma: no branch - there is no other
                 raise Permanent(reason, operation)
 
     def _start(self, seen: Seen) -> Seen:

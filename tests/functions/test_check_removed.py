@@ -2,6 +2,7 @@
 
 from local.server import Answer, Answering, Call
 from tests.support.checks import Check
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 
 
@@ -16,11 +17,8 @@ def test_a_canary_that_is_removed_while_it_is_loaded_is_not_written_down_again(s
                 blob.delete()
         return answer
 
-    stage.bigquery.server.between = between
-    try:
+    with interposed(between, stage.bigquery.server):
         statuses = check.load(announced)
-    finally:
-        stage.bigquery.server.between = None
 
     assert statuses == [200]
     assert stage.files() == []

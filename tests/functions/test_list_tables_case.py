@@ -5,9 +5,10 @@ import json
 import pytest
 from google.cloud.bigquery import Dataset
 
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.standins import PROJECT
-from tests.support.views.steps import between, called, refused
+from tests.support.views.steps import called, refused
 
 REQUEST = {"pipeline": "billing"}
 
@@ -65,7 +66,7 @@ def test_elsewhere_they_are_two_tables(stage: Stage) -> None:
 def test_a_dataset_that_list_tables_may_not_look_at_is_said_by_its_name(stage: Stage) -> None:
     target = f"/datasets/{stage.pipeline['shards_dataset']}"
 
-    with between(stage, refused(1, target, verb="GET", reason="accessDenied")):
+    with interposed(refused(1, target, verb="GET", reason="accessDenied"), stage.bigquery.server):
         status = stage.function("list_tables").receive(REQUEST)
 
     [letter] = stage.published("dead-letters")

@@ -11,6 +11,7 @@ from local.server import Answer, Answering, Call
 from shared.listing import plan
 from tests.cli.test_reference import SAMPLES, shape
 from tests.support.delivery import REQUESTED, Function, topic
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.standins import DATABASE
 
@@ -274,11 +275,8 @@ def test_two_deliveries_at_once_leave_one_plan(stage: Stage) -> None:
             answering(call)
         return answering(call)
 
-    stage.objects.server.between = after_another
-    try:
+    with interposed(after_another, stage.objects.server):
         content = planned(stage, list_tables)
-    finally:
-        stage.objects.server.between = None
 
     assert [*tables(content)] == ["orders"]
     assert nothing_is_published(stage)

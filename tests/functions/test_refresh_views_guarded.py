@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from local.rest import ApiError, Fault
 from local.server import Answer, Answering, Between, Call
 from tests.support.delivery import Function
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.views import entries
 from tests.support.views.steps import (
     ORDERS,
     RECONCILE,
-    between,
     called,
     expires,
     first,
@@ -196,6 +197,15 @@ def test_a_shard_that_was_never_shown_expires_by_the_next_reconcile(stage: Stage
     assert expires(stage, "orders_20260115") is None
 
 
+def test_an_expiry_that_cannot_be_set_now_is_set_by_the_next_delivery(stage: Stage, keeping: Function) -> None:
+    stage.bigquery.plan("bigquery.tables.patch", Fault(ApiError(403, "quotaExceeded")))
+
+    statuses = [keeping.receive(RECONCILE) for _ in range(2)]
+
+    assert statuses == [503, 200]
+    assert expires(stage, "orders_20260114")
+
+
 def test_a_reconcile_clears_the_expiry_of_what_is_shown(stage: Stage, keeping: Function) -> None:
     set_expiry(stage, "orders_20260115", datetime.now(UTC) + DAY)
 
@@ -297,7 +307,7 @@ def test_a_shard_with_rows_on_their_way_is_not_whole(stage: Stage, scio: Functio
     load(stage, "orders_20260116", rows=2)
     pass_time(stage, 2 * HOUR)
 
-    with between(stage, _streaming("/orders_20260116")):
+    with interposed(_streaming("/orders_20260116"), stage.bigquery.server):
         scio.receive(RECONCILE)
 
     assert views(stage) == {"orders": "orders_20260115"}
@@ -346,7 +356,7 @@ def test_an_unpin_that_comes_twice_moves_no_view_back(stage: Stage, keeping: Fun
     look = f"{stage.pipeline['views_dataset']}/tables/orders"
     moved = first(lambda: keeping.hear(*load(stage, "orders_20260116")), "GET", look)
 
-    with between(stage, moved):
+    with interposed(moved, stage.bigquery.server):
         keeping.receive(UNPIN)
 
     assert views(stage) == {"orders": "orders_20260116"}

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from tests.support.delivery import Function
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.views import entries
-from tests.support.views.steps import between, load, refused, show
+from tests.support.views.steps import load, refused, show
 
 ABOUT = {"pipeline": "billing", "table": "orders", "shard_date": "2026-01-16"}
 
@@ -54,7 +55,7 @@ def test_a_call_that_bigquery_refuses_after_a_job_is_found_by_pipeline_and_table
 ) -> None:
     event = load(stage, "orders_20260116")
 
-    with between(stage, refused(1, target, verb="GET", reason=reason)):
+    with interposed(refused(1, target, verb="GET", reason=reason), stage.bigquery.server):
         answer = refresh_views.hear(*event)
 
     [line] = log()
@@ -81,7 +82,7 @@ def test_a_reconcile_after_a_dataflow_job_that_bigquery_refuses_is_found_by_its_
     stage.pipeline["loader"] = "scio"
     refresh_views = stage.function("refresh_views")
 
-    with between(stage, refused(1, "/tables", verb="GET", reason="accessDenied")):
+    with interposed(refused(1, "/tables", verb="GET", reason="accessDenied"), stage.bigquery.server):
         refresh_views.hear(*entries.dataflow())
 
     [line] = log()

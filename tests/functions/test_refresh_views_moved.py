@@ -7,6 +7,7 @@ from google.cloud.bigquery import SchemaField, Table
 
 from local.rest import ApiError, Fault
 from tests.support.delivery import Function
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.standins import PROJECT
 from tests.support.views.steps import (
@@ -14,7 +15,6 @@ from tests.support.views.steps import (
     NOTE,
     ORDERS,
     RECONCILE,
-    between,
     called,
     described,
     first,
@@ -86,7 +86,7 @@ def test_descriptions_are_put_back_where_the_patch_that_does_so_loses_a_race(
 ) -> None:
     event = load(stage, "orders_20260116", columns=[ID, NOTE])
 
-    with between(stage, refused(1, "/orders", b'"schema"', reason="conditionNotMet")):
+    with interposed(refused(1, "/orders", b'"schema"', reason="conditionNotMet"), stage.bigquery.server):
         status = refresh_views.hear(*event)
 
     assert status == 200
@@ -234,7 +234,7 @@ def test_a_move_whose_reconcile_is_handed_back_still_reports_the_columns_that_we
     show(stage, "refunds_20260115")
     load(stage, "refunds_20260116")
 
-    with between(stage, refused(1, "/refunds")):
+    with interposed(refused(1, "/refunds"), stage.bigquery.server):
         statuses = [refresh_views.receive(RECONCILE) for _ in range(2)]
 
     assert statuses == [503, 200]
@@ -323,7 +323,7 @@ def test_a_reconcile_shows_the_shard_before_one_that_goes_meanwhile(stage: Stage
     load(stage, "orders_20260117")
     gone = first(lambda: stage.warehouse.delete_table(stage.shard("orders_20260117")), "PATCH", "/orders")
 
-    with between(stage, gone):
+    with interposed(gone, stage.bigquery.server):
         refresh_views.receive(RECONCILE)
 
     assert views(stage) == {"orders": "orders_20260116"}
@@ -334,7 +334,7 @@ def test_a_view_that_is_deleted_while_it_is_to_move_is_made_anew(stage: Stage, r
     event = load(stage, "orders_20260116")
     gone = first(lambda: stage.warehouse.delete_table(stage.view("orders")), "PATCH", "/orders")
 
-    with between(stage, gone):
+    with interposed(gone, stage.bigquery.server):
         status = refresh_views.hear(*event)
 
     assert status == 200

@@ -15,6 +15,7 @@ from local.server import Answer, Answering, Call
 from shared import times
 from tests.support.cuts import cut_off, meanwhile
 from tests.support.delivery import REQUESTED, Function, topic
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.views.steps import pass_time
 
@@ -80,13 +81,13 @@ def test_only_the_last_table_of_the_lane_lists_what_has_become_of_its_run(stage:
         return answering(call)
 
     exports = begin(stage, *TABLES)
-    stage.objects.server.between = note
-
     seen = []
-    for data in exports:
-        listed.clear()
-        export_table.receive(data)
-        seen.append(sum(listed))
+
+    with interposed(note, stage.objects.server):
+        for data in exports:
+            listed.clear()
+            export_table.receive(data)
+            seen.append(sum(listed))
 
     assert seen == [0, 0, 1]
 
@@ -145,9 +146,8 @@ def test_a_complete_run_that_nobody_has_announced_is_announced_by_the_next_recon
 
 def test_the_reconcile_leaves_a_claim_to_its_claimant_for_a_day(stage: Stage, export_table: Function) -> None:
     [data] = begin(stage, "orders", published=_ago(hours=23))
-    stage.pubsub.between = _refuse_announcements
-    export_table.receive(data)
-    stage.pubsub.between = None
+    with interposed(_refuse_announcements, stage.pubsub):
+        export_table.receive(data)
 
     stage.function("refresh_views").receive({"pipeline": "billing"})
 
@@ -295,10 +295,9 @@ def test_a_crash_between_the_claim_and_the_announcement_is_made_good_by_the_rede
     stage: Stage, export_table: Function
 ) -> None:
     [data] = begin(stage, "orders")
-    stage.pubsub.between = _refuse_announcements
-    crashed = export_table.receive(data)
+    with interposed(_refuse_announcements, stage.pubsub):
+        crashed = export_table.receive(data)
     claimed = stage.json(f"{RUN}/run_exported.json")
-    stage.pubsub.between = None
 
     status = export_table.receive(data)
 
@@ -318,10 +317,9 @@ def test_a_claim_whose_answer_is_lost_is_still_ones_own(stage: Stage, export_tab
             return Answer(HTTPStatus.SERVICE_UNAVAILABLE)
         return answer
 
-    stage.objects.server.between = lose
-    while export_table.receive(data) != HTTPStatus.OK:
-        pass
-    stage.objects.server.between = None
+    with interposed(lose, stage.objects.server):
+        while export_table.receive(data) != HTTPStatus.OK:
+            pass
 
     assert lost == [200]
     assert announced(stage) == [announcement(stage, ("orders",))]
@@ -332,9 +330,8 @@ def test_a_run_whose_claimant_never_comes_back_is_announced_by_the_reconcile(
 ) -> None:
     """Pub/Sub gives up on a message after so many deliveries, and the claimant's may be that one."""
     [data] = begin(stage, "orders", published=_ago(hours=1))
-    stage.pubsub.between = _refuse_announcements
-    export_table.receive(data)
-    stage.pubsub.between = None
+    with interposed(_refuse_announcements, stage.pubsub):
+        export_table.receive(data)
 
     refresh_views = stage.function("refresh_views")
     pass_time(stage, timedelta(hours=25))

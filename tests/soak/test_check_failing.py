@@ -10,10 +10,12 @@ from google.cloud.bigquery import SchemaField, Table
 
 from local.cloudsql import Outcome
 from local.rest import ApiError, Fault
+from local.server import Answer, Answering, Call
 from tests.support import cuts
 from tests.support.checks import CHECK, Check
 from tests.support.days import tables
 from tests.support.delivery import topic
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 
 CSV, SNAPSHOT = "mirror_check_csv", "mirror_check_snapshot"
@@ -115,6 +117,22 @@ def test_a_view_that_cannot_be_moved(stage: Stage, log: Log) -> None:
     assert status == 200
     assert "is a TABLE, not a view" in check.record("held", CSV)["reason"]
     assert (check.letters(), check.told(), alarming(log())) == ([], [], [])
+
+
+def test_an_event_of_a_canary_whose_files_nobody_may_read(stage: Stage, log: Log) -> None:
+    check = Check(stage)
+    check.load(*check.export(check.listed()[0]))
+    log()
+
+    def forbid(call: Call, answering: Answering) -> Answer:
+        return Answer(403, b"{}") if CSV in call.target else answering(call)
+
+    with interposed(forbid, stage.objects.server):
+        statuses = check.hear()
+
+    assert set(statuses) == {200}
+    assert "skipped" in {line["outcome"] for line in log()}
+    assert (check.letters(), check.told()) == ([], [])
 
 
 def test_a_pin_that_is_refused_is_no_dead_letter(stage: Stage, log: Log) -> None:

@@ -47,6 +47,19 @@ def test_a_crash_between_any_two_steps_after_a_failure_costs_no_third_operation(
     assert_exported(stage)
 
 
+def test_an_export_that_another_delivery_has_begun_meanwhile_leaves_nothing_in_staging(stage: Stage) -> None:
+    export_table = stage.function("export_table")
+    export_table.receive(table_export())
+    stage.begin_export(STAGED, seconds=0.3)
+
+    status = export_table.receive(table_export())
+
+    assert status == 200
+    assert all_done(stage)
+    assert STAGED not in stage.files()
+    assert_exported(stage)
+
+
 def test_these_are_all_steps(stage: Stage) -> None:
     stage.admin.plan_exports(HALF)
     export_table = stage.function("export_table")

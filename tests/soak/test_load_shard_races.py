@@ -107,6 +107,17 @@ def test_rows_that_a_job_has_replaced_too_late_are_put_back_by_a_later_delivery(
     assert stage.published("dead-letters") == []
 
 
+def test_rows_of_a_later_run_that_bigquery_will_not_put_back_are_that_runs_matter(stage: Stage, log: Log) -> None:
+    load_shard = overtaken(stage, lambda: before_job(stage, lambda: stage.bigquery.fail_next_job("invalid")))
+
+    status = load_shard.receive(announce(stage))
+
+    assert status == 200
+    assert [line["outcome"] for line in log()] == ["loaded", "loaded"]
+    assert ["errorResult" in each.job["status"] for each in stage.jobs] == [False, False, True]
+    assert stage.published("dead-letters") == []
+
+
 def test_a_message_that_comes_late_needs_no_look_at_jobs_that_it_has_not_begun(stage: Stage, log: Log) -> None:
     put_pair(stage, run_id=f"{stage.run_id}-later")
     load_shard = stage.function("load_shard")

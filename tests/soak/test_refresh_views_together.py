@@ -170,6 +170,23 @@ def test_a_shard_whose_runs_manifest_is_gone_moves_its_view_by_itself(stage: Sta
     assert views(stage) == BEFORE | {"orders": "orders_20260116"}
 
 
+def test_the_last_shard_of_a_run_whose_record_goes_meanwhile_waits(
+    stage: Stage, refresh_views: Function, log: Log
+) -> None:
+    records.begin(stage, "run", "20260116", TABLES)
+    for table in TABLES[:2]:
+        refresh_views.hear(*_bring(stage, "run", table))
+    log()
+    stage.bucket.delete_blob("billing/_runs/run/manifest.json")
+
+    status = refresh_views.hear(*_bring(stage, "run", TABLES[2]))
+
+    [line] = log()
+    assert (status, line["outcome"]) == (200, "waiting")
+    assert "which is gone" in line["message"]
+    assert views(stage) == BEFORE
+
+
 def test_a_view_that_is_refused_keeps_none_of_its_run_back(stage: Stage, refresh_views: Function, log: Log) -> None:
     stage.warehouse.delete_table(stage.view("customers"))
     stage.create_view("customers", "SELECT 1 AS id")

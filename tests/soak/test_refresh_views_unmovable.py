@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.support.delivery import Function
+from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
 from tests.support.views import records
 from tests.support.views.steps import (
     ORDERS,
     RECONCILE,
-    between,
     called,
     expires,
     first,
@@ -119,7 +119,7 @@ def test_a_shard_that_goes_meanwhile_is_no_missing_table(
         load(stage, shard)
     goes = first(lambda: stage.warehouse.delete_table(stage.shard(gone)), "PATCH", "/orders")
 
-    with between(stage, goes):
+    with interposed(goes, stage.bigquery.server):
         status = refresh_views.receive(RECONCILE)
 
     left = "orders_20260115" if gone == "orders_20260116" else "orders_20260116"
@@ -137,7 +137,7 @@ def test_a_view_that_fails_for_a_reason_that_passes_is_handed_back_when_all_else
     load(stage, "orders_20260115")
     load(stage, "refunds_20260115")
 
-    with between(stage, refused(9, target, verb=verb)):
+    with interposed(refused(9, target, verb=verb), stage.bigquery.server):
         status = refresh_views.receive(RECONCILE)
 
     lines = log()
@@ -156,7 +156,7 @@ def test_a_view_that_somebody_changes_all_the_time_is_handed_back_when_all_else_
     load(stage, "orders_20260115")
     load(stage, "refunds_20260115")
 
-    with between(stage, refused(99, "/orders", reason="conditionNotMet")):
+    with interposed(refused(99, "/orders", reason="conditionNotMet"), stage.bigquery.server):
         status = refresh_views.receive(RECONCILE)
 
     assert status == 503
@@ -171,7 +171,7 @@ def test_where_bigquery_itself_fails_the_rest_is_left_to_the_next_delivery(
         stage.create_shard(f"table{number:03}_20260115")
     stage.bigquery.calls.clear()
 
-    with between(stage, refused(1000, "_20260115", verb="GET")):
+    with interposed(refused(1000, "_20260115", verb="GET"), stage.bigquery.server):
         status = refresh_views.receive(RECONCILE)
 
     assert status == 503
@@ -185,7 +185,7 @@ def test_a_shard_that_bigquery_lets_nobody_change_is_reported_and_holds_up_no_ot
         load(stage, shard)
     denied = refused(1, "/refunds_20260112", reason="accessDenied")
 
-    with between(stage, denied):
+    with interposed(denied, stage.bigquery.server):
         status = refresh_views.receive(RECONCILE)
 
     [line] = [line for line in log() if line["severity"] == "ERROR"]

@@ -7,11 +7,12 @@ from threading import Thread
 import pytest
 from google.cloud.bigquery import SchemaField
 
+from local.rest import ApiError, Fault
 from local.server import Answer, Answering, Between, Call
 from shared import times
 from shared.runs import ledger
 from tests.support.cuts import cut_off, refused
-from tests.support.days import Days, tables
+from tests.support.days import RECONCILE, Days, tables
 from tests.support.delivery import topic
 from tests.support.interposed import interposed
 from tests.support.stage import Log, Stage
@@ -405,6 +406,20 @@ def test_lines_that_could_not_be_written_are_written_by_the_next_reconcile(stage
 
     assert days.outcomes() == [("orders", "shown")]
     assert len(days.told()) == 1
+
+
+def test_a_view_that_cannot_be_made_now_is_no_end_of_its_table(stage: Stage, days: Days) -> None:
+    tables(stage, "orders")
+    days.load(*days.export(*days.request()))
+    days.events.clear()
+    stage.bigquery.plan("bigquery.tables.insert", Fault(ApiError(403, "quotaExceeded")))
+
+    handed_back = days.function("refresh_views").receive(RECONCILE)
+    told = days.told()
+    days.reconcile()
+
+    assert (handed_back, told) == (503, [])
+    assert days.told() == [days.shown(shown="orders")]
 
 
 def test_a_failed_job_of_the_ledger_is_followed_by_another(stage: Stage, days: Days) -> None:

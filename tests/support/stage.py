@@ -151,6 +151,11 @@ class Stage:
             self.admin.plan_exports(Outcome(running=0.03, error="ERROR:  canceled"))
             _export(self.admin, f"gs://{self.pipeline['bucket']}/{file}")
 
+    def begin_export(self, file: str, seconds: float) -> None:
+        """Have an export into that file begin, as if another delivery had asked for it."""
+        self.admin.plan_exports(Outcome(running=seconds))
+        _begin_export(self.admin, f"gs://{self.pipeline['bucket']}/{file}")
+
     def exports(self) -> list[dict[str, Any]]:
         """The operations that have written, or are to write, into the pipeline's bucket, oldest first."""
         place = f"gs://{self.pipeline['bucket']}/"
@@ -259,9 +264,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 
 def _export(admin: CloudSqlAdmin, uri: str) -> None:
+    _begin_export(admin, uri)
+    wait_for(lambda: admin.operations[-1]["status"] == "DONE")
+
+
+def _begin_export(admin: CloudSqlAdmin, uri: str) -> None:
     options = {"selectQuery": "SELECT 1", "escapeCharacter": "22"}
     context: dict[str, Any] = {"fileType": "CSV", "uri": uri, "databases": [DATABASE], "csvExportOptions": options}
     project, _, instance = INSTANCE.split(":")
     url = f"{admin.url}/v1/projects/{project}/instances/{instance}/export"
     requests.post(url, json={"exportContext": context}, timeout=5).raise_for_status()
-    wait_for(lambda: admin.operations[-1]["status"] == "DONE")

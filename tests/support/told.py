@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.server import Answer, Answering, Call, Server
+from tests.support.interposed import interposed
 from tests.support.stage import Stage
 
 
@@ -27,7 +28,7 @@ def telling(server: Server, field: str, error: Any) -> Iterator[None]:
         body = json.dumps(rewritten(json.loads(answer.body))).encode() if answer.status == 200 else answer.body
         return Answer(answer.status, body, answer.headers)
 
-    with _between(server, answer):
+    with interposed(answer, server):
         yield
 
 
@@ -40,17 +41,8 @@ def refusing(server: Server, status: int, message: str) -> Iterator[None]:
     def answer(_: Call, __: Answering) -> Answer:
         return Answer(status, body, {"content-type": "application/json"})
 
-    with _between(server, answer):
+    with interposed(answer, server):
         yield
-
-
-@contextmanager
-def _between(server: Server, answer: Any) -> Iterator[None]:
-    server.between = answer
-    try:
-        yield
-    finally:
-        server.between = None
 
 
 class Ears:

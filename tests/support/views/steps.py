@@ -1,8 +1,7 @@
 """What tests of views do to shards, and how they look at what became of the views."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -99,16 +98,6 @@ def have_tables_expire(stage: Stage, which: str) -> None:
     dataset = Dataset(f"{PROJECT}.{stage.pipeline[which]}")
     dataset.default_table_expiration_ms = 30 * 86_400_000
     stage.warehouse.create_dataset(dataset)
-
-
-@contextmanager
-def between(stage: Stage, befalling: Between) -> Iterator[None]:
-    """Have this befall BigQuery's calls."""
-    stage.bigquery.server.between = befalling
-    try:
-        yield
-    finally:
-        stage.bigquery.server.between = None
 
 
 def refused(
