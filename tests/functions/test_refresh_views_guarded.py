@@ -197,12 +197,15 @@ def test_a_shard_that_was_never_shown_expires_by_the_next_reconcile(stage: Stage
     assert expires(stage, "orders_20260115") is None
 
 
-def test_an_expiry_that_cannot_be_set_now_is_set_by_the_next_delivery(stage: Stage, keeping: Function) -> None:
+def test_an_expiry_that_cannot_be_set_now_is_set_by_the_next_delivery(
+    stage: Stage, keeping: Function, log: Log
+) -> None:
     stage.bigquery.plan("bigquery.tables.patch", Fault(ApiError(403, "quotaExceeded")))
 
     statuses = [keeping.receive(RECONCILE) for _ in range(2)]
 
     assert statuses == [503, 200]
+    assert "dead" not in {line.get("outcome") for line in log()}
     assert expires(stage, "orders_20260114")
 
 

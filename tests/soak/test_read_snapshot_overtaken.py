@@ -45,13 +45,19 @@ def test_a_table_whose_staged_data_is_gone_again_is_read_by_the_next_delivery(st
 
 
 def test_a_table_that_is_described_again_meanwhile_is_left_to_that_message(stage: Stage, run: Run) -> None:
-    again = f"billing/_runs/{run.run_id}/relisted/aaa.json"
+    def describe_again() -> None:
+        """What another delivery has read of it stands in staging still."""
+        staged = stage.bucket.blob(f"billing/_staging/{run.run_id}/aaa_{run.stamp}.csv")
+        staged.metadata = {"run_id": run.run_id, "snapshot": "another delivery's"}
+        staged.upload_from_string("1,a\n")
+        stage.put(f"billing/_runs/{run.run_id}/relisted/aaa.json", {"any": "description"})
 
-    with overtaken(stage, lambda: stage.put(again, {"any": "description"})):
+    with overtaken(stage, describe_again):
         status = run.read()
 
     assert status == 200
     assert run.ends() == {"relisted": ["aaa"]}
+    assert run.staged() == []
 
 
 def test_a_table_whose_export_has_begun_is_left_to_it(stage: Stage, run: Run) -> None:
