@@ -23,10 +23,11 @@ _PAIR = "mirror_pair"
 
 
 class BigQueryLoads(BigQuery):
-    """The load jobs of the project's datasets."""
+    """The load jobs of the project's datasets. `wait`: for how many seconds one invocation waits for a job."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, project: str, wait: float = _WAIT) -> None:
         super().__init__(project)
+        self._wait = wait
         self._locations: dict[str, str] = {}
 
     def load(self, job_id: str, pair: str, exported: TableExported, seal: Seal) -> LoadJob:
@@ -54,7 +55,7 @@ class BigQueryLoads(BigQuery):
             job = self._begun(job_id, location)
         except refusals() as error:
             raise refusal(f"the load into {destination}", error) from error
-        ended = _ended(job, existed=existed)
+        ended = _ended(job, self._wait, existed=existed)
         if not ended.failed and standing and described:
             self._describe(destination, seal)
         return ended
@@ -72,7 +73,7 @@ class BigQueryLoads(BigQuery):
             if isinstance(refused, Permanent):
                 return None
             raise refused from error
-        return _ended(job, existed=True)
+        return _ended(job, self._wait, existed=True)
 
     def _kept_clustering(self, standing: "bigquery.Table", seal: Seal, exported: TableExported) -> Sequence[str]:
         """
@@ -147,10 +148,10 @@ def _schema(seal: Seal, *, described: bool) -> "list[bigquery.SchemaField]":
     return [field(column) for column in seal.columns]
 
 
-def _ended(job: "bigquery.LoadJob", *, existed: bool) -> LoadJob:
+def _ended(job: "bigquery.LoadJob", wait: float, *, existed: bool) -> LoadJob:
     try:
-        job.result(timeout=_WAIT)
-    except futures.TimeoutError as error:  # pragma: no cover - it takes eight minutes
+        job.result(timeout=wait)
+    except futures.TimeoutError as error:
         raise HandBack(f"the load job {job.job_id} goes on", job.job_id) from error
     except errors().GoogleAPICallError:
         if job.error_result is None:  # the call failed, not the job

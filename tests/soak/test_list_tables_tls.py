@@ -5,61 +5,20 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from local.postgres import Postgres
+from tests.support.certificates import Authority, authority, named
 from tests.support.stage import Stage
 from tests.support.standins import DATABASE
 
 REQUEST = {"pipeline": "billing"}
-NOW = datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Authority:
-    """Signs certificates."""
-
-    key: ec.EllipticCurvePrivateKey
-    name: x509.Name
-    certificate: x509.Certificate
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(Encoding.PEM)
-
-
-def signed(key: ec.EllipticCurvePrivateKey, name: x509.Name, signer: Authority | None, days: int) -> x509.Certificate:
-    """A certificate, of its own key if there is no signer."""
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(signer.name if signer else name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(days=30))
-        .not_valid_after(NOW + timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
-        .sign(signer.key if signer else key, SHA256())
-    )
-
-
-def named(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-
-
-def authority(name: str) -> Authority:
-    key = ec.generate_private_key(ec.SECP256R1())
-    return Authority(key, named(name), signed(key, named(name), None, 30))
 
 
 OURS, ANOTHER, OLDER = authority("Cloud SQL"), authority("Cloud SQL"), authority("Cloud SQL of 2016")
@@ -87,7 +46,7 @@ def encrypt(server: Postgres, signer: Authority, days: int = 30) -> None:
     folder, number = Path(server.socket_directory), next(numbers)
     certificate, secret = folder / f"{number}.crt", folder / f"{number}.key"
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate.write_bytes(signed(key, named("my-project:billing-db"), signer, days).public_bytes(Encoding.PEM))
+    certificate.write_bytes(signer.signed(key.public_key(), named("my-project:billing-db"), days))
     secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     secret.chmod(0o600)
     shutil.chown(secret, folder.owner(), folder.group())

@@ -19,6 +19,7 @@ from shared.gcp.bigquery_views import BigQueryViews
 from shared.gcp.storage import Bucket
 from shared.refreshing.bigquery_events import Truncated
 from tests.support.billing import BILLING
+from tests.support.faults import is_to, told_otherwise
 from tests.support.interposed import interposed
 from tests.support.standins import NOBODY, PROJECT, StandIns
 
@@ -95,6 +96,23 @@ def test_a_load_that_cannot_be_looked_at_now_is_looked_at_later(warehouse: Wareh
     with pytest.raises(HandBack, match="a look at the job mirror_1"):
         loads.begun("mirror_1", BILLING)
     assert loads.begun("mirror_1", BILLING) is None
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_load_that_goes_on_is_waited_for_by_the_next_delivery(warehouse: Warehouse) -> None:
+    table = f"{PROJECT}.{BILLING.shards_dataset}.long"
+    columns = bigquery.LoadJobConfig(schema=[bigquery.SchemaField("id", "INTEGER")])
+    goes_on = told_otherwise(warehouse.server, is_to("GET", "/jobs/mirror_2"), status={"state": "RUNNING"})
+    with bigquery.Client(PROJECT, NOBODY) as client:
+        client.load_table_from_json([{"id": 1}], table, job_id="mirror_2", location="US", job_config=columns)
+
+    with goes_on, pytest.raises(HandBack, match="the load job mirror_2 goes on") as caught:
+        BigQueryLoads(PROJECT, wait=0).begun("mirror_2", BILLING)
+    ended = BigQueryLoads(PROJECT).begun("mirror_2", BILLING)
+
+    assert caught.value.operation == "mirror_2"
+    assert ended
+    assert (ended.rows, ended.existed, ended.failed) == (1, True, False)
 
 
 @pytest.mark.usefixtures("warehouse", "credentials")
