@@ -36,7 +36,7 @@ lint: .venv/ready ## lint, formatting, types
 	$(TOOLS)/ruff format --check .
 	$(TOOLS)/mypy
 
-# Fails below what these tests take of shared/ and functions/, branch by branch. Those of `make soak` take the rest.
+# These take 93 % of shared/ and functions/, branch by branch, and those of `make soak` the rest.
 test: environments lint ## lint, formatting, types, then all tests but those of `make soak`
 	$(pytest) -m 'not soak' --ignore tests/soak --cov --cov-report= --cov-fail-under=93
 

@@ -149,7 +149,7 @@ def after_ends(
     """
     said = announce(bucket, pipeline, run_id, claimant, listeners).of_day
     if listeners.ledger and said:
-        bookkeeping.record_mended(bucket, pipeline, run_id, said, ends, listeners.ledger, is_owed=False)
+        bookkeeping.record_mended(bucket, pipeline, said, ends, listeners.ledger, is_owed=False)
 
 
 def is_over(bucket: Bucket, pipeline: Pipeline, run_id: str) -> bool:

@@ -15,7 +15,7 @@ from shared.runs.manifest import Manifest
 
 def record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[str, Any]) -> bool:
     """Append the lines of a run that is over. Give False if that is to be tried again."""
-    run = manifest.find(bucket, pipeline, said["run_id"]) if to else None
+    run = _told(bucket, pipeline, said) if to else None
     if not to or not run:
         return True
     ends = {end: said[end] for end in records.ENDS}
@@ -27,7 +27,6 @@ def record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[
 def record_mended(
     bucket: Bucket,
     pipeline: Pipeline,
-    run_id: str,
     said: Mapping[str, Any],
     ends: Mapping[str, str],
     to: Ledger,
@@ -44,11 +43,22 @@ def record_mended(
         for table_id, end in ends.items()
         if _rank(end) < min((_rank(each) for each in records.ENDS if table_id in said[each]), default=_rank(end))
     }
-    run = manifest.find(bucket, pipeline, run_id) if better else None
+    run = _told(bucket, pipeline, said) if better else None
     if not run:
         return True
     recorded = [_record_again(bucket, pipeline, run, *each, to, is_owed=is_owed) for each in better.items()]
     return all(recorded)
+
+
+def _told(bucket: Bucket, pipeline: Pipeline, said: Mapping[str, Any]) -> Manifest | None:
+    """
+    The run that is told of. None if it is not on record any more, or its tables have other ids now.
+
+    They have where the pipeline has got another first schema since. Whose end is told under an id is not known then.
+    """
+    run = manifest.find(bucket, pipeline, said["run_id"])
+    told = {table_id for end in records.ENDS for table_id in said[end]}
+    return run if run and run.table_ids(pipeline) <= told else None
 
 
 def _rank(end: str) -> int:

@@ -44,7 +44,7 @@ def _is_recorded(bucket: Bucket, pipeline: Pipeline, run: Progress, said: Said, 
     """Have the ledger note what has been mended since the run was told, and give whether it has."""
     ends = {table_id: end for end, table_ids in run.ends.items() for table_id in table_ids}
     return not (listeners.ledger and said.of_day) or bookkeeping.record_mended(
-        bucket, pipeline, run.run_id, said.of_day, ends, listeners.ledger, is_owed=True
+        bucket, pipeline, said.of_day, ends, listeners.ledger, is_owed=True
     )
 
 

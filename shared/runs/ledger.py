@@ -60,18 +60,17 @@ def job_id_of_table(pipeline: Pipeline, run_id: str, table_id: str, end: str) ->
 
 
 def lines(bucket: Bucket, pipeline: Pipeline, run: Manifest, ends: Mapping[str, Sequence[str]]) -> list[Line]:
-    """The lines of a run whose tables have come to these ends, and of those that cannot be mirrored."""
+    """The lines of a run, each table of which has come to one of these ends, and of those that cannot be mirrored."""
     listed = bucket.listing(paths.run_folder(pipeline.name, run.run_id))
     marks = {each.name: each.marks for each in listed}
     end_of = {table_id: end for end, table_ids in ends.items() for table_id in table_ids}
-    entries = _entries(pipeline, run)
 
-    def line(table_id: str) -> Line:
-        entry, end = entries[table_id], end_of[table_id]
-        return _line(bucket, pipeline, run, entry, end, lambda name: marks.get(name, {}))
+    def line(known: tuple[str, Mapping[str, Any]]) -> Line:
+        table_id, entry = known
+        return _line(bucket, pipeline, run, table_id, entry, end_of[table_id], lambda name: marks.get(name, {}))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(line, [each for each in entries if each in end_of]))
+        found = list(pool.map(line, _entries(pipeline, run).items()))
     return found + [_refused(pipeline, run, each) for each in run.refused]
 
 
@@ -83,7 +82,7 @@ def line_of_table(bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: s
         return found.marks if found else {}
 
     entry = _entries(pipeline, run).get(table_id)
-    return _line(bucket, pipeline, run, entry, end, marks) if entry else None
+    return _line(bucket, pipeline, run, table_id, entry, end, marks) if entry else None
 
 
 def _entries(pipeline: Pipeline, run: Manifest) -> Mapping[str, Mapping[str, Any]]:
@@ -95,11 +94,11 @@ def _line(
     bucket: Bucket,
     pipeline: Pipeline,
     run: Manifest,
+    table_id: str,
     entry: Mapping[str, Any],
     end: str,
     marks: Callable[[str], Mapping[str, str]],
 ) -> Line:
-    table_id = names.table_id(entry["schema"], entry["table"], pipeline.schemas[0])
     record = records.find(bucket, pipeline, run.run_id, end, table_id) or {}
     is_shown = end == records.SHOWN
     exported = {} if is_shown else records.find(bucket, pipeline, run.run_id, records.EXPORTED, table_id) or {}

@@ -74,7 +74,8 @@ def test_a_table_whose_export_has_begun_is_left_to_it(stage: Stage, run: Run) ->
 
 def test_a_table_fails_if_nobody_may_look_at_what_stands_there(stage: Stage, run: Run) -> None:
     with refused(stage, lambda call: "/moveTo/" in call.target):
-        run.read()
+        assert run.read() == 503
+    assert run.staged() != []
 
     def forbid(call: Call, answering: Answering) -> Answer:
         return Answer(403, b"{}") if call.verb == "GET" and "schema_" in call.target else answering(call)

@@ -13,8 +13,9 @@ class _Called(Protocol[_Between]):
 
 @contextmanager
 def interposed(answer: _Between, *called: _Called[_Between]) -> Iterator[None]:
-    """Have calls of these servers go by `answer`, and by nobody in the end."""
+    """Have calls of these servers go by `answer`, and by nobody in the end. Nobody else may be there."""
     for each in called:
+        assert each.between is None
         each.between = answer
     try:
         yield

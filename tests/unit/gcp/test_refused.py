@@ -47,7 +47,7 @@ def bucket(standins: StandIns) -> Iterator[Bucket]:
 
 
 @pytest.mark.usefixtures("warehouse", "credentials")
-def test_a_dataset_that_is_gone_has_no_list_of_tables() -> None:
+def test_a_dataset_that_is_not_there_has_no_list_of_tables() -> None:
     with pytest.raises(Permanent, match="the list of nowhere"):
         BigQuery(PROJECT).tables("nowhere")
 
@@ -125,9 +125,12 @@ def test_a_query_has_written_no_shard() -> None:
 
 
 def test_an_object_whose_generation_the_answer_does_not_say_is_asked_for_it(bucket: Bucket, standins: StandIns) -> None:
+    dropped: list[int] = []
+
     def answer(call: Call, answering: Answering) -> Answer:
         given = answering(call)
         told = {name: value for name, value in given.headers.items() if name.casefold() != "x-goog-generation"}
+        dropped.append(len(given.headers) - len(told))
         return Answer(given.status, given.body, told)
 
     bucket.write("plain", b"content", 0)
@@ -137,6 +140,7 @@ def test_an_object_whose_generation_the_answer_does_not_say_is_asked_for_it(buck
 
     assert known
     assert found == (b"content", known.generation)
+    assert dropped == [1, 0]  # of the content, and of what was asked then
 
 
 def test_storage_that_does_not_answer_is_busy(bucket: Bucket, standins: StandIns) -> None:

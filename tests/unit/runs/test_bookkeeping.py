@@ -1,8 +1,10 @@
-"""The lines of the ledger: one for each table that a run has, whatever else is said of the run."""
+"""The lines of the ledger: one for each table of a run that is over, and never another table's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from shared import bucket as paths
 from shared.messages.requests import MirrorRequest
@@ -26,11 +28,13 @@ class Lines:
         return {line["table_id"]: line["outcome"] for line in self.found}
 
 
-def begun(*tables: str) -> Memory:
+def begun(*tables: str, sales: Sequence[str] = ()) -> Memory:
     """A bucket with the record of a run."""
     bucket = Memory()
     request = MirrorRequest("9912", REQUESTED_AT, BILLING, None, DAY, replace=True)
-    entries = [replace(EXPORT, table=table).to_json() for table in tables]
+    exports = [replace(EXPORT, table=each) for each in tables]
+    exports += [replace(EXPORT, schema="sales", table=each) for each in sales]
+    entries = [each.to_json() for each in exports]
     manifest.write(bucket, BILLING, manifest.of_request(request, entries))
     return bucket
 
@@ -63,12 +67,16 @@ def test_a_run_has_its_lines_where_nobody_is_told_of_it() -> None:
     assert lines.outcomes() == {"orders": "shown"}
 
 
-def test_a_table_that_has_another_id_now_has_no_line() -> None:
-    """The pipeline has got another first schema since the run was told."""
-    bucket = begun("orders")
+@pytest.mark.parametrize("others", [(), ("orders",)])
+def test_a_run_whose_tables_have_other_ids_now_has_no_lines(others: tuple[str, ...]) -> None:
+    """The pipeline has got another first schema since the run was told, and an id may be another table's."""
+    bucket, lines = begun("orders", sales=others), Lines()
     now = replace(BILLING, schemas=("sales", "public"))
+    told = said(shown=["orders"], failed=[f"sales__{each}" for each in others])
 
-    assert recorded(bucket, now, said(shown=["orders"])) == {}
+    assert recorded(bucket, now, told) == {}
+    assert bookkeeping.record_mended(bucket, now, told, {"sales__orders": "shown"}, lines, is_owed=True)
+    assert lines.found == []
 
 
 def test_a_table_that_was_refused_has_no_second_line_where_it_comes_to_a_better_end() -> None:
@@ -76,5 +84,5 @@ def test_a_table_that_was_refused_has_no_second_line_where_it_comes_to_a_better_
     bucket, lines = begun("orders"), Lines()
     told = said(shown=["orders"], failed=["odd"])
 
-    assert bookkeeping.record_mended(bucket, BILLING, "9912", told, {"odd": "shown"}, lines, is_owed=True)
+    assert bookkeeping.record_mended(bucket, BILLING, told, {"odd": "shown"}, lines, is_owed=True)
     assert lines.found == []
