@@ -53,6 +53,8 @@ def verdict(checks: Sequence[Check]) -> str:
     missing = sum(bool(check.failure) for check in checks)
     if not all(check.agrees or check.failure for check in checks):
         return "NOT ALL TABLES AGREE"
+    if missing == len(checks):
+        return "NO TABLE WAS MIRRORED"
     return f"All tables agree but {missing}, which failed," if missing else "All tables agree"
 
 

@@ -38,7 +38,7 @@ _AFTER = 15.0
 def main() -> int:
     """Run the demo. The exit code is 0 if all tables agree, 1 if they do not or on an error, and 130 after Ctrl-C."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return demo(
             arguments.source,
@@ -66,13 +66,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--loader",
-        default=os.environ.get("LOADER") or "bigquery",
+        default="bigquery",
         choices=("bigquery", "beam"),
         help="what makes the shards: load jobs of BigQuery, or a Beam pipeline that a Dataflow job stands for",
     )
     parser.add_argument(
         "--small",
-        default=os.environ.get("SMALL") or "export",
+        default="export",
         choices=("export", "snapshot"),
         help="how small tables are read: each by an export, or all in one snapshot over a connection",
     )
@@ -80,7 +80,7 @@ def _arguments() -> argparse.Namespace:
         "--exclude",
         default=os.environ.get("EXCLUDE") or "",
         metavar="GLOBS",
-        help="tables that are not mirrored: globs on schema.table, with spaces between them",
+        help="tables that are not mirrored: globs on schema.table, with spaces between them, and ? for a space in a name",
     )
     parser.add_argument(
         "--keep",
@@ -88,7 +88,8 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="leave the cloud up until Ctrl-C, to be queried with make query",
     )
-    return parser.parse_args()
+    said = {name: os.environ.get(name.upper()) for name in ("loader", "small")}
+    return parser.parse_args([*(f"--{name}={value}" for name, value in said.items() if value), *sys.argv[1:]])
 
 
 def demo(
