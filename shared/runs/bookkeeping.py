@@ -52,9 +52,9 @@ def record_mended(
 
 def _told(bucket: Bucket, pipeline: Pipeline, said: Mapping[str, Any]) -> Manifest | None:
     """
-    The run that is told of. None if it is not on record any more, or its tables have other ids now.
+    The run that is told of. None if it is not on record any more, or its tables have other ids than when it was told.
 
-    They have where the pipeline has got another first schema since. Whose end is told under an id is not known then.
+    They have if the pipeline has got another first schema. If it has before the run was told, this does not see it.
     """
     run = manifest.find(bucket, pipeline, said["run_id"])
     told = {table_id for end in records.ENDS for table_id in said[end]}
