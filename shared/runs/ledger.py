@@ -70,7 +70,7 @@ def lines(bucket: Bucket, pipeline: Pipeline, run: Manifest, ends: Mapping[str, 
         return _line(bucket, pipeline, run, table_id, entry, end_of[table_id], lambda name: marks.get(name, {}))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        found = list(pool.map(line, _entries(pipeline, run).items()))
+        found = list(pool.map(line, run.by_id(pipeline).items()))
     return found + [_refused(pipeline, run, each) for each in run.refused]
 
 
@@ -81,13 +81,8 @@ def line_of_table(bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: s
         found = bucket.stat(name)
         return found.marks if found else {}
 
-    entry = _entries(pipeline, run).get(table_id)
+    entry = run.by_id(pipeline).get(table_id)
     return _line(bucket, pipeline, run, table_id, entry, end, marks) if entry else None
-
-
-def _entries(pipeline: Pipeline, run: Manifest) -> Mapping[str, Mapping[str, Any]]:
-    """The tables of a run by their ids."""
-    return {names.table_id(each["schema"], each["table"], pipeline.schemas[0]): each for each in run.tables}
 
 
 def _line(

@@ -1,7 +1,7 @@
 """The manifest of a run: which tables it exports. Written once, before anything is published."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -37,7 +37,11 @@ class Manifest:
 
     def table_ids(self, pipeline: Pipeline) -> frozenset[str]:
         """The ids of its tables."""
-        return frozenset(names.table_id(each["schema"], each["table"], pipeline.schemas[0]) for each in self.tables)
+        return frozenset(self.by_id(pipeline))
+
+    def by_id(self, pipeline: Pipeline) -> Mapping[str, Mapping[str, Any]]:
+        """Its tables by their ids."""
+        return {names.table_id(each["schema"], each["table"], pipeline.schemas[0]): each for each in self.tables}
 
 
 def of_request(
