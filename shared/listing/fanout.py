@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
 
-from shared import bucket as paths
 from shared import log
 from shared.bucket import Bucket, Storage
 from shared.errors import Denied, Permanent
@@ -124,7 +123,7 @@ def _listed(request: MirrorRequest, bucket: Bucket, services: ListServices) -> S
     digests.write(bucket, pipeline, run, is_new=run is new)
     if run.is_check:
         return run.tables
-    records.write_once(bucket, paths.open_run_file(pipeline.name, run.run_id), {})
+    records.open_run(bucket, pipeline, run.run_id)
     # The run's own word counts: a request that is published again may bear the id of another one.
     is_whole = request.tables is None if run.is_whole is None else run.is_whole
     if is_whole:

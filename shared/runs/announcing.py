@@ -145,11 +145,12 @@ def after_ends(
     """
     Tables of a run have come to these ends: say what is due, at the cost of a list of its folder.
 
-    Of a run that was over before, the ledger gets a line for each table that has come to a better end than it had then.
+    Of a run that was over before, the ledger gets a line for each table that has come to a better end than it had then. If it
+    refuses one now, the run is open again, so that the next look at the pipeline's runs has it written.
     """
     said = announce(bucket, pipeline, run_id, claimant, listeners).of_day
-    if listeners.ledger and said:
-        bookkeeping.record_mended(bucket, pipeline, said, ends, listeners.ledger, is_owed=False)
+    if said and not bookkeeping.record_mended(bucket, pipeline, said, ends, listeners.ledger):
+        records.open_run(bucket, pipeline, run_id)
 
 
 def is_over(bucket: Bucket, pipeline: Pipeline, run_id: str) -> bool:

@@ -5,17 +5,17 @@ from typing import Any
 
 from shared import log
 from shared.bucket import Bucket
-from shared.errors import Busy, Denied, HandBack, Permanent
+from shared.errors import Busy, Denied, Permanent
 from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
-from shared.runs import ledger, manifest, records
+from shared.runs import digests, ledger, manifest, records
 from shared.runs.ledger import Ledger
 from shared.runs.manifest import Manifest
 
 
 def record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[str, Any]) -> bool:
     """Append the lines of a run that is over. Give False if that is to be tried again."""
-    run = _told(bucket, pipeline, said) if to else None
+    run = _noted(bucket, pipeline, said) if to else None
     if not to or not run:
         return True
     ends = {end: said[end] for end in records.ENDS}
@@ -25,40 +25,42 @@ def record(pipeline: Pipeline, to: Ledger | None, bucket: Bucket, said: Mapping[
 
 
 def record_mended(
-    bucket: Bucket,
-    pipeline: Pipeline,
-    said: Mapping[str, Any],
-    ends: Mapping[str, str],
-    to: Ledger,
-    *,
-    is_owed: bool,
+    bucket: Bucket, pipeline: Pipeline, said: Mapping[str, Any], ends: Mapping[str, str], to: Ledger | None
 ) -> bool:
-    """
-    Append a line for each table that has come to a better end than is said of it. Give False if one is to be tried again.
-
-    Raises HandBack for that if nobody else would try (`is_owed` is false).
-    """
+    """Append a line for each table that has come to a better end than is said of it. Give False if one is to be tried again."""
     better = {
         table_id: end
         for table_id, end in ends.items()
         if _rank(end) < min((_rank(each) for each in records.ENDS if table_id in said[each]), default=_rank(end))
     }
-    run = _told(bucket, pipeline, said) if better else None
-    if not run:
+    run = _noted(bucket, pipeline, said) if to and better else None
+    if not to or not run:
         return True
-    recorded = [_record_again(bucket, pipeline, run, *each, to, is_owed=is_owed) for each in better.items()]
+    entries = run.by_id(pipeline)
+    recorded = [
+        _record_again(bucket, pipeline, run, table_id, entries[table_id], end, to)
+        for table_id, end in better.items()
+        if table_id in entries  # one that cannot be mirrored has its line
+    ]
     return all(recorded)
 
 
-def _told(bucket: Bucket, pipeline: Pipeline, said: Mapping[str, Any]) -> Manifest | None:
+def _noted(bucket: Bucket, pipeline: Pipeline, said: Mapping[str, Any]) -> Manifest | None:
     """
-    The run that is told of. None if it is not on record any more, or its tables have other ids than when it was told.
+    The run, if the ledger is to have lines of it. None if it is not on record any more, or its tables have other ids by now.
 
-    They have if the pipeline has got another first schema. If it has before the run was told, this does not see it.
+    They have if the pipeline has got another first schema since: whose end is told under an id is not known then.
     """
     run = manifest.find(bucket, pipeline, said["run_id"])
+    known = digests.find(bucket, pipeline, said["run_id"])
+    if not run or not known:
+        return None
     told = {table_id for end in records.ENDS for table_id in said[end]}
-    return run if run and run.table_ids(pipeline) <= told else None
+    if known.tables.keys() == run.table_ids(pipeline) <= told:
+        return run
+    reason = "the run gets no lines in the ledger: its tables have other ids by now, as the pipeline has another first schema"
+    log.write("ledger", Outcome("waiting", reason, _about(pipeline, run), "WARNING").to_json())
+    return None
 
 
 def _rank(end: str) -> int:
@@ -66,39 +68,28 @@ def _rank(end: str) -> int:
 
 
 def _record_again(
-    bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: str, end: str, to: Ledger, *, is_owed: bool
+    bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: str, entry: Mapping[str, Any], end: str, to: Ledger
 ) -> bool:
-    line = ledger.line_of_table(bucket, pipeline, run, table_id, end)
-    if not line:
-        return True
     job_id = ledger.job_id_of_table(pipeline, run.run_id, table_id, end)
-    return _append(to, job_id, pipeline, run, lambda: [line], is_owed=is_owed)
+    return _append(
+        to, job_id, pipeline, run, lambda: [ledger.line_of_table(bucket, pipeline, run, table_id, entry, end)]
+    )
 
 
 def _append(
-    to: Ledger,
-    job_id: str,
-    pipeline: Pipeline,
-    run: Manifest,
-    lines: Callable[[], Sequence[ledger.Line]],
-    *,
-    is_owed: bool = True,
+    to: Ledger, job_id: str, pipeline: Pipeline, run: Manifest, lines: Callable[[], Sequence[ledger.Line]]
 ) -> bool:
-    """
-    Append lines, whatever comes of it: nobody waits for the ledger. Give False if that is to be tried again.
-
-    Raises HandBack for that if nobody else would try (`is_owed` is false).
-    """
-    about = Subject(pipeline.name, shard_date=run.day, run_id=run.run_id)
+    """Append lines, whatever comes of it. Give False if that is to be tried again."""
     try:
         to.append(job_id, lines())
     except (Busy, Denied, Permanent) as failure:
         is_final = isinstance(failure, Permanent)
         said = f"the run is not in the ledger{'' if is_final else ' yet'}: {failure}"
-        log.write(
-            "ledger", Outcome("waiting", said, about, "WARNING" if isinstance(failure, Busy) else "ERROR").to_json()
-        )
-        if isinstance(failure, Busy) and not is_owed:
-            raise HandBack(said) from failure
+        severity = "WARNING" if isinstance(failure, Busy) else "ERROR"
+        log.write("ledger", Outcome("waiting", said, _about(pipeline, run), severity).to_json())
         return is_final
     return True
+
+
+def _about(pipeline: Pipeline, run: Manifest) -> Subject:
+    return Subject(pipeline.name, shard_date=run.day, run_id=run.run_id)

@@ -43,9 +43,7 @@ def see_to_runs(
 def _is_recorded(bucket: Bucket, pipeline: Pipeline, run: Progress, said: Said, listeners: Listeners) -> bool:
     """Have the ledger note what has been mended since the run was told, and give whether it has."""
     ends = {table_id: end for end, table_ids in run.ends.items() for table_id in table_ids}
-    return not (listeners.ledger and said.of_day) or bookkeeping.record_mended(
-        bucket, pipeline, said.of_day, ends, listeners.ledger, is_owed=True
-    )
+    return not said.of_day or bookkeeping.record_mended(bucket, pipeline, said.of_day, ends, listeners.ledger)
 
 
 def _judged(run: Progress, judge: Judge) -> Progress:

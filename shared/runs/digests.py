@@ -1,7 +1,7 @@
 """
 A run in small: what its messages have to say to be believed, without the columns of all its tables.
 
-    {"version": 1, "replace": true, "requested_at": "…", "shard_date": "…", "tables": {"orders": "<SHA-256>"}, "last": "orders"}
+    {"version": 2, "replace": true, "requested_at": "…", "shard_date": "…", "tables": {"orders": "<SHA-256>"}, "last": "orders"}
 
 It is written once, beside the manifest and after it. Where it is missing, the manifest itself is read.
 """
@@ -68,7 +68,7 @@ class KnownRuns:
         key = (pipeline.bucket, pipeline.name, run_id)
         with self._lock:
             known = self._known.get(key)
-        if known := known or _find(bucket, pipeline, run_id):
+        if known := known or find(bucket, pipeline, run_id):
             with self._lock:
                 self._known.pop(key, None)
                 self._known[key] = known
@@ -128,7 +128,8 @@ def _of(message: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _find(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Digests | None:
+def find(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Digests | None:
+    """A run, as it was when it was listed. None if none is on record."""
     found = bucket.read(paths.digests_file(pipeline.name, run_id))
     fields = json.loads(found[0]) if found else {}
     if fields.get("version") != VERSION:
@@ -139,5 +140,5 @@ def _find(bucket: Bucket, pipeline: Pipeline, run_id: str) -> Digests | None:
         day=times.day(fields["shard_date"]),
         replace=fields["replace"],
         tables=fields["tables"],
-        last=fields.get("last", next(reversed(fields["tables"]), None)),  # the version before did not say
+        last=fields["last"],
     )

@@ -74,15 +74,16 @@ def lines(bucket: Bucket, pipeline: Pipeline, run: Manifest, ends: Mapping[str, 
     return found + [_refused(pipeline, run, each) for each in run.refused]
 
 
-def line_of_table(bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: str, end: str) -> Line | None:
-    """The line of one table of a run. None if the run has no such table."""
+def line_of_table(
+    bucket: Bucket, pipeline: Pipeline, run: Manifest, table_id: str, entry: Mapping[str, Any], end: str
+) -> Line:
+    """The line of one table of a run, whose manifest has this entry of it."""
 
     def marks(name: str) -> Mapping[str, str]:
         found = bucket.stat(name)
         return found.marks if found else {}
 
-    entry = run.by_id(pipeline).get(table_id)
-    return _line(bucket, pipeline, run, table_id, entry, end, marks) if entry else None
+    return _line(bucket, pipeline, run, table_id, entry, end, marks)
 
 
 def _line(

@@ -52,8 +52,13 @@ def clear_failure(bucket: Bucket, table: TableOfRun) -> None:
     name = paths.record_file(table.pipeline.name, table.run_id, FAILED, table.table_id)
     if bucket.stat(name):
         if not table.check:
-            write_once(bucket, paths.open_run_file(table.pipeline.name, table.run_id), {})
+            open_run(bucket, table.pipeline, table.run_id)
         bucket.delete(name)
+
+
+def open_run(bucket: Bucket, pipeline: Pipeline, run_id: str) -> None:
+    """Write down that a run is not over: each look at the pipeline's runs sees to it, until it is."""
+    write_once(bucket, paths.open_run_file(pipeline.name, run_id), {})
 
 
 def write_described_again(bucket: Bucket, export: TableExport) -> dict[str, Any]:

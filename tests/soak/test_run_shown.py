@@ -490,21 +490,42 @@ def test_tables_that_are_replayed_together_have_a_line_each(stage: Stage, days: 
     assert days.outcomes() == [("lines", "failed"), ("lines", "shown"), ("orders", "failed"), ("orders", "shown")]
 
 
-def test_the_line_of_a_mended_table_waits_for_a_ledger_that_is_busy(stage: Stage, days: Days) -> None:
+@pytest.mark.parametrize("reason", ["backendError", "accessDenied"])
+def test_the_line_of_a_mended_table_waits_for_a_ledger_that_refuses(stage: Stage, days: Days, reason: str) -> None:
     tables(stage, "orders")
     [announced] = days.export(*days.request())
     stage.bigquery.fail_next_job("invalid")
     days.load(announced)
     days.load(announced, published=now())
-    events = list(days.events)
-    stage.bigquery.fail_next_job("backendError")
+    stage.bigquery.fail_next_job(reason)
 
-    handed_back = days.hear()
-    days.events = events
     days.hear()
+    before = days.outcomes()
+    days.reconcile()
 
-    assert max(handed_back) >= 500
+    assert before == [("orders", "failed")]
     assert days.outcomes() == [("orders", "failed"), ("orders", "shown")]
+
+
+@pytest.mark.parametrize("reason", ["backendError", "accessDenied"])
+def test_the_line_of_a_table_whose_view_is_moved_by_hand_waits_for_a_ledger_that_refuses(
+    stage: Stage, days: Days, reason: str
+) -> None:
+    tables(stage, "orders")
+    load(stage, "orders_20260114")
+    show(stage, "orders_20260114", {"mirror_pin": "20260114"})
+    days.all_through()
+    days.reconcile()
+    stage.bigquery.fail_next_job(reason)
+
+    unpinned = days.function("refresh_views").receive(
+        {"pipeline": "billing", "tables": ["orders"], "shard_date": "newest"}
+    )
+    before = days.outcomes()
+    days.reconcile()
+
+    assert (unpinned, before) == (200, [("orders", "held")])
+    assert days.outcomes() == [("orders", "held"), ("orders", "shown")]
 
 
 def test_the_line_of_a_mended_table_whose_event_is_lost_outlives_a_crash(stage: Stage, days: Days) -> None:

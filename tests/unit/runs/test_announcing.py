@@ -16,7 +16,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared import bucket as paths
 from shared.messages.exports import RunExported, TableExport
 from shared.messages.requests import MirrorRequest
 from shared.runs import announcing, closing, digests, manifest, progress, records
@@ -68,7 +67,7 @@ class History:
         entries = [export(table).to_json() for table in TABLES]
         run = manifest.write(self.bucket, BILLING, manifest.of_request(request, entries))
         digests.write(self.bucket, BILLING, run, is_new=True)
-        records.write_once(self.bucket, paths.open_run_file("billing", "9912"), {})
+        records.open_run(self.bucket, BILLING, "9912")
         found = digests.KnownRuns().find(self.bucket, BILLING, "9912")
         assert found
         self.last = found.last

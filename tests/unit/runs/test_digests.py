@@ -61,19 +61,6 @@ def test_the_last_of_the_lane_is_the_last_of_the_manifest_that_is_not_read_in_a_
     assert digests.of_manifest(manifest.of_request(REQUEST, entries[2:]), BILLING).last is None
 
 
-def test_of_digests_that_do_not_say_the_last_table_is_the_last_of_the_lane() -> None:
-    """As of the version before, whose every table was in a lane."""
-    bucket = begun()
-    written = json.loads(bucket.objects[FILE])
-    del written["last"]
-    bucket.objects[FILE] = json.dumps(written | {"tables": {"users": "1", "orders": "2"}}).encode()
-
-    known = KnownRuns().find(bucket, BILLING, "9912")
-
-    assert known
-    assert known.last == "orders"
-
-
 @pytest.mark.parametrize("is_new", [True, False])
 def test_what_was_written_first_stands(is_new: bool) -> None:
     bucket = begun()

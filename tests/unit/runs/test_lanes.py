@@ -13,7 +13,7 @@ from shared.pipelines import Pipeline
 from shared.runs import closing, manifest, records
 from shared.runs.announcing import Listeners
 from shared.runs.lanes import Lane
-from tests.support.billing import BILLING
+from tests.support.billing import BILLING, EXPORT
 from tests.support.memory import Memory
 from tests.unit.runs.test_announcing import export
 
@@ -46,11 +46,15 @@ class Cloud:
         bucket = self.bucket(pipeline.bucket)
         request = MirrorRequest(run_id, BEGIN, pipeline, None, date(2026, 11, 22), replace=True)
         manifest.write(bucket, pipeline, manifest.of_request(request, [export("orders").to_json()]))
-        records.write_once(bucket, paths.open_run_file(pipeline.name, run_id), {})
+        records.open_run(bucket, pipeline, run_id)
 
     def record(self, run_id: str, kind: str, pipeline: Pipeline = BILLING) -> None:
         name = paths.record_file(pipeline.name, run_id, kind, "orders")
         records.write_once(self.bucket(pipeline.bucket), name, {"error": "so it is"})
+
+    def reopen(self, run_id: str) -> None:
+        """What failed is made good."""
+        records.clear_failure(self.bucket(BILLING.bucket), replace(EXPORT, run_id=run_id))
 
     def reconcile(self, pipeline: Pipeline = BILLING, other: Pipeline = SHOP) -> list[str]:
         """See to a pipeline's runs, and give those that are told."""
@@ -93,6 +97,26 @@ def test_a_run_that_is_over_counts_for_those_behind_it(cloud: Cloud, pipeline: P
     cloud.put(20)
     cloud.record("first", records.SKIPPED, pipeline)
     over = cloud.reconcile(pipeline)
+
+    cloud.put(43)
+    waits = cloud.reconcile()
+    cloud.put(44)
+
+    assert (over, waits) == (["first"], [])
+    assert cloud.reconcile() == ["second"]
+
+
+def test_a_run_that_is_over_once_more_counts_by_its_newest_sign(cloud: Cloud) -> None:
+    """A replay has opened it again."""
+    cloud.begin("first")
+    cloud.record("first", records.FAILED)
+    over = cloud.reconcile()
+    cloud.put(1)
+    cloud.begin("second")
+    cloud.put(20)
+    cloud.reopen("first")
+    cloud.record("first", records.SKIPPED)
+    cloud.reconcile()
 
     cloud.put(43)
     waits = cloud.reconcile()

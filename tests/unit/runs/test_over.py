@@ -75,7 +75,7 @@ class History:
         entries = [export(table).to_json() for table in TABLES]
         run = manifest.write(self.bucket, BILLING, manifest.of_request(request, entries))
         digests.write(self.bucket, BILLING, run, is_new=True)
-        records.write_once(self.bucket, paths.open_run_file("billing", "9912"), {})
+        records.open_run(self.bucket, BILLING, "9912")
         self.been: list[str] = []
         self.reconciles = 0
 
