@@ -1,7 +1,7 @@
 """A plan as a person reads it: rows of its tables, the bad first, and sentences of the whole. Nothing here does any I/O."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 REFUSED, WARNING, GONE, ALTERED, NEW = "refused", "warning", "gone", "altered", "new"
@@ -33,10 +33,7 @@ def rows(content: Content) -> Iterator[Row]:
 def sentences(content: Content) -> Iterator[str]:
     """What the run would be as a whole: how many tables, since when they changed, which way they go, and for how long."""
     tables, last = content["tables"], content["last_run"]
-    unknown = sum(each["bytes"] is None for each in tables)
-    more = f", and {unknown} of unknown size" if unknown else ""
-    sizes = size(sum(each["bytes"] or 0 for each in tables))
-    yield f"A run of {content['pipeline']} would mirror {_tables(len(tables))}: {sizes}{more}."
+    yield f"A run of {content['pipeline']} would mirror {_tables(len(tables))}{_sizes(tables)}."
     yield (
         f"Since the run {last['run_id']} of {last['shard_date']}: {_changes(content)}."
         if last
@@ -88,6 +85,14 @@ def _reason(table: Content, kind: str) -> str:
         if table[key]
     ]
     return "; ".join(said)
+
+
+def _sizes(tables: Sequence[Content]) -> str:
+    known = [each["bytes"] for each in tables if each["bytes"] is not None]
+    if not known:
+        return " of unknown size, as ANALYZE has not been run" if tables else ""
+    unknown = len(tables) - len(known)
+    return f": {size(sum(known))}{f', and {unknown} of unknown size' if unknown else ''}"
 
 
 def _tables(count: int) -> str:

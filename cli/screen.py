@@ -50,7 +50,7 @@ class Screen:
         for place, head in enumerate(heads):
             table.add_column(head, overflow="fold", ratio=None, no_wrap=not place and not self._out.is_terminal)
         for place, row in enumerate(rows):
-            table.add_row(*map(printable, row), style=styles[place] if styles else None)
+            table.add_row(*map(one_line, row), style=styles[place] if styles else None)
         self._out.print(table)
 
     def entry(self, head: str, lines: Sequence[str], style: str = "") -> None:
@@ -58,7 +58,7 @@ class Screen:
         if self.as_json:
             return
         if not self._out.is_terminal:
-            self.say(f"  {head:{_HEAD}}{'  '.join(lines)}")
+            self.say(one_line(f"  {head:{_HEAD}}{'  '.join(lines)}"))
             return
         from rich.table import Table
         from rich.text import Text
@@ -67,12 +67,12 @@ class Screen:
         grid.add_column(width=_HEAD)
         grid.add_column(overflow="fold")
         for place, line in enumerate(lines):
-            grid.add_row(Text("" if place else f"  {head}", style=style), Text(printable(line)))
+            grid.add_row(Text("" if place else f"  {head}", style=style), Text(one_line(line)))
         self._out.print(grid)
 
     def step(self, text: str, style: str = "") -> None:
         """A line that says what has happened while we wait."""
-        self._progress.print(printable(text), style=style or None)
+        self._progress.print(one_line(text), style=style or None)
 
     @contextmanager
     def waiting(self, text: str) -> Iterator["Waiting"]:
@@ -97,7 +97,12 @@ class Waiting:
 
 def printable(text: str) -> str:
     """A text of anybody's, without what would move a terminal's cursor or change its colours."""
-    return "".join(each if each.isprintable() or each == "\n" else f"\\x{ord(each):02x}" for each in text)
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def one_line(text: str) -> str:
+    """The same in one line, whatever is in it."""
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
 
 
 def _console(file: TextIO) -> "Console":

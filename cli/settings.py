@@ -1,6 +1,7 @@
 """Which deployment the command works on: the JSON that `terraform output -json settings` prints, in a file."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ def _content(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
     except OSError as error:
-        raise WrongUse(f"{file} cannot be read: {error.strerror}.", f"To write it: {WRITE}") from error
+        demo = "Was it a demo's, it has ended: make demo KEEP=1. " if os.environ.get("PUBSUB_EMULATOR_HOST") else ""
+        raise WrongUse(f"{file} cannot be read: {error.strerror}.", f"{demo}To write it: {WRITE}") from error
     except (ValueError, RecursionError) as error:
         raise WrongUse(f"{file} is not JSON: {error}.", f"To write it anew: {WRITE}") from error
     if isinstance(content, dict) and isinstance(content.get("settings"), dict):

@@ -36,6 +36,7 @@ from local.storage import Storage
 PROJECT = "demo-project"
 OPS = "mirror_ops"
 """The dataset of the ledger."""
+_LOCATION = "EU"
 TEMPORARY = "demo-temporary"
 """The bucket for the temporary files of Dataflow jobs."""
 REPOSITORY = Path(__file__).parent.parent
@@ -157,10 +158,10 @@ class Cloud:
         with self.warehouse() as client:
             client.create_dataset(OPS)
             for pipeline in pipelines.values():
-                self.storage.create_bucket(pipeline["bucket"])
+                self.storage.create_bucket(pipeline["bucket"], _LOCATION)
                 for dataset in (pipeline["shards_dataset"], pipeline["views_dataset"]):
                     made = bigquery.Dataset(f"{PROJECT}.{dataset}")
-                    made.location = "EU"
+                    made.location = _LOCATION
                     client.create_dataset(made)
 
     def _environment(self, pipelines: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

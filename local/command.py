@@ -16,6 +16,8 @@ from shared import pipelines
 from shared.gcp.storage import Bucket
 from shared.pipelines import Pipeline
 
+FILES = ("settings.json", "environment")
+"""What `write` writes."""
 _SERVICES = ("PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST", "BIGQUERY_EMULATOR_HOST")
 _COMMAND = """
 import runpy, signal
@@ -93,7 +95,7 @@ def _awaited(process: "subprocess.Popen[bytes]", cloud: Cloud, folder: Path) -> 
 
 def write(cloud: Cloud, folder: Path) -> Path:
     """Write the settings, and a file for a shell to read that sets the variables. Gives the latter."""
-    file, shell = folder / "settings.json", folder / "environment"
+    file, shell = (folder / name for name in FILES)
     file.write_text(json.dumps(settings(cloud), indent=2), encoding="utf-8")
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in environ(cloud, file).items())
     shell.write_text("".join(lines), encoding="utf-8")

@@ -1,7 +1,6 @@
 """Checks the result of a demo: compares each table at the source, in its newest shard, and through its view."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pg8000.exceptions
@@ -46,16 +45,6 @@ def compare(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
         return _compared(cloud, database, table)
     except (GoogleAPICallError, pg8000.exceptions.Error) as error:
         return Check(table.table, failure=words(error))
-
-
-def verdict(checks: Sequence[Check]) -> str:
-    """What a demo has shown, in a few words."""
-    missing = sum(bool(check.failure) for check in checks)
-    if not all(check.agrees or check.failure for check in checks):
-        return "NOT ALL TABLES AGREE"
-    if missing == len(checks):
-        return "NO TABLE WAS MIRRORED"
-    return f"All tables agree but {missing}, which failed," if missing else "All tables agree"
 
 
 def words(error: Exception) -> str:

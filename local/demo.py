@@ -7,8 +7,9 @@ read over a connection, all at one moment.
 """
 
 import argparse
+import difflib
+import fcntl
 import os
-import shlex
 import shutil
 import signal
 import sys
@@ -16,14 +17,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pg8000.exceptions
 from google.api_core.exceptions import GoogleAPICallError
 
 from cli.following import Run, TableOfRun
-from local import beam, command, comparison, source
-from local.cloud import OPS, REPOSITORY, Cloud
+from local import beam, command, comparison, report, source
+from local.cloud import REPOSITORY, Cloud
 from local.comparison import SHARDS, VIEWS, Check
 from local.source import Source
 from shared.runs import manifest
@@ -107,28 +109,61 @@ def demo(
     All files go to `work`, which is emptied first. A table that fails is shown as failed. The others are still mirrored
     and compared.
     """
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True, mode=0o700)
     began = time.monotonic()
-    print("Starting PostgreSQL and filling it …" if not address else "Looking at the source …", flush=True)
-    with source.at(address, work) if address else source.our_own() as database:
-        tables, size = database.size()
-        if address:
-            print(
-                'TLS is used if the server offers it, and its certificate is not checked: "ca_file": "off".', flush=True
-            )
-        print(f"The database {database.database} has {tables} tables of {size / 1e6:,.1f} MB.", flush=True)
-        print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the functions …", flush=True)
-        with cloud_of(database, work, small=small, exclude=exclude, by_beam=by_beam) as cloud, _saying_goodbye():
-            checks = _mirror(cloud, database, work)
-            _report(checks)
-            jobs_are_good = _report_job(cloud) if by_beam else True
-            _report_ledger(cloud)
-            command.run(cloud, work, "status", PIPELINE)
-            print(f"\n{comparison.verdict(checks)} after {time.monotonic() - began:.1f} s.", flush=True)
-            if keep:
-                _keep(cloud, work, checks)
-            return 0 if jobs_are_good and all(check.agrees for check in checks) else 1
+    with _folder(work):
+        print("Starting PostgreSQL and filling it …" if not address else "Looking at the source …", flush=True)
+        with source.at(address, work) if address else source.our_own() as database:
+            _say_what_is_there(database, exclude)
+            print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the functions …", flush=True)
+            with cloud_of(database, work, small=small, exclude=exclude, by_beam=by_beam) as cloud, _saying_goodbye():
+                checks = _mirror(cloud, database, work)
+                report.tables(checks)
+                jobs_are_good = report.jobs(cloud) if by_beam else True
+                report.ledger(cloud)
+                command.run(cloud, work, "status", PIPELINE)
+                report.advice(database, checks, exclude)
+                report.verdict(checks, began)
+                if keep:
+                    report.how_to_ask(cloud, work, PIPELINE, checks)
+                    _keep(work, cloud.bigquery.url)
+                return 0 if jobs_are_good and all(check.agrees for check in checks) else 1
+
+
+@contextmanager
+def _folder(work: Path) -> Iterator[None]:
+    """
+    Have a folder that is empty, and that nobody else has. At the end nothing in it says that a cloud is up.
+
+    Raises RuntimeError if another demo has it.
+    """
+    work.parent.mkdir(parents=True, exist_ok=True)
+    with work.with_name(f"{work.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError("a demo is up already: ask it by make query, or end it by Ctrl-C") from error
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(mode=0o700)
+        try:
+            yield
+        finally:
+            for name in ("bigquery", *command.FILES):
+                (work / name).unlink(missing_ok=True)
+
+
+def _say_what_is_there(database: Source, exclude: Sequence[str]) -> None:
+    """Raises ValueError if a glob excludes nothing: what it was meant for would be mirrored."""
+    names, size = database.tables()
+    idle = [glob for glob in exclude if not any(fnmatchcase(name, glob) for name in names)]
+    if idle:
+        near = difflib.get_close_matches(idle[0], names, n=1)
+        meant = f"Is it {near[0]}?" if near else f"A table is named with its schema, as {names[0]} is." if names else ""
+        raise ValueError(f"EXCLUDE: there is no table {idle[0]} in {database.database}. {meant}")
+    left_out = sum(any(fnmatchcase(name, glob) for glob in exclude) for name in names)
+    if not database.ours:
+        print('TLS is used if the server offers it, and its certificate is not checked: "ca_file": "off".')
+    but = f" EXCLUDE leaves out {left_out}." if exclude else ""
+    print(f"The database {database.database} has {len(names)} tables of {size / 1e6:,.1f} MB.{but}", flush=True)
 
 
 @contextmanager
@@ -167,6 +202,7 @@ def cloud_of(
 def _mirror(cloud: Cloud, database: Source, work: Path) -> list[Check]:
     today = datetime.now(UTC).date()
     command.run(cloud, work, "plan", PIPELINE)
+    print("Those times are Cloud SQL's. The local one is faster.")
     if database.ours:
         yesterday = today - timedelta(days=1)
         print(f"\nA backfill of {yesterday}, asked for by hand:", flush=True)
@@ -198,58 +234,11 @@ def _check(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
     return comparison.compare(cloud, database, table)
 
 
-def _report(checks: list[Check]) -> None:
-    """Print the comparisons."""
-    print(f"\n  {'table':28} {'rows at source':>14} {'newest shard':>14} {'through view':>14}   the view names")
-    for check in sorted(checks, key=lambda each: each.table):
-        if check.failure:
-            print(f"  {check.table:28} failed: {check.failure}")
-        else:
-            numbers = f"{check.at_source:14,} {check.in_shard:14,} {check.through_view:14,}"
-            print(f"  {check.table:28} {numbers}   {check.shown}{'' if check.agrees else '   <- differs'}")
-
-
-def _report_job(cloud: Cloud) -> bool:
-    """Print the Dataflow job of each run. Gives whether each was launched once and succeeded."""
-    runs = beam.loaded(cloud)
-    print(f"\n  {'the Dataflow job of a run':44} {'launched':>8} {'shards':>6}   ended as")
-    for run in runs:
-        wrong = "" if run.is_good else "   <- wrong"
-        print(f"  {run.job:44} {run.launches:8} {run.shards:6}   {run.state}{wrong}")
-    return all(run.is_good for run in runs)
-
-
-def _report_ledger(cloud: Cloud) -> None:
-    """Print what the ledger says of each run."""
-    query = f"""
-        SELECT shard_date, outcome, COUNT(*) AS tables, SUM(row_count) AS row_count, SUM(ARRAY_LENGTH(lost_columns)) AS lost
-        FROM {OPS}.ledger GROUP BY shard_date, outcome ORDER BY shard_date, outcome
-    """
-    print(f"\n  {f'{OPS}.ledger':12} {'outcome':8} {'tables':>6} {'rows':>12} {'columns lost':>12}")
-    with cloud.warehouse() as client:
-        for row in client.query_and_wait(query):
-            rows = f"{row.row_count or 0:12,} {row.lost or 0:12}"
-            print(f"  {row.shard_date!s:17} {row.outcome:8} {row.tables:6} {rows}")
-
-
-def _keep(cloud: Cloud, work: Path, checks: list[Check]) -> None:
-    """Leave the cloud up until Ctrl-C, and print how to query it."""
-    address = work / "bigquery"
-    address.write_text(cloud.bigquery.url, encoding="utf-8")
-    print("\nThe cloud stays up until Ctrl-C. Ask it, in another terminal:")
-    views = sorted(check.shown.rpartition("_")[0] for check in checks if check.agrees)
-    print(f"  make query SQL='SELECT * FROM `{VIEWS}.{views[0] if views else 'VIEW'}` LIMIT 5'")
-    print("Or operate its mirror, with the command that the real one has:")
-    print(f"  . {shlex.quote(str(command.write(cloud, work)))} && ./mirror request {PIPELINE} --follow")
-    for name, value in sorted(cloud.environ.items()):
-        if name.endswith(("_HOST", "_ENDPOINT")):
-            print(f"  {name}={value}")
-    sys.stdout.flush()
-    try:
-        while True:
-            signal.pause()
-    finally:
-        address.unlink()
+def _keep(work: Path, url: str) -> None:
+    """Leave the cloud up until Ctrl-C. `url`: of its BigQuery, for `make query`."""
+    (work / "bigquery").write_text(url, encoding="utf-8")
+    while True:
+        signal.pause()
 
 
 if __name__ == "__main__":

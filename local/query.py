@@ -1,5 +1,6 @@
 """`make query`: run a query on the BigQuery of a demo that `KEEP=1` left up."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from google.cloud import bigquery
 from google.cloud.exceptions import GoogleCloudError
 from requests.exceptions import ConnectionError as NobodyAnswers
 
+from cli.screen import Screen
+from local import comparison
 from local.cloud import PROJECT
 from local.demo import WORK
 
@@ -23,23 +26,32 @@ def main() -> int:
 
 def ask(address: Path, query: str) -> int:
     """As `main`, of the demo whose address is in a file."""
-    if not address.exists() or not query:
-        return _how()
+    if not address.exists():
+        return _say("No demo is up. In another terminal: make demo KEEP=1")
+    if not query:
+        return _say("Say what to ask: make query SQL='SELECT …'")
     options = {"api_endpoint": address.read_text(encoding="utf-8")}
     with bigquery.Client(PROJECT, AnonymousCredentials(), client_options=options) as client:
         try:
-            for row in client.query_and_wait(query, retry=None, job_retry=None):
-                print(dict(row))
+            found = client.query_and_wait(query, retry=None, job_retry=None)
+            rows = [[_shown(value) for value in row.values()] for row in found]
         except NobodyAnswers:  # the demo was killed
-            return _how()
+            return _say("No demo is up. In another terminal: make demo KEEP=1")
         except GoogleCloudError as error:
-            print(error.message, file=sys.stderr)
+            _say(comparison.words(error))
             return 1
+    Screen(as_json=False).table([field.name for field in found.schema], rows)
     return 0
 
 
-def _how() -> int:
-    print("Say `make demo KEEP=1` in another terminal first, then make query SQL='SELECT …'.", file=sys.stderr)
+def _shown(value: object) -> str:
+    if value is None:
+        return "NULL"
+    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+
+
+def _say(text: str) -> int:
+    print(text, file=sys.stderr)
     return 2
 
 

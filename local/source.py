@@ -33,16 +33,16 @@ class Source:
     connect: Connect = field(repr=False)
     ours: bool = False
 
-    def size(self) -> tuple[int, int]:
-        """How many tables are to be mirrored, and how many bytes they take at the source."""
+    def tables(self) -> tuple[list[str], int]:
+        """The tables that could be mirrored, as schema.table, and how many bytes they take at the source."""
         with closing(self.connect(self.database)) as connection:
             names = ", ".join(literal(schema) for schema in self.settings["schemas"])
-            (row,) = connection.run(
-                "SELECT count(*) FILTER (WHERE NOT c.relispartition), coalesce(sum(pg_total_relation_size(c.oid)), 0) "
+            rows = connection.run(
+                "SELECT n.nspname || '.' || c.relname, c.relispartition, pg_total_relation_size(c.oid) "
                 "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                f"WHERE c.relkind IN ('r', 'p') AND n.nspname IN ({names})"
+                f"WHERE c.relkind IN ('r', 'p') AND n.nspname IN ({names}) ORDER BY 1"
             )
-            return int(row[0]), int(row[1])
+            return [name for name, is_partition, _ in rows if not is_partition], sum(int(size) for *_, size in rows)
 
     def rows(self, schema: str, table: str) -> int:
         """How many rows a table has now."""

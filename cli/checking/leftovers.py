@@ -66,7 +66,7 @@ class Removal:
             reason = next(iter(self.kept.values()))
             return Found(False, f"not removed: {', '.join(list(self.kept)[:_MOST])}{more}: {reason}", _REMOVE)
         counts = ", ".join(f"{count} {kind}" for kind, count in self.removed.items())
-        said = f"removed: {counts}" if counts else "nothing was left"
+        said = counts or "nothing was left"
         if self.unsettled:
             remedy = "Check again later: the next check removes what still comes of a run"
             return Found(False, f"{said}. {' and '.join(self.unsettled)} may still come", remedy)

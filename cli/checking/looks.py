@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from cli.checking.check import Check
+from cli.checking.locations import can_load
 from cli.checking.steps import Found, parted
 from cli.following import WAITING, Run
 from cli.problems import Problem
@@ -109,7 +110,7 @@ def _datasets(check: Check) -> Found:
         bucket = check.bucket.settings().location
     except Permanent:
         return Found(True, f"both are in {shards}")
-    if "-" in shards and "-" in bucket and shards.casefold() != bucket.casefold():
+    if not can_load(shards, bucket):
         remedy = "BigQuery loads from a bucket in its own location: have both in one, by bucket_location in Terraform"
         return Found(False, f"{both}, and the bucket in {bucket}", remedy)
     return Found(True, f"both are in {shards}")

@@ -1,11 +1,15 @@
 """`mirror pin` and `mirror unpin`: which day views show."""
 
 import shlex
+from collections.abc import Callable
 
 import click
 
 from cli.problems import WrongUse
+from cli.screen import WARN
 from cli.session import SEE, Session, command, day
+from shared.errors import Busy, Told
+from shared.tables import Shard
 
 
 @command
@@ -20,10 +24,15 @@ def pin(session: Session, pipeline: str, views: tuple[str, ...], on: str) -> Non
     no shard, the view is left as it is.
     """
     known = session.settings.pipeline(pipeline)
-    pinned = day(on, known).isoformat()
-    _ask(session, known.name, views, pinned)
+    pinned = day(on, known)
+    _ask(session, known.name, views, pinned.isoformat())
     names = shlex.join(views)
     session.screen.say(f"Asked for {_views(views)} of {known.name} to show {pinned}.")
+    shards = known.shards_dataset
+    for view in _missing(session, views, lambda view: session.warehouse.has_shard(shards, Shard(view, pinned))):
+        session.screen.say(
+            f"There is no {Shard(view, pinned).name} in {shards}, so the view {view} stays as it is.", WARN
+        )
     session.screen.say(SEE.format(known.name))
     session.screen.say(f"To have the newest day again: mirror unpin {known.name} {names}")
 
@@ -36,6 +45,9 @@ def unpin(session: Session, pipeline: str, views: tuple[str, ...]) -> None:
     known = session.settings.pipeline(pipeline)
     _ask(session, known.name, views, "newest")
     session.screen.say(f"Asked for {_views(views)} of {known.name} to show the newest day.")
+    dataset = known.views_dataset
+    for view in _missing(session, views, lambda view: session.warehouse.has_table(dataset, view)):
+        session.screen.say(f"There is no view {view} in {dataset}.", WARN)
     session.screen.say(SEE.format(known.name))
 
 
@@ -45,6 +57,19 @@ def _ask(session: Session, pipeline: str, views: tuple[str, ...], shard_date: st
     message = {"pipeline": pipeline, "tables": list(views), "shard_date": shard_date}
     message_id = session.publish(session.settings.view_refreshes_topic, message)
     session.screen.result({"pipeline": pipeline, "message_id": message_id, "message": message})
+
+
+def _missing(session: Session, views: tuple[str, ...], is_there: Callable[[str], bool]) -> list[str]:
+    """The views of which something is not there. None is known where you may not look."""
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.auth.exceptions import GoogleAuthError
+
+    if session.screen.as_json:
+        return []
+    try:
+        return [view for view in views if not is_there(view)]
+    except (GoogleAPICallError, RetryError, GoogleAuthError, OSError, Busy, Told):
+        return []
 
 
 def _views(views: tuple[str, ...]) -> str:

@@ -92,7 +92,8 @@ def _told(line: Line) -> Iterator[str]:
     if line.under_way:
         yield f"the run {line.under_way[0]} tries it again"
     if line.command:
-        yield f"-> {line.command}"
+        is_refused = line.state == FAILED and not line.function
+        yield f"-> {'when that is done: ' if is_refused else ''}{line.command}"
 
 
 def _under_way(found: Standing) -> dict[str, Counter[str]]:

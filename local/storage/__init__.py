@@ -59,9 +59,9 @@ class Storage(Api):
         }
         super().__init__("storage", "v1", handlers)
 
-    def create_bucket(self, name: str) -> None:
+    def create_bucket(self, name: str, location: str = "US") -> None:
         with self._lock:
-            self._buckets[name] = Bucket(name, self.url)
+            self._buckets[name] = Bucket(name, self.url, location)
 
     def begin(self, request: Request) -> None:
         """An upload in parts is refused at once if its condition does not hold. It is checked once more at the end."""
@@ -218,7 +218,7 @@ def _described(bucket: Bucket) -> dict[str, Any]:
         "kind": "storage#bucket",
         "id": bucket.name,
         "name": bucket.name,
-        "location": "US",
+        "location": bucket.location,
         "storageClass": "STANDARD",
         "metageneration": "1",
         "timeCreated": bucket.created,

@@ -44,8 +44,9 @@ class Stored:
 class Bucket:
     """The objects of one bucket. Not safe for threads, so callers must hold a lock. `url`: of the service, for links."""
 
-    def __init__(self, name: str, url: str) -> None:
+    def __init__(self, name: str, url: str, location: str = "US") -> None:
         self.name = name
+        self.location = location
         self.created = now()
         self._url = url
         self._objects: dict[str, Stored] = {}

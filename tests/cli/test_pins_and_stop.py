@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from local.rest import ApiError, Fault
 from shared import pipelines
 from shared.messages import requests
 from shared.messages.message import Message
@@ -26,6 +27,41 @@ def test_a_pin_is_one_that_refresh_views_reads(deployment: Deployment, operator:
     assert ran.code == 0, ran.errors
     assert (asked.table_ids, asked.pin, asked.unpin) == (("orders", "sales__refunds"), date(2026, 1, 15), False)
     assert "mirror unpin billing orders sales__refunds" in ran.output
+
+
+def test_a_pin_to_a_day_without_a_shard_says_so(deployment: Deployment, operator: Person) -> None:
+    deployment.show("orders", date(2026, 1, 15))
+
+    ran = operator.says("pin", "billing", "orders", "ordres", "--date", "2026-01-15")
+
+    assert ran.code == 0, ran.errors
+    assert ran.output.count("There is no ") == 1
+    assert "There is no ordres_20260115 in mirror_shards, so the view ordres stays as it is." in ran.output
+
+
+def test_an_unpin_of_no_view_says_so(deployment: Deployment, operator: Person) -> None:
+    deployment.show("orders", date(2026, 1, 15))
+
+    ran = operator.says("unpin", "billing", "orders", "ordres")
+
+    assert ran.code == 0, ran.errors
+    assert ran.output.count("There is no ") == 1
+    assert "There is no view ordres in mirror." in ran.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [("pin", "billing", "orders", "--date", "2026-01-15"), ("unpin", "billing", "orders")]
+)
+def test_whoever_may_not_look_pins_all_the_same(
+    deployment: Deployment, operator: Person, arguments: tuple[str, ...]
+) -> None:
+    deployment.bigquery.plan("bigquery.tables.get", Fault(ApiError(403, "accessDenied", "Not yours.")))
+
+    ran = operator.says(*arguments)
+
+    assert ran.code == 0, ran.errors
+    assert as_read(deployment).table_ids == ("orders",)
+    assert "There is no" not in ran.output
 
 
 def test_an_unpin_is_one_that_refresh_views_reads(deployment: Deployment, operator: Person) -> None:

@@ -117,6 +117,23 @@ def test_the_bad_comes_first_then_what_changes_then_the_rest(
     assert "Warning: leave_out has *.misspelt" in ran.output
 
 
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ([], "would mirror 0 tables."),
+        (GOOD["tables"][:1], "would mirror 1 table of unknown size, as ANALYZE has not been run."),
+    ],
+)
+def test_what_nobody_knows_is_no_size(
+    operator: Person, answer: Callable[[dict[str, Any]], None], tables: list[dict[str, Any]], said: str
+) -> None:
+    answer(GOOD | {"tables": [each | {"bytes": None} for each in tables]})
+
+    ran = operator.says("plan", "billing")
+
+    assert said in ran.output
+
+
 def test_the_sum_says_how_many_which_way_and_for_how_long(
     operator: Person, answer: Callable[[dict[str, Any]], None]
 ) -> None:

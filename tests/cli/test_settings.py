@@ -80,3 +80,4 @@ def test_a_file_that_is_not_there_is_named(operator: Person) -> None:
 
     assert (ran.code, ran.output) == (2, "")
     assert "gone.json cannot be read: No such file or directory." in ran.errors
+    assert "Was it a demo's, it has ended: make demo KEEP=1." in ran.errors

@@ -75,7 +75,7 @@ def test_the_bad_comes_first_each_with_the_command_that_mends_it(operator: Perso
     assert [line.split()[0] for line in lines[1:]] == ["failed", "failed", "held", "stale", "pinned", "in"]
     assert f"public.customers  (the view shows {YESTERDAY})  {DENIED['error']}" in lines[1]
     assert lines[1].endswith("  -> mirror replay --table public.customers")
-    assert lines[2].endswith("it has row-level security  -> mirror request billing public.secret")
+    assert lines[2].endswith("it has row-level security  -> when that is done: mirror request billing public.secret")
     assert lines[3].endswith("  -> mirror unpin billing refunds")
     assert lines[4] == f"  stale    gone  (the view shows {LONG_AGO})"
     assert lines[5].endswith("  -> mirror unpin billing kept")

@@ -20,12 +20,13 @@ def of_a_demo(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_it_prints_rows_and_what_bigquery_says_of_a_query(address: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert query.ask(address, "SELECT 7 AS n") == 0
+    assert query.ask(address, "SELECT 7 AS n, CAST(NULL AS STRING) AS note, ['a', 'ß'] AS tags") == 0
     assert query.ask(address, "SELECT nothing") == 1
 
     said = capsys.readouterr()
-    assert said.out == "{'n': 7}\n"
+    assert [line.split() for line in said.out.splitlines()] == [["n", "note", "tags"], ["7", "NULL", '["a",', '"ß"]']]
     assert "nothing" in said.err
+    assert "http" not in said.err
 
 
 @pytest.mark.parametrize("was_killed", [True, False])

@@ -63,6 +63,10 @@ def views_elsewhere(at: Checked) -> AbstractContextManager[None]:
     return faults.told_otherwise(at.cloud.bigquery.server, is_to("GET", "/datasets/shop"), location="US")
 
 
+def bucket_elsewhere(at: Checked) -> AbstractContextManager[None]:
+    return faults.told_otherwise(at.cloud.storage.server, is_to("GET", "/b/my-mirror"), location="US")
+
+
 EXPORTED = "exported mirror_check_"
 LOADED, EVENT, VIEW = (f"{stage} mirror_check_" for stage in ("loaded", "event", "view"))  # of whichever comes first
 FAULTS = {
@@ -83,6 +87,7 @@ FAULTS = {
         bigquery(of_table("shop"), 404, "notFound", "Not found: Dataset demo-project:shop"),
     ),
     "a dataset elsewhere": Fault("datasets", "in EU, and shop in US", "make one of the datasets anew", views_elsewhere),
+    "a bucket elsewhere": Fault("datasets", "in EU, and the bucket in US", "by bucket_location", bucket_elsewhere),
     "a database out of reach": Fault(
         "catalog", "hears requests, and has not read the catalog", "by its host", nothing, "out-of-reach"
     ),

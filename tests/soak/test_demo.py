@@ -1,5 +1,6 @@
 """The demo on databases that cannot be mirrored whole: what fails is shown, and the rest is mirrored all the same."""
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -70,7 +71,10 @@ def test_what_anybody_refuses_is_shown_in_their_words_beside_what_was_mirrored(
     asked = [line for line in output.splitlines() if line.startswith("$ ")]
     assert asked == ["$ mirror plan demo", "$ mirror request demo --follow", "$ mirror status demo"]
     assert "The run is over: " in output
+    assert "EXCLUDE='public.o* public.bare public.huge public.secret'" in output
+    assert "what is to be granted goes to reader" in output
     assert "All tables agree but 3, which failed, after " in output
+    assert not {"bigquery", "environment", "settings.json"} & {file.name for file in (tmp_path / "work").iterdir()}
 
 
 def test_a_database_of_which_no_table_can_be_mirrored_is_shown_as_such(
@@ -87,14 +91,42 @@ def test_a_database_of_which_no_table_can_be_mirrored_is_shown_as_such(
     assert "has no columns" in said["public.bare"]
 
 
+@pytest.mark.parametrize(
+    ("glob", "said"),
+    [("lines", "no table lines in typo5. A table is named with its schema"), ("public.line", "Is it public.lines")],
+)
+def test_a_pattern_that_leaves_nothing_out_is_refused(server: Postgres, tmp_path: Path, glob: str, said: str) -> None:
+    database = f"typo{len(glob)}"
+    fill(server, database, "CREATE TABLE lines (id int)")
+
+    with pytest.raises(ValueError, match=said):
+        demo.demo(
+            f"postgresql://{server.user}@{server.host}/{database}", tmp_path / "work", exclude=["public.l*s", glob]
+        )
+
+
+def test_the_folder_of_a_demo_that_is_up_is_left_to_it(tmp_path: Path) -> None:
+    kept = tmp_path / "work" / "bigquery"
+    kept.parent.mkdir()
+    kept.touch()
+
+    with (tmp_path / "work.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RuntimeError, match="a demo is up already"):
+            demo.demo(None, kept.parent)
+
+    assert kept.exists()
+
+
 def test_a_table_with_partitions_counts_as_one(server: Postgres) -> None:
     parts = "CREATE TABLE day PARTITION OF days FOR VALUES FROM (1) TO (9)"
     fill(server, "parted", "CREATE TABLE days (id int) PARTITION BY RANGE (id)", parts, "CREATE TABLE other (id int)")
 
     settings = {"user": server.user, "host": server.host, "schemas": ["public"]}
-    tables, _ = Source("parted", settings, server.connect).size()
+    tables, size = Source("parted", settings, server.connect).tables()
 
-    assert tables == 2
+    assert tables == ["public.days", "public.other"]
+    assert size == 0
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,100 @@
+"""What a demo prints at its end: whether the tables agree, what became of the runs, and what to do about what failed."""
+
+import re
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cli.screen import one_line
+from local import beam, command
+from local.cloud import OPS, Cloud
+from local.comparison import VIEWS, Check
+from local.source import Source
+from shared.remedies import EXPORTER
+
+_NAMES, _LONGEST = 28, 60
+"""Columns of a table's name, at least and at most."""
+
+
+def tables(checks: Sequence[Check]) -> None:
+    """Print the comparisons."""
+    names = {one_line(check.table): check for check in checks}
+    width = min(max([_NAMES, *map(len, names)]), _LONGEST)
+    print(f"\n  {'table':{width}} {'rows at source':>14} {'newest shard':>14} {'through view':>14}   the view names")
+    for name, check in sorted(names.items()):
+        if check.failure:
+            print(f"  {name:{width}} failed: {one_line(check.failure)}")
+        else:
+            numbers = f"{check.at_source:14,} {check.in_shard:14,} {check.through_view:14,}"
+            print(f"  {name:{width}} {numbers}   {check.shown}{'' if check.agrees else '   <- differs'}")
+
+
+def jobs(cloud: Cloud) -> bool:
+    """Print the Dataflow job of each run. Gives whether each was launched once and succeeded."""
+    runs = beam.loaded(cloud)
+    print(f"\n  {'the Dataflow job of a run':44} {'launched':>8} {'shards':>6}   ended as")
+    for run in runs:
+        wrong = "" if run.is_good else "   <- wrong"
+        print(f"  {run.job:44} {run.launches:8} {run.shards:6}   {run.state}{wrong}")
+    return all(run.is_good for run in runs)
+
+
+def ledger(cloud: Cloud) -> None:
+    """Print what the ledger says of each run."""
+    query = f"""
+        SELECT shard_date, outcome, COUNT(*) AS tables, SUM(row_count) AS row_count, SUM(ARRAY_LENGTH(lost_columns)) AS lost
+        FROM {OPS}.ledger GROUP BY shard_date, outcome ORDER BY shard_date, outcome
+    """
+    print(f"\n  {f'{OPS}.ledger':17} {'outcome':8} {'tables':>6} {'rows':>12} {'columns lost':>12}")
+    with cloud.warehouse() as client:
+        for row in client.query_and_wait(query):
+            rows = f"{row.row_count or 0:12,} {row.lost or 0:12}"
+            print(f"  {row.shard_date!s:17} {row.outcome:8} {row.tables:6} {rows}")
+
+
+def advice(database: Source, checks: Sequence[Check], exclude: Sequence[str]) -> None:
+    """Print what to do about tables that have failed. `exclude`: what has been left out."""
+    failed = [check for check in checks if check.failure]
+    if not failed:
+        return
+    globs = shlex.quote(" ".join([*exclude, *sorted(_glob(check.table) for check in failed)]))
+    print(f"\nLeave out what has failed, or mend it, and say the same once more. To leave it out: EXCLUDE={globs}")
+    if any(EXPORTER in check.failure for check in failed):
+        user = database.settings["user"]
+        print(f"Here {user} reads the tables, and there is no {EXPORTER}: what is to be granted goes to {user}.")
+
+
+def how_to_ask(cloud: Cloud, work: Path, pipeline: str, checks: Sequence[Check]) -> None:
+    """Print how to query a cloud that stays up, and how to operate its mirror."""
+    views = [check.shown.rpartition("_")[0] for check in sorted(checks, key=_interest) if check.agrees]
+    print("\nThe cloud stays up until Ctrl-C. Ask its BigQuery, in another terminal:")
+    print(f"  make query SQL='SELECT * FROM `{VIEWS}.{views[0] if views else 'VIEW'}` LIMIT 5'")
+    print("Or operate its mirror, by the command that the real one has:")
+    print(f"  . {shlex.quote(str(command.write(cloud, work)))}")
+    print(f"  ./mirror request {pipeline} --follow")
+    print("The first of these two lines also has Google's own client libraries find this cloud.", flush=True)
+
+
+def verdict(checks: Sequence[Check], began: float) -> None:
+    """Print what the demo has shown. `began`: by the monotonic clock."""
+    print(f"\n{_verdict(checks)} after {time.monotonic() - began:.1f} s.", flush=True)
+
+
+def _verdict(checks: Sequence[Check]) -> str:
+    missing = sum(bool(check.failure) for check in checks)
+    if not all(check.agrees or check.failure for check in checks):
+        return "NOT ALL TABLES AGREE"
+    if missing == len(checks):
+        return "NO TABLE WAS MIRRORED"
+    return f"All tables agree but {missing}, which failed," if missing else "All tables agree"
+
+
+def _interest(check: Check) -> tuple[bool, str]:
+    """Views with rows come first."""
+    return not check.through_view, check.table
+
+
+def _glob(table: str) -> str:
+    """A pattern for EXCLUDE that a shell, make and a glob take as it is: what is special to one of them is any character."""
+    return re.sub(r"[^\w.]", "?", table)

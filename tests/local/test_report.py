@@ -1,0 +1,59 @@
+"""What a demo says at its end."""
+
+from dataclasses import replace
+from typing import NoReturn
+
+import pytest
+
+from local import report
+from local.comparison import Check
+from local.source import Source
+
+GOOD, FAILED = Check("orders", 7, 7, 7, "orders_20261122", "orders_20261122"), Check("orders", failure="denied")
+BAD = Check("orders", 7, 6, 6, "orders_20261122", "orders_20261122")
+
+
+def nobody(_database: str) -> NoReturn:
+    raise AssertionError("the database is not asked")
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        ([GOOD, GOOD], "All tables agree"),
+        ([GOOD, BAD, FAILED], "NOT ALL TABLES AGREE"),
+        ([GOOD, FAILED], "All tables agree but 1, which failed,"),
+        ([FAILED, FAILED], "NO TABLE WAS MIRRORED"),
+    ],
+)
+def test_a_verdict_tells_tables_that_differ_from_those_that_failed(
+    checks: list[Check], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report.verdict(checks, began=0)
+
+    assert capsys.readouterr().out.startswith(f"\n{said} after ")
+
+
+def test_a_table_has_one_line_whatever_its_name_is(capsys: pytest.CaptureFixture[str]) -> None:
+    report.tables([replace(GOOD, table="public.two\nlines"), replace(GOOD, table=f"public.{'long' * 10}")])
+
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    assert [len(line) for line in lines] == [len(lines[0])] * 2
+    assert "public.two\\x0alines " in lines[1]
+
+
+def test_what_failed_is_told_with_the_pattern_that_leaves_it_out(capsys: pytest.CaptureFixture[str]) -> None:
+    database = Source("shop", {"user": "reader"}, nobody)
+    denied = replace(FAILED, failure="denied. Grant SELECT on the table to cloudsqlsuperuser")
+
+    report.advice(database, [GOOD, replace(FAILED, table="public.two $[words]"), denied], ["audit.*"])
+
+    said = capsys.readouterr().out
+    assert "EXCLUDE='audit.* orders public.two???words?'" in said
+    assert "what is to be granted goes to reader" in said
+
+
+def test_where_nothing_failed_nothing_is_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
+    report.advice(Source("shop", {}, nobody), [GOOD], [])
+
+    assert capsys.readouterr().out == ""
