@@ -45,7 +45,7 @@ def test_the_status_shows_what_is_bad_and_the_command_that_mends_it() -> None:
     said = words(picture.STATUS.read_text(encoding="utf-8"))
 
     assert re.search(r"failed\s+public\.salaries", said)
-    assert "> mirror request demo public.salaries" in said
+    assert "> when that is done: mirror request demo public.salaries" in said
     assert "mirror unpin demo refunds" in said
 
 

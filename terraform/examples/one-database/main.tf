@@ -1,7 +1,7 @@
 # One database, in the project that mirrors it, every night at four.
 
 module "mirror" {
-  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.4.0"
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.5.0"
 
   project_id = "my-project"
   region     = "europe-west1"

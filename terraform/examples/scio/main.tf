@@ -2,7 +2,7 @@
 # line. Then the views of the run move together. load_shard is not deployed.
 
 module "mirror" {
-  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.4.0"
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.5.0"
 
   project_id = "my-project"
   region     = "europe-west1"

@@ -2,7 +2,7 @@
 # tables of one are read over a connection, all at one moment.
 
 module "mirror" {
-  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.4.0"
+  source = "git::https://github.com/YOUR-ORG/cloud-sql-mirror.git//terraform?ref=v0.5.0"
 
   project_id = "my-warehouse"
   region     = "europe-west1"
