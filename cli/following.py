@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared import bucket as paths
-from shared import names
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
 from shared.runs import manifest
@@ -79,7 +78,7 @@ class Run:
 
     def _table(self, entry: Mapping[str, str], state: str = WAITING, reason: str | None = None) -> TableOfRun:
         schema, name = entry["schema"], entry["table"]
-        return TableOfRun(schema, name, names.table_id(schema, name, self._pipeline.schemas[0]), state, reason)
+        return TableOfRun(schema, name, self._pipeline.table_id(schema, name), state, reason)
 
     def _now(self, table: TableOfRun, there: set[str]) -> TableOfRun:
         if table.state == FAILED:

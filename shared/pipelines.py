@@ -12,6 +12,8 @@ from ipaddress import ip_address
 from itertools import chain
 from typing import Any
 
+from shared import names
+
 JOB_LABEL = "mirror_pipeline"
 """Of a Dataflow job: the pipeline whose shards it writes."""
 
@@ -58,6 +60,10 @@ class Pipeline:
     def job_name(self) -> str:
         """What the names of the Dataflow jobs that write its shards are, or begin with before a hyphen."""
         return f"mirror-{self.name}"
+
+    def table_id(self, schema: str, table: str) -> str:
+        """The id of a table's view, and of its shards before their date."""
+        return names.table_id(schema, table, self.schemas[0])
 
     def mirrors(self, schema: str, table: str) -> bool:
         """Whether the pipeline's schemas and its include and exclude globs admit the table."""

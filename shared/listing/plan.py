@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from shared import names, remedies, times
+from shared import remedies, times
 from shared.listing import snapshots
 from shared.listing.columns import Pattern
 from shared.listing.deciding import FILTERED, Decided
@@ -151,9 +151,8 @@ def _gone(known: Known) -> list[dict[str, str]]:
     """The tables of the last run that are no longer there, or are excluded."""
     there = {(table.schema, table.name) for table in known.decided.exports}
     there |= {(each.table.schema, each.table.name) for each in known.decided.refused}
-    first = known.request.pipeline.schemas[0]
     return [
-        {"schema": schema, "table": table, "table_id": names.table_id(schema, table, first)}
+        {"schema": schema, "table": table, "table_id": known.request.pipeline.table_id(schema, table)}
         for schema, table in _entries(known.last)
         if (schema, table) not in there
     ]

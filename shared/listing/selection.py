@@ -57,7 +57,7 @@ def select(
             f"the database {pipeline.database} has no table that the pipeline {pipeline.name} mirrors: look at its schemas "
             f"({', '.join(pipeline.schemas)}), include and exclude, and at the USAGE grants of the user {pipeline.user}"
         )
-    ids = {table: names.table_id(table.schema, table.name, pipeline.schemas[0]) for table in mirrored}
+    ids = {table: pipeline.table_id(table.schema, table.name) for table in mirrored}
     wanted = mirrored if requested is None else _named(mirrored, requested, pipeline)
     in_bigquery = _without_case(ids) if _differ_by_case(ids) and ignores_case() else ids
     meeting = _meeting(ids, in_bigquery)

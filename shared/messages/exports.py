@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from shared import canaries, names, times
+from shared import canaries, times
 from shared.errors import Permanent
 from shared.messages.fields import Fields
 from shared.messages.message import Message
@@ -211,7 +211,7 @@ def _table_export(fields: Fields, pipelines: Pipelines) -> TableExport:
     of_run = _table_of_run(fields, pipelines)
     return TableExport(
         **of_run,
-        table_id=names.table_id(of_run["schema"], of_run["table"], of_run["pipeline"].schemas[0]),
+        table_id=of_run["pipeline"].table_id(of_run["schema"], of_run["table"]),
         columns=tuple(_column(column) for column in fields.objects("columns", "column of a table export")),
         comment=fields.text_or_none("comment"),
         format=_format(fields, of_run["pipeline"]),

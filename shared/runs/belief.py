@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from shared import bucket as paths
-from shared import canaries, names, times
+from shared import canaries, times
 from shared.bucket import Bucket
 from shared.errors import Permanent
 from shared.messages import exports
@@ -53,7 +53,7 @@ def check_exported(exported: TableExported, bucket: Bucket, runs: KnownRuns) -> 
     """
     run = _run(exported, bucket, runs)
     pipeline, day = exported.pipeline, run.day
-    table_id = names.table_id(exported.schema, exported.table, pipeline.schemas[0])
+    table_id = pipeline.table_id(exported.schema, exported.table)
     if table_id not in run.tables:
         raise Permanent(f"{_differs(exported)}: the run has no such table")
     schema_name = paths.schema_file(pipeline.name, table_id, day)

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from shared import bucket as paths
-from shared import names, times
+from shared import times
 from shared.bucket import Bucket
 from shared.errors import Permanent
 from shared.messages import exports
@@ -102,7 +102,7 @@ def write(bucket: Bucket, pipeline: Pipeline, run: Manifest, *, is_new: bool) ->
 
 def _of_new(run: Manifest, pipeline: Pipeline) -> Digests:
     """The same without a reading of the entries, which takes most of the time of a run of many tables."""
-    ids = (_table_id(entry, pipeline) for entry in run.tables)
+    ids = (pipeline.table_id(entry["schema"], entry["table"]) for entry in run.tables)
     return _of_run(run, pipeline, dict(zip(ids, map(_of, run.tables), strict=True)))
 
 
@@ -114,12 +114,8 @@ def _of_run(run: Manifest, pipeline: Pipeline, tables: Mapping[str, str]) -> Dig
         day=run.day,
         replace=any(entry.get("replace") for entry in run.tables),
         tables=tables,
-        last=_table_id(lane[-1], pipeline) if lane else None,
+        last=pipeline.table_id(lane[-1]["schema"], lane[-1]["table"]) if lane else None,
     )
-
-
-def _table_id(entry: Mapping[str, Any], pipeline: Pipeline) -> str:
-    return names.table_id(entry["schema"], entry["table"], pipeline.schemas[0])
 
 
 def _of(message: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from shared import bucket as paths
-from shared import names
 from shared.bucket import Bucket
 from shared.pipelines import Pipeline
 from shared.runs import records
@@ -113,9 +112,8 @@ def _line(
 
 
 def _refused(pipeline: Pipeline, run: Manifest, refused: Mapping[str, str]) -> Line:
-    table_id = names.table_id(refused["schema"], refused["table"], pipeline.schemas[0])
     return _of(pipeline, run, refused) | {
-        "table_id": table_id,
+        "table_id": pipeline.table_id(refused["schema"], refused["table"]),
         "outcome": records.FAILED,
         "reason": refused["reason"],
         "lost_columns": [],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from shared import names, times
+from shared import times
 from shared.bucket import Bucket, manifest_file, newest_manifest_file, newest_manifest_files
 from shared.errors import LostRace
 from shared.messages.requests import MirrorRequest
@@ -41,7 +41,7 @@ class Manifest:
 
     def by_id(self, pipeline: Pipeline) -> Mapping[str, Mapping[str, Any]]:
         """Its tables by their ids."""
-        return {names.table_id(each["schema"], each["table"], pipeline.schemas[0]): each for each in self.tables}
+        return {pipeline.table_id(each["schema"], each["table"]): each for each in self.tables}
 
 
 def of_request(
