@@ -78,7 +78,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Announcement:
     """
     One of the two things that are said of a run: where its mark is, when it is due, what is said, and how.
 
@@ -109,21 +109,21 @@ def announce(
     `run_tables`: how many tables it has. While fewer have settled, its manifest is not read. `known`: how far it is, if that was
     just looked at. `for_any`: whoever has claimed it will not say it any more.
     """
-    told = list(_told(pipeline, listeners))
-    found = [marks.read(bucket, each.file(pipeline.name, run_id)) for each in told]
+    wanted = list(_announcements(pipeline, listeners))
+    found = [marks.read(bucket, each.file(pipeline.name, run_id)) for each in wanted]
     if not all(found):
         run = known or _look(bucket, pipeline, run_id, listeners, run_tables)
-        for number, each in enumerate(told):
+        for number, each in enumerate(wanted):
             if run and not found[number] and each.is_due(run):
                 name = each.file(pipeline.name, run_id)
                 found[number] = marks.claim(bucket, name, claimant, each.content(run))
     said = [
         _tell(bucket, mark, mark.claimant if for_any else claimant, each)
-        for mark, each in zip(found, told, strict=True)
+        for mark, each in zip(found, wanted, strict=True)
         if mark
     ]
     of_day = found[-1] if listeners.of_days else None
-    return Said(len(said) == len(told) and all(said), of_day.said if of_day else None)
+    return Said(len(said) == len(wanted) and all(said), of_day.said if of_day else None)
 
 
 def after_end(bucket: Bucket, pipeline: Pipeline, run_id: str, table_id: str, end: str, listeners: Listeners) -> None:
@@ -178,16 +178,16 @@ def _look(
     return run
 
 
-def _told(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Told]:
+def _announcements(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Announcement]:
     if topic := listeners.exported:
-        yield _Told(
+        yield _Announcement(
             paths.run_exported_file,
             lambda run: not run.unexported,
             lambda run: _run_exported(run, pipeline).to_json(),
             lambda said: topic.announce_run(exports.announced_run(said, {pipeline.name: pipeline})),
         )
     if listeners.of_days:
-        yield _Told(
+        yield _Announcement(
             paths.run_shown_file,
             lambda run: not run.open,
             lambda run: RunShown(run.run_id, pipeline.name, run.manifest.day, run.ends).to_json(),
@@ -196,15 +196,15 @@ def _told(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Told]:
         )
 
 
-def _tell(bucket: Bucket, mark: Mark, claimant: str, told: _Told) -> bool:
+def _tell(bucket: Bucket, mark: Mark, claimant: str, announcement: _Announcement) -> bool:
     """Have it said and recorded, if that is left to be done, and the claimant's to do. Give whether both have been done."""
     if mark.announced and mark.recorded:
         return True
     if not mark.announced and mark.claimant != claimant:
         return False
-    recorded = mark.recorded or told.record(bucket, mark.said)
+    recorded = mark.recorded or announcement.record(bucket, mark.said)
     if not mark.announced:
-        told.publish(mark.said)
+        announcement.publish(mark.said)
     with suppress(LostRace):  # another one has said it, too
         marks.told(bucket, mark, recorded=recorded)
     return recorded
