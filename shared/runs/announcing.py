@@ -196,15 +196,15 @@ def _announcements(pipeline: Pipeline, listeners: Listeners) -> Iterator[_Announ
         )
 
 
-def _tell(bucket: Bucket, mark: Mark, claimant: str, announcement: _Announcement) -> bool:
+def _tell(bucket: Bucket, mark: Mark, claimant: str, wanted: _Announcement) -> bool:
     """Have it said and recorded, if that is left to be done, and the claimant's to do. Give whether both have been done."""
     if mark.announced and mark.recorded:
         return True
     if not mark.announced and mark.claimant != claimant:
         return False
-    recorded = mark.recorded or announcement.record(bucket, mark.said)
+    recorded = mark.recorded or wanted.record(bucket, mark.said)
     if not mark.announced:
-        announcement.publish(mark.said)
+        wanted.publish(mark.said)
     with suppress(LostRace):  # another one has said it, too
         marks.told(bucket, mark, recorded=recorded)
     return recorded
