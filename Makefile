@@ -6,7 +6,11 @@ TOOLS := .venv/bin
 export GRPC_VERBOSITY := NONE
 # Otherwise gRPC's care for forks can crash a program that is started, before it is the program.
 export GRPC_ENABLE_FORK_SUPPORT := 0
-export SOURCE EXCLUDE KEEP LOADER SMALL SCHEDULES SEED
+# What a person writes there, dollar signs and lines included.
+override SQL := $(value SQL)
+override SOURCE := $(value SOURCE)
+override EXCLUDE := $(value EXCLUDE)
+export SOURCE EXCLUDE KEEP LOADER SMALL SCHEDULES SEED SQL
 
 .PHONY: help demo query lint test soak coverage test-beam bench readme picture format pins clean environments
 
@@ -24,7 +28,7 @@ demo: environments $(if $(filter beam,$(LOADER)),.venv-beam/ready) ## mirror a P
 	@$(TOOLS)/python -m local.demo
 
 query: .venv/ready ## ask the BigQuery of a demo that KEEP=1 left up (SQL='SELECT …')
-	@$(TOOLS)/python -m local.query '$(subst ','\'',$(value SQL))'
+	@$(TOOLS)/python -m local.query
 
 ##
 ## Change it

@@ -51,7 +51,10 @@ class Screen:
             table.add_column(head, overflow="fold", ratio=None, no_wrap=not place and not self._out.is_terminal)
         for place, row in enumerate(rows):
             table.add_row(*map(one_line, row), style=styles[place] if styles else None)
-        self._out.print(table)
+        with self._out.capture() as drawn:
+            self._out.print(table)
+        for line in drawn.get().splitlines():
+            print(line if self._out.is_terminal else line.rstrip())  # noqa: T201 - as it is drawn
 
     def entry(self, head: str, lines: Sequence[str], style: str = "") -> None:
         """A word, and lines beside it, which are folded there. Without a terminal it is all in one line."""
@@ -102,7 +105,7 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same in one line, whatever is in it."""
-    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _console(file: TextIO) -> "Console":

@@ -22,7 +22,7 @@ from google.cloud import bigquery
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from local import audit_log
+from local import audit_log, ledger
 from local.bigquery import BigQuery, JobDone
 from local.cloudsql import CloudSqlAdmin
 from local.cloudsql.csv_export import Connect
@@ -156,7 +156,7 @@ class Cloud:
     def _prepare(self, pipelines: Mapping[str, Mapping[str, Any]]) -> None:
         self.storage.create_bucket(TEMPORARY)
         with self.warehouse() as client:
-            client.create_dataset(OPS)
+            ledger.make(client, OPS)
             for pipeline in pipelines.values():
                 self.storage.create_bucket(pipeline["bucket"], _LOCATION)
                 for dataset in (pipeline["shards_dataset"], pipeline["views_dataset"]):

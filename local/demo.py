@@ -7,7 +7,6 @@ read over a connection, all at one moment.
 """
 
 import argparse
-import difflib
 import fcntl
 import os
 import shutil
@@ -17,7 +16,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pg8000.exceptions
@@ -33,6 +31,7 @@ from shared.runs.records import SHOWN
 
 WORK = REPOSITORY / "build" / "demo"
 PIPELINE = "demo"
+_WORDS = {"loader": ("bigquery", "beam"), "small": ("export", "snapshot")}
 _AFTER = 15.0
 """Seconds to wait for what comes after the last view has moved: the end of a Dataflow job, the last lines of the ledger."""
 
@@ -64,18 +63,18 @@ def _arguments() -> argparse.Namespace:
         "--source",
         default=os.environ.get("SOURCE"),
         metavar="URL",
-        help="mirror postgresql://user@host/database (password from PGPASSWORD), which is only read",
+        help="mirror postgresql://user@host/database, which is only read: password in PGPASSWORD, or percent-encoded after user:",
     )
     parser.add_argument(
         "--loader",
         default="bigquery",
-        choices=("bigquery", "beam"),
+        choices=_WORDS["loader"],
         help="what makes the shards: load jobs of BigQuery, or a Beam pipeline that a Dataflow job stands for",
     )
     parser.add_argument(
         "--small",
         default="export",
-        choices=("export", "snapshot"),
+        choices=_WORDS["small"],
         help="how small tables are read: each by an export, or all in one snapshot over a connection",
     )
     parser.add_argument(
@@ -86,11 +85,14 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--keep",
-        default=bool(os.environ.get("KEEP")),
+        default=os.environ.get("KEEP", "0") not in ("", "0"),
         action="store_true",
         help="leave the cloud up until Ctrl-C, to be queried with make query",
     )
-    said = {name: os.environ.get(name.upper()) for name in ("loader", "small")}
+    said = {name: os.environ.get(name.upper()) for name in _WORDS}
+    for name, value in said.items():
+        if value and value not in _WORDS[name]:
+            parser.exit(2, f"{name.upper()} must be {' or '.join(_WORDS[name])}, not {value}.\n")
     return parser.parse_args([*(f"--{name}={value}" for name, value in said.items() if value), *sys.argv[1:]])
 
 
@@ -113,7 +115,7 @@ def demo(
     with _folder(work):
         print("Starting PostgreSQL and filling it …" if not address else "Looking at the source …", flush=True)
         with source.at(address, work) if address else source.our_own() as database:
-            _say_what_is_there(database, exclude)
+            report.source(database, exclude)
             print("Starting Cloud SQL, Cloud Storage, Pub/Sub, BigQuery, Eventarc and the functions …", flush=True)
             with cloud_of(database, work, small=small, exclude=exclude, by_beam=by_beam) as cloud, _saying_goodbye():
                 checks = _mirror(cloud, database, work)
@@ -141,7 +143,9 @@ def _folder(work: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RuntimeError("a demo is up already: ask it by make query, or end it by Ctrl-C") from error
+            raise RuntimeError(
+                "a demo is up already in this folder: ask it by make query, or end it by Ctrl-C"
+            ) from error
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(mode=0o700)
         try:
@@ -149,21 +153,6 @@ def _folder(work: Path) -> Iterator[None]:
         finally:
             for name in ("bigquery", *command.FILES):
                 (work / name).unlink(missing_ok=True)
-
-
-def _say_what_is_there(database: Source, exclude: Sequence[str]) -> None:
-    """Raises ValueError if a glob excludes nothing: what it was meant for would be mirrored."""
-    names, size = database.tables()
-    idle = [glob for glob in exclude if not any(fnmatchcase(name, glob) for name in names)]
-    if idle:
-        near = difflib.get_close_matches(idle[0], names, n=1)
-        meant = f"Is it {near[0]}?" if near else f"A table is named with its schema, as {names[0]} is." if names else ""
-        raise ValueError(f"EXCLUDE: there is no table {idle[0]} in {database.database}. {meant}")
-    left_out = sum(any(fnmatchcase(name, glob) for glob in exclude) for name in names)
-    if not database.ours:
-        print('TLS is used if the server offers it, and its certificate is not checked: "ca_file": "off".')
-    but = f" EXCLUDE leaves out {left_out}." if exclude else ""
-    print(f"The database {database.database} has {len(names)} tables of {size / 1e6:,.1f} MB.{but}", flush=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`make query`: run a query on the BigQuery of a demo that `KEEP=1` left up."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,14 +15,16 @@ from local import comparison
 from local.cloud import PROJECT
 from local.demo import WORK
 
+_LONGEST = 500
+
 
 def main() -> int:
     """
-    Run the query in the first argument, and print its rows.
+    Run the query in the variable SQL, and print its rows.
 
-    The exit code is 1 if the query fails, and 2 if no demo is up or the argument is missing.
+    The exit code is 1 if the query fails, and 2 if no demo is up or there is no query.
     """
-    return ask(WORK / "bigquery", "".join(sys.argv[1:2]))
+    return ask(WORK / "bigquery", os.environ.get("SQL", ""))
 
 
 def ask(address: Path, query: str) -> int:
@@ -35,6 +38,9 @@ def ask(address: Path, query: str) -> int:
         try:
             found = client.query_and_wait(query, retry=None, job_retry=None)
             rows = [[_shown(value) for value in row.values()] for row in found]
+        except RecursionError:
+            _say("A value is nested too deep to be shown here.")
+            return 1
         except NobodyAnswers:  # the demo was killed
             return _say("No demo is up. In another terminal: make demo KEEP=1")
         except GoogleCloudError as error:
@@ -45,9 +51,14 @@ def ask(address: Path, query: str) -> int:
 
 
 def _shown(value: object) -> str:
+    """A value in at most `_LONGEST` characters."""
     if value is None:
         return "NULL"
-    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, bytes):
+        text = f"\\x{value.hex()}"
+    else:
+        text = json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _say(text: str) -> int:

@@ -1,9 +1,10 @@
-"""What a demo prints at its end: whether the tables agree, what became of the runs, and what to do about what failed."""
+"""What a demo prints: what is to be mirrored, and at its end whether the tables agree, and what to do about what failed."""
 
 import re
 import shlex
 import time
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from cli.screen import one_line
@@ -17,12 +18,36 @@ _NAMES, _LONGEST = 28, 60
 """Columns of a table's name, at least and at most."""
 
 
+def source(database: Source, exclude: Sequence[str]) -> None:
+    """
+    Print what is to be mirrored.
+
+    Raises ValueError if nothing is to be mirrored, or a glob excludes nothing: what it was meant for would be mirrored.
+    """
+    names, name = database.tables(), database.database
+    for glob in exclude:
+        if names and not any(fnmatchcase(each, glob) for each in names):
+            raise ValueError(f"EXCLUDE: there is no table {glob} in {name}. {_hint(glob, names)}")
+    mirrored = [each for each in names if not any(fnmatchcase(each, glob) for glob in exclude)]
+    if not mirrored:
+        raise ValueError(f"there is no table to mirror in {name}{': EXCLUDE leaves out all' if names else ''}")
+    if not database.ours:
+        print('TLS is used if the server offers it, and its certificate is not checked: "ca_file": "off".')
+    but = f", of which EXCLUDE leaves out {len(names) - len(mirrored)}" if exclude else ""
+    print(f"The database {name} has {len(names)} tables{but}.")
+    first, *others = database.settings["schemas"]
+    if others:
+        print(
+            f"In BigQuery, those of the schema {first} have no prefix. The others have the schema's name before theirs."
+        )
+
+
 def tables(checks: Sequence[Check]) -> None:
     """Print the comparisons."""
-    names = {one_line(check.table): check for check in checks}
-    width = min(max([_NAMES, *map(len, names)]), _LONGEST)
+    names = [(one_line(check.table), check) for check in checks]
+    width = min(max([_NAMES, *(len(name) for name, _ in names)]), _LONGEST)
     print(f"\n  {'table':{width}} {'rows at source':>14} {'newest shard':>14} {'through view':>14}   the view names")
-    for name, check in sorted(names.items()):
+    for name, check in sorted(names, key=lambda each: each[0]):
         if check.failure:
             print(f"  {name:{width}} failed: {one_line(check.failure)}")
         else:
@@ -46,10 +71,10 @@ def ledger(cloud: Cloud) -> None:
         SELECT shard_date, outcome, COUNT(*) AS tables, SUM(row_count) AS row_count, SUM(ARRAY_LENGTH(lost_columns)) AS lost
         FROM {OPS}.ledger GROUP BY shard_date, outcome ORDER BY shard_date, outcome
     """
-    print(f"\n  {f'{OPS}.ledger':17} {'outcome':8} {'tables':>6} {'rows':>12} {'columns lost':>12}")
+    print(f"\n  {f'{OPS}.ledger':17} {'outcome':8} {'tables':>6} {'rows':>12}   {'columns lost':>12}")
     with cloud.warehouse() as client:
         for row in client.query_and_wait(query):
-            rows = f"{row.row_count or 0:12,} {row.lost or 0:12}"
+            rows = f"{row.row_count or 0:12,}   {row.lost or 0:12}"
             print(f"  {row.shard_date!s:17} {row.outcome:8} {row.tables:6} {rows}")
 
 
@@ -58,8 +83,14 @@ def advice(database: Source, checks: Sequence[Check], exclude: Sequence[str]) ->
     failed = [check for check in checks if check.failure]
     if not failed:
         return
-    globs = shlex.quote(" ".join([*exclude, *sorted(_glob(check.table) for check in failed)]))
-    print(f"\nLeave out what has failed, or mend it, and say the same once more. To leave it out: EXCLUDE={globs}")
+    good = [check.table for check in checks if not check.failure]
+    found = {_glob(check.table) for check in failed}
+    globs = sorted(glob for glob in found if not any(fnmatchcase(table, glob) for table in good))
+    print(
+        f"\nMend what has failed, or leave it out, and begin anew: EXCLUDE={shlex.quote(' '.join([*exclude, *globs]))}"
+    )
+    if others := sorted(found - set(globs)):
+        print(f"No pattern leaves these out alone, as a table has a name alike: {', '.join(others)}")
     if any(EXPORTER in check.failure for check in failed):
         user = database.settings["user"]
         print(f"Here {user} reads the tables, and there is no {EXPORTER}: what is to be granted goes to {user}.")
@@ -98,3 +129,13 @@ def _interest(check: Check) -> tuple[bool, str]:
 def _glob(table: str) -> str:
     """A pattern for EXCLUDE that a shell, make and a glob take as it is: what is special to one of them is any character."""
     return re.sub(r"[^\w.]", "?", table)
+
+
+def _hint(glob: str, names: Sequence[str]) -> str:
+    """What may be wrong with a glob that matches nothing."""
+    if "," in glob:
+        return "Write blanks between patterns, and no commas."
+    if any(each.startswith(f"{glob} ") for each in names):
+        return "Write ? for a blank in a name."
+    same = [each for each in names if each.casefold() == glob.casefold() or each.partition(".")[2] == glob]
+    return f"It is {same[0]}." if same else "A pattern is schema.table: case counts, and * stands for anything."

@@ -1,13 +1,15 @@
 """The database that a demo mirrors: the flights in a PostgreSQL of ours, or the user's database at an address."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+import pg8000.exceptions
 import pg8000.native
 from pg8000.native import identifier, literal
 
@@ -33,21 +35,25 @@ class Source:
     connect: Connect = field(repr=False)
     ours: bool = False
 
-    def tables(self) -> tuple[list[str], int]:
-        """The tables that could be mirrored, as schema.table, and how many bytes they take at the source."""
+    def tables(self) -> list[str]:
+        """The tables that could be mirrored, as schema.table."""
         with closing(self.connect(self.database)) as connection:
             names = ", ".join(literal(schema) for schema in self.settings["schemas"])
             rows = connection.run(
-                "SELECT n.nspname || '.' || c.relname, c.relispartition, pg_total_relation_size(c.oid) "
-                "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                f"WHERE c.relkind IN ('r', 'p') AND n.nspname IN ({names}) ORDER BY 1"
+                "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                f"WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname IN ({names}) ORDER BY 1"
             )
-            return [name for name, is_partition, _ in rows if not is_partition], sum(int(size) for *_, size in rows)
+            return [str(name) for (name,) in rows]
 
     def rows(self, schema: str, table: str) -> int:
-        """How many rows a table has now."""
+        """How many rows a table has now, without those of tables that inherit from it."""
         with closing(self.connect(self.database)) as connection:
-            (row,) = connection.run(f"SELECT count(*) FROM {identifier(schema)}.{identifier(table)}")
+            has_parts = connection.run(
+                "SELECT FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid "
+                f"WHERE c.relname = {literal(table)} AND c.relnamespace = to_regnamespace({literal(identifier(schema))})"
+            )
+            rows = f"{'' if has_parts else 'ONLY '}{identifier(schema)}.{identifier(table)}"
+            (row,) = connection.run(f"SELECT count(*) FROM {rows}")
             return int(row[0])
 
     def let_a_day_pass(self) -> None:
@@ -72,30 +78,35 @@ def at(address: str, work: Path) -> Iterator[Source]:
     """
     The user's database at `postgresql://user@host:port/database`. It is only read, and its server is not checked.
 
-    The password is in PGPASSWORD or in the address. Raises ValueError if the address has another form, and the driver's
-    error if it cannot connect.
+    The password is in the address, or in PGPASSWORD. Raises ValueError if the address has another form or nobody answers there,
+    and the driver's error if the server refuses.
     """
-    parts = urlsplit(address)
-    if (
-        parts.scheme not in ("postgresql", "postgres")
-        or not parts.hostname
-        or not parts.username
-        or len(parts.path) < 2
-    ):
-        raise ValueError(
-            f"SOURCE must be of the form postgresql://user@host:port/database, not {_without_password(address)}"
-        )
-    password = os.environ.get("PGPASSWORD") or (unquote(parts.password) if parts.password else None)
-    user, host, port = unquote(parts.username), parts.hostname, parts.port or 5432
+    parts = _parts(address)
+    password = unquote(parts.password) if parts.password else os.environ.get("PGPASSWORD")
+    user, host, port = unquote(parts.username or ""), parts.hostname or "", parts.port or 5432
     database = unquote(parts.path[1:])
 
     def connect(name: str) -> pg8000.native.Connection:
-        connection = pg8000.native.Connection(user, host=host, port=port, database=name, password=password)
+        connection = pg8000.native.Connection(
+            user,
+            host=host,
+            port=port,
+            database=name,
+            password=password or "",  # a server that asks for one refuses an empty one in its own words
+            startup_params={"client_encoding": "UTF8"},  # as Cloud SQL's files are
+        )
         connection.run("SET default_transaction_read_only = on")
         return connection
 
-    with closing(connect(database)) as connection:
-        schemas = _schemas(connection)
+    try:
+        with closing(connect(database)) as connection:
+            schemas = _schemas(connection)
+    except pg8000.exceptions.InterfaceError as error:
+        raise ValueError(f"SOURCE: nobody answers at {host}:{port}: {error.__cause__ or error}") from error
+    except pg8000.exceptions.DatabaseError as error:
+        if password or not str(error.args[0].get("C")).startswith("28"):
+            raise
+        raise ValueError(f"SOURCE: {error.args[0]['M']}: PGPASSWORD is not set") from error
     settings: dict[str, Any] = {"user": user, "host": f"{host}:{port}", "ca_file": OFF, "schemas": schemas}
     secret = work / "password"
     if password:
@@ -105,6 +116,22 @@ def at(address: str, work: Path) -> Iterator[Source]:
         yield Source(database, settings, connect)
     finally:
         secret.unlink(missing_ok=True)
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address. Raises ValueError, which does not tell the password, if it has another form."""
+    said = re.sub(r"(//[^:@]*):.*@", r"\1:…@", address)
+    form = f"SOURCE must be of the form postgresql://user@host:port/database, not {said}"
+    try:
+        parts = urlsplit(address)
+        is_whole = parts.hostname and parts.username and len(parts.path) > 1 and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"{form}: the host or the port is none, or a password is not percent-encoded") from error
+    if not is_whole or parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"{form}. In a password, write %2F for a slash, %23 for #, %3F for ? and %40 for @")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{form}: it takes no parameters. TLS is used if the server offers it")
+    return parts
 
 
 def _schemas(connection: pg8000.native.Connection) -> Sequence[str]:
@@ -119,8 +146,3 @@ def _schemas(connection: pg8000.native.Connection) -> Sequence[str]:
 def _write_secret(path: Path, password: str) -> None:
     path.touch(mode=0o600)
     path.write_text(password, encoding="utf-8")
-
-
-def _without_password(address: str) -> str:
-    password = urlsplit(address).password
-    return address.replace(f":{password}@", ":…@") if password else address

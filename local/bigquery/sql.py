@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 
 from local.bigquery.catalog import Table, TableRef
 from local.bigquery.errors import BigQueryError, unhonoured
@@ -93,6 +93,9 @@ class Translator:
 def _parsed(query: str) -> exp.Query:
     try:
         statements = [tree for tree in sqlglot.parse(query, read="bigquery") if tree]
+    except ParseError as error:
+        where = next((f'Unexpected "{at["highlight"]}" at [{at["line"]}:{at["col"]}]' for at in error.errors), error)
+        raise _invalid(f"Syntax error: {where}") from error
     except SqlglotError as error:
         raise _invalid(f"Syntax error: {error}") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):

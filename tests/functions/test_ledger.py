@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from google.cloud import bigquery
 
+from local.ledger import make_freshness
 from shared import times
 from shared.gcp.bigquery_ledger import BigQueryLedger, schema
 from shared.runs import ledger
@@ -59,10 +60,7 @@ def line(table: str, days_ago: int, outcome: str = "shown", rows: int = 10, **mo
 def keep(warehouse: bigquery.Client, *lines: Mapping[str, Any]) -> None:
     """Have the ledger hold these, and the view made as Terraform makes it."""
     BigQueryLedger(PROJECT, "mirror_ops").append("mirror_ledger_0", lines)
-    view = bigquery.Table(f"{PROJECT}.mirror_ops.freshness")
-    template = (ROOT / "terraform/freshness.sql.tftpl").read_text(encoding="utf-8")
-    view.view_query = template.replace("${ledger}", f"{PROJECT}.mirror_ops.ledger")
-    warehouse.create_table(view)
+    make_freshness(warehouse, "mirror_ops")
 
 
 def answer(warehouse: bigquery.Client, question: str) -> list[dict[str, Any]]:

@@ -39,18 +39,36 @@ def test_a_table_has_one_line_whatever_its_name_is(capsys: pytest.CaptureFixture
 
     _, _, *lines = capsys.readouterr().out.splitlines()
     assert [len(line) for line in lines] == [len(lines[0])] * 2
-    assert "public.two\\x0alines " in lines[1]
+    assert "public.two\\nlines " in lines[1]
 
 
 def test_what_failed_is_told_with_the_pattern_that_leaves_it_out(capsys: pytest.CaptureFixture[str]) -> None:
     database = Source("shop", {"user": "reader"}, nobody)
     denied = replace(FAILED, failure="denied. Grant SELECT on the table to cloudsqlsuperuser")
 
-    report.advice(database, [GOOD, replace(FAILED, table="public.two $[words]"), denied], ["audit.*"])
+    report.advice(
+        database, [replace(GOOD, table="good"), replace(FAILED, table="public.two $[words]"), denied], ["audit.*"]
+    )
 
     said = capsys.readouterr().out
     assert "EXCLUDE='audit.* orders public.two???words?'" in said
     assert "what is to be granted goes to reader" in said
+
+
+def test_no_pattern_is_told_that_would_leave_out_a_good_table(capsys: pytest.CaptureFixture[str]) -> None:
+    like = [replace(FAILED, table=f"public.clash{each}one") for each in " -"]
+
+    report.advice(Source("shop", {}, nobody), [replace(GOOD, table="public.clash_one"), *like, FAILED], [])
+
+    said = capsys.readouterr().out
+    assert "EXCLUDE=orders\n" in said
+    assert "No pattern leaves these out alone, as a table has a name alike: public.clash?one\n" in said
+
+
+def test_tables_that_are_written_alike_have_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    report.tables([replace(GOOD, table="a.b.c"), replace(FAILED, table="a.b.c")])
+
+    assert capsys.readouterr().out.count("\n  a.b.c ") == 2
 
 
 def test_where_nothing_failed_nothing_is_to_be_done(capsys: pytest.CaptureFixture[str]) -> None:
