@@ -8,6 +8,7 @@ from typing import Any
 
 from shared import bucket as paths
 from shared.bucket import Bucket
+from shared.listing import wanted
 from shared.pipelines import Pipeline
 from shared.runs import manifest
 from shared.runs.manifest import Manifest
@@ -38,8 +39,8 @@ class TableOfRun:
 
     @property
     def table(self) -> str:
-        """Its name with its schema."""
-        return f"{self.schema}.{self.name}"
+        """Its name with its schema. No two tables have the same."""
+        return wanted.label((self.schema, self.name))
 
     def to_json(self) -> dict[str, str | None]:
         return {"table": self.table, "table_id": self.table_id, "state": self.state, "reason": self.reason}

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from shared.listing import wanted
 from shared.pipelines import Pipeline
+from shared.tables import TableName
 
 FUNCTIONS = ("list_tables", "export_table", "read_snapshot", "load_shard", "refresh_views", "start_loader")
 _GIVEN_UP = "CloudPubSubDeadLetterSource"
@@ -44,12 +46,18 @@ class Letter:
             f"Pub/Sub gave up after {count} deliveries: see the function's log" if count else "it does not say why"
         )
         reason = self.pulled.attributes.get("error") or given_up
-        return reason.replace(self.table, "…") if "." in self.table else reason
+        return reason.replace(".".join(self._of), "…") if self._of else reason
 
     @property
     def table(self) -> str:
         """The table that it is about, else the pipeline. Empty if it does not say."""
         return next(iter(self._names()), "") or str(self.content.get("pipeline", ""))
+
+    @property
+    def _of(self) -> TableName | None:
+        """The one table that it is of, by schema and name. None of a request."""
+        schema, table = self.content.get("schema"), self.content.get("table")
+        return (str(schema), table) if isinstance(table, str) else None
 
     @property
     def source_topic(self) -> str:
@@ -102,9 +110,9 @@ class Letter:
         return "", ""
 
     def _names(self) -> list[str]:
-        schema, table = self.content.get("schema"), self.content.get("table")
-        if isinstance(table, str):
-            return [f"{schema}.{table}", table, str(self.content.get("table_id", table))]
+        if self._of:
+            table = self._of[1]
+            return [wanted.label(self._of), ".".join(self._of), table, str(self.content.get("table_id", table))]
         tables = self.content.get("tables")
         return list(_texts(tables)) if isinstance(tables, list) else []
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from shared.listing import wanted
+
 REFUSED, WARNING, GONE, ALTERED, NEW = "refused", "warning", "gone", "altered", "new"
 BAD = frozenset({REFUSED, WARNING})
 MOST = 10
@@ -100,7 +102,7 @@ def _tables(count: int) -> str:
 
 
 def _name(table: Content) -> str:
-    return f"{table['schema']}.{table['table']}"
+    return wanted.label((table["schema"], table["table"]))
 
 
 def _changes(content: Content) -> str:

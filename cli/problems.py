@@ -1,12 +1,15 @@
 """How the command ends when it cannot do what it was asked for: the value, the reason, and what to do next."""
 
 import difflib
+import os
 from collections.abc import Iterable
 
 import click
 
 from cli.screen import printable
 
+NETWORK = "Look at the network."
+DEMO = "If it is a demo's: is it still up? One that was begun anew has other addresses: . build/demo/environment"
 LOG_IN = "Log in: gcloud auth application-default login"
 
 
@@ -24,6 +27,11 @@ class WrongUse(Problem):
     """What was asked for cannot be. The exit code is 2."""
 
     exit_code = 2
+
+
+def unanswered() -> str:
+    """What to do where nothing answers."""
+    return DEMO if os.environ.get("STORAGE_EMULATOR_HOST") else NETWORK
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> WrongUse:

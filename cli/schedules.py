@@ -16,7 +16,7 @@ _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 def due(schedule: str | None, days: Sequence[date], today: date) -> date | None:
     """
-    The newest day that a pipeline should show. None if there is none. It is before today, whose run may be under way.
+    The newest day that a pipeline should show. None if there is none, as before its first. Today's run may be under way.
 
     `schedule` is in cron's form. Where it is None or has another form, the usual gap of `days` counts: those that the pipeline has
     been mirrored for, oldest first. Of fewer than two, that is one day.
@@ -28,7 +28,8 @@ def due(schedule: str | None, days: Sequence[date], today: date) -> date | None:
     except ValueError:
         pass
     gaps = [(later - earlier).days for earlier, later in pairwise(days[-_GAPS - 1 :])]
-    return today - median_low(gaps or [1]) * _DAY
+    newest = today - median_low(gaps or [1]) * _DAY
+    return None if days and newest < days[0] else newest
 
 
 def _is_for(schedule: str, day: date) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cli.following import OVER, TableOfRun
 from cli.letters import FUNCTIONS
+from shared.errors import REQUEST_AGAIN
 from shared.runs.records import FAILED, HELD, SHOWN, SKIPPED
 
 PINNED, STALE = "pinned", "stale"
@@ -210,9 +211,10 @@ def _command(pipeline: str, line: Line) -> str:
     names = " ".join(map(shlex.quote, line.names))
     if line.state in {HELD, PINNED}:
         return f"mirror unpin {pipeline} {' '.join(map(shlex.quote, line.table_ids))}"
-    if line.state == FAILED and line.function in FUNCTIONS and line.function != "refresh_views":
+    has_letter = line.function in FUNCTIONS and line.function != "refresh_views"
+    if line.state == FAILED and has_letter and REQUEST_AGAIN not in (line.reason or ""):
         return f"mirror replay --function {line.function}" if len(line.names) > 1 else f"mirror replay --table {names}"
-    return f"mirror request {pipeline} {names}"  # no message has been dead-lettered that could be replayed
+    return f"mirror request {pipeline} {names}"  # no message has been dead-lettered, or its replay would fail as well
 
 
 def _of_views(pipeline: str, views: dict[str, SeenView], day: date | None, told: Collection[str]) -> Iterator[Line]:

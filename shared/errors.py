@@ -11,6 +11,9 @@ What this project raises on purpose.
 Whatever else is raised, here or in a library, is handed back and delivered again, as a HandedBack.
 """
 
+REQUEST_AGAIN = "request the table again"
+"""Words of a failure that a replay would meet again."""
+
 
 class Told(Exception):  # noqa: N818 - these say what a failure is, not that it is one
     """An error whose words are ours, and safe to be told."""

@@ -9,7 +9,7 @@ import click
 
 from cli.following import OVER, WAITING, Run, TableOfRun
 from cli.mailbox import Mailbox
-from cli.problems import LOG_IN, Problem, WrongUse
+from cli.problems import LOG_IN, Problem, WrongUse, unanswered
 from cli.screen import BAD, GOOD, MINOR, Screen, Waiting
 from cli.session import SEE, Session, command, day
 from shared.errors import Busy, Permanent
@@ -105,7 +105,7 @@ def _looks(session: Session, run: Run, run_id: str) -> Iterator[list[TableOfRun]
             raise Problem(f"The run {run_id} goes on, unseen: {error}", LOG_IN) from error
         except Busy as error:
             if time.monotonic() - answered > _ANSWERS_WITHIN:
-                raise Problem(f"The run {run_id} goes on, unseen: {error}", "Look at the network.") from error
+                raise Problem(f"The run {run_id} goes on, unseen: {error}", unanswered()) from error
         now = time.monotonic()
         if tables is not None:
             yield tables
@@ -140,11 +140,14 @@ def _sum_up(screen: Screen, pipeline: Pipeline, tables: list[TableOfRun]) -> Non
     """The last line. Exits with 1 if a table failed."""
     screen.say(f"The run is over: {_counted(tables)}.")
     failed = [each for each in tables if each.state == records.FAILED]
+    again = f"ask again: mirror request {pipeline.name} --follow"
     if failed and not any(each.function for each in failed):  # of these no message is dead-lettered
-        screen.say(f"Remove what made them fail, and ask again: mirror request {pipeline.name} --follow")
+        screen.say(f"Remove what made them fail, and {again}")
         raise SystemExit(1)
     if failed:
-        screen.say("Remove what made them fail, and then replay them. To see the reasons: mirror replay --dry-run")
+        screen.say("Remove what made them fail, and then replay them. What would be: mirror replay --dry-run")
+        if not all(each.function for each in failed):
+            screen.say(f"For those that cannot be mirrored as they are, {again}")
         raise SystemExit(1)
     screen.say(f"See the whole: mirror status {pipeline.name}")
 

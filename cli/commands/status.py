@@ -9,7 +9,7 @@ import click
 
 from cli import schedules, standing
 from cli.following import Run
-from cli.problems import LOG_IN, Problem
+from cli.problems import LOG_IN, Problem, unanswered
 from cli.screen import BAD, GOOD, MINOR, WARN, Screen
 from cli.session import Session, command
 from cli.standing import Line, SeenRun, SeenView, Standing
@@ -133,7 +133,7 @@ def _seeing(what: str, unseen: list[str]) -> Iterator[None]:
     except GoogleAuthError as error:
         raise Problem(f"Cannot look at the {what}: {error}", LOG_IN) from error
     except (RetryError, OSError) as error:
-        raise Problem(f"Cannot look at the {what}: {type(error).__name__}", "Look at the network.") from error
+        raise Problem(f"Cannot look at the {what}: {type(error).__name__}", unanswered()) from error
     except Busy as error:
         unseen.append(f"the {what} are not looked at: {error}")
     except (Told, GoogleAPICallError) as error:

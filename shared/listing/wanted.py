@@ -34,6 +34,11 @@ def shown(wanted: str | TableName) -> str:
     return wanted if isinstance(wanted, str) else ".".join(map(_quoted, wanted))
 
 
+def label(name: TableName) -> str:
+    """A table as people are told of it: schema.table, and quoted as in SQL where its names have dots or quotation marks."""
+    return shown(name) if any(mark in part for part in name for mark in '."') else ".".join(name)
+
+
 def _only(wanted: str | TableName, found: Sequence[TableName]) -> TableName | None:
     if len(found) > 1:
         readings = " or ".join(map(shown, found))

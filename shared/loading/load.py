@@ -7,7 +7,7 @@ from datetime import datetime
 from shared import bucket as paths
 from shared import failures
 from shared.bucket import Bucket, File, Storage
-from shared.errors import HandBack, Permanent
+from shared.errors import REQUEST_AGAIN, HandBack, Permanent
 from shared.loading import attempts
 from shared.loading.attempts import LoadJob, LoadJobs
 from shared.messages import columns
@@ -105,7 +105,7 @@ def _refused(
     _check_data(newest, exported, bucket)
     said = told(job.error, f"the job {job.job_id}", [job.reason or ""])
     raise Permanent(
-        f"BigQuery refuses {exported.data_uri}: {said}. Mend what it says at the source, and request the table again",
+        f"BigQuery refuses {exported.data_uri}: {said}. Mend what it says at the source, and {REQUEST_AGAIN}",
         job.job_id,
     )
 
@@ -158,5 +158,5 @@ def _check_size(seal: Seal, data: File | None, exported: TableExported) -> None:
     if data and seal.format == "csv" and data.size > LARGEST_CSV:
         raise Permanent(
             f"{exported.schema}.{exported.table} has {data.size} bytes of CSV, and BigQuery takes at most {LARGEST_CSV} of it: set "
-            '"format": "ndjson" for the pipeline, and request the table again'
+            f'"format": "ndjson" for the pipeline, and {REQUEST_AGAIN}'
         )

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from shared.errors import Permanent
+from shared.errors import REQUEST_AGAIN, Permanent
 from shared.messages.exports import TableExport, TableOfRun
 from shared.pipelines import Pipeline
 
@@ -46,5 +46,5 @@ def check(of_run: TableOfRun, columns: Iterable[tuple[str, bool]], listed_by: st
     if left or rules(pipeline, schema, table) not in {listed_by, None}:
         which = ", ".join(left) or f"columns of {schema}.{table}"
         raise Permanent(
-            f"the pipeline has come to leave out or to hash {which} since the table was listed: request the table again"
+            f"the pipeline has come to leave out or to hash {which} since the table was listed: {REQUEST_AGAIN}"
         )

@@ -185,3 +185,23 @@ def test_a_table_that_was_refused_has_failed(deployment: Deployment, operator: P
     assert "failed    public.secret  has row-level security" in ran.output
     assert "ask again: mirror request billing" in ran.output
     assert "mirror replay" not in ran.output
+
+
+def test_tables_that_dots_make_alike_are_told_apart(deployment: Deployment, operator: Person) -> None:
+    def play() -> None:
+        until(lambda: "mirror-requests" in deployment.published)
+        [message] = deployment.published["mirror-requests"]
+        tables = [{"schema": "a", "table": "b.c"}, {"schema": "a.b", "table": "c"}]
+        deployment.write_manifest(message.message_id, tables=tables)
+        deployment.write(message.message_id, "shown/a__b_c", {})
+        deployment.write(message.message_id, "failed/a_b__c", {"error": "denied", "function": "export_table"})
+
+    Thread(target=play).start()
+
+    followed = operator.says("request", "billing", "--follow")
+    status = operator.says("status", "billing")
+
+    assert 'shown     "a"."b.c"' in followed.output
+    assert 'failed    "a.b"."c"' in followed.output
+    assert "in all   2 tables: 1 failed, 1 shown" in status.output
+    assert 'mirror replay --table \'"a.b"."c"\'' in status.output

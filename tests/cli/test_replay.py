@@ -267,6 +267,24 @@ def test_an_unknown_function_is_wrong_use(operator: Person) -> None:
     assert "Did you mean export_table?" in ran.errors
 
 
+def test_the_reason_of_a_request_names_what_it_asked_for(deployment: Deployment, operator: Person) -> None:
+    attributes = {"function": "list_tables", "error": "the pipeline billing mirrors no table public.ordres"}
+    deployment.dead_letter({"pipeline": "billing", "tables": ["public.ordres"]}, **attributes)
+
+    ran = operator.says("replay", "--dry-run")
+
+    assert "mirrors no table public.ordres" in ran.output
+
+
+def test_a_table_is_named_as_status_names_it(deployment: Deployment, operator: Person) -> None:
+    letter = {"pipeline": "billing", "schema": "a.b", "table": "c", "run_id": "9912"}
+    deployment.dead_letter(letter, function="export_table", error="denied", source_topic=EXPORTS)
+
+    for name, count in (('"a.b"."c"', 1), ("a.b.c", 1), ("c", 1), ('"a"."b.c"', 0)):
+        ran = operator.says("replay", "--table", name, "--dry-run", "--json")
+        assert sum(len(group["letters"]) for group in json.loads(ran.output)["groups"]) == count
+
+
 def test_it_knows_all_functions() -> None:
     assert set(FUNCTIONS) == {file.stem for file in Path(ROOT / "functions").glob("*.py")}
 

@@ -58,3 +58,8 @@ def test_without_a_schedule_that_can_be_read_the_usual_gap_has_to_have_passed(sc
     assert schedules.due(schedule, [*weekly, THURSDAY - DAY], THURSDAY) == THURSDAY - 7 * DAY
     assert schedules.due(schedule, weekly[:1], THURSDAY) == THURSDAY - DAY
     assert schedules.due(schedule, [], THURSDAY) == THURSDAY - DAY
+
+
+def test_no_day_before_the_first_is_due() -> None:
+    assert schedules.due(None, [THURSDAY], THURSDAY) is None
+    assert schedules.due(None, [THURSDAY - DAY], THURSDAY) == THURSDAY - DAY

@@ -9,6 +9,7 @@ import pytest
 
 from local.rest import ApiError, Fault
 from shared import canaries
+from shared.errors import REQUEST_AGAIN
 from tests.cli.conftest import PIPELINE, SETTINGS, Deployment
 from tests.support.person import Person
 
@@ -122,6 +123,16 @@ def test_a_backfill_does_not_hide_what_has_failed_today(mixed: Deployment, opera
         mixed.write("300", f"held/{each}", {"reason": f"the view {each} shows {each}_20260115, which is newer"})
 
     assert table(operator, "customers")["state"] == "failed"
+
+
+def test_what_a_replay_would_meet_again_is_to_be_requested(deployment: Deployment, operator: Person) -> None:
+    refused = {"function": "load_shard", "error": f"BigQuery refuses it. Mend what it says, and {REQUEST_AGAIN}"}
+    deployment.write_run("200", TODAY, "orders")
+    deployment.write("200", "failed/orders", refused)
+
+    ran = operator.says("status", "billing")
+
+    assert "-> mirror request billing public.orders" in ran.output
 
 
 def test_a_view_that_is_held_by_its_pin_is_told_once(good: Deployment, operator: Person) -> None:
