@@ -98,6 +98,7 @@ environments:
 
 # Nothing is compiled yet: most of what is installed is never imported, and Python compiles the rest when it is.
 .venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready .venv-cli/ready:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no module venv: install it, as by apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
 	@echo "installing $< in $(@D), once, which may take some minutes …"
 	@$(PYTHON) -m venv --clear $(@D)

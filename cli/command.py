@@ -37,7 +37,7 @@ def mirror() -> None:
     Every command needs settings: `terraform output -json settings > settings.json` writes them; then say --settings settings.json,
     or set MIRROR_SETTINGS to that file. It works with your own rights: `gcloud auth application-default login`.
 
-    Exit codes: 0 good; 1 something failed; 2 wrong use, or an unknown pipeline, table or day; 130 after Ctrl-C.
+    Exit codes: 0 good; 1 something failed; 2 wrong use, or an unknown pipeline, function or day; 130 after Ctrl-C.
     """
 
 

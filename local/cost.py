@@ -98,7 +98,7 @@ def summary(example: Example) -> str:
     return (
         f"**Price.** {example.tables} tables, {example.gigabytes:g} GB in all, mirrored every day and kept for {example.keep_days} days, "
         f"cost ${together:,.0f} a month at list prices, of which ${storage:,.0f} are storage. "
-        "[What it costs](terraform/README.md#what-it-costs) has each line, the date of each price, and what is not in it.\n"
+        "[What it costs](terraform/README.md#what-it-costs) has each line, what is not in it, and which prices are to be checked.\n"
     )
 
 
@@ -109,7 +109,7 @@ def part(example: Example) -> str:
     head = (
         f"{example.tables} tables, {example.gigabytes:g} GB in all, are exported every day in {example.seconds_of_an_export:g} s "
         f"each. Files are kept for {example.export_days} days, shards for {example.keep_days}. With `keep_days = null` it is "
-        f"${later:,.0f} after {example.age_days // 365} years, and grows."
+        f"${later:,.0f} a month after {example.age_days // 365} years, and grows."
     )
     lines = [
         head,

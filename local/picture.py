@@ -1,8 +1,8 @@
 """
 `make picture`: draw what a person sees of a mirror on this machine.
 
-docs/demo.svg: a whole `make demo`, with its timing. docs/status.svg: `mirror status`, where one table cannot be mirrored and one view is
-pinned.
+docs/demo.svg: a whole `make demo`, with a pause before each command. docs/status.svg: `mirror status`, where one table cannot be mirrored
+and one view is pinned.
 """
 
 import os
@@ -23,7 +23,9 @@ from local.terminal import Line
 
 STATUS = REPOSITORY / "docs" / "status.svg"
 DEMO = REPOSITORY / "docs" / "demo.svg"
-_ROWS, _FASTER, _HOLD = 24, 3, 8
+_ROWS, _PAUSE, _HOLD = 24, 3, 8
+_GOOD = "All tables agree"
+_ASKED = frozenset({"SOURCE", "EXCLUDE", "LOADER", "SMALL", "KEEP"})
 _STATEMENTS = (
     "CREATE TABLE customers (id int PRIMARY KEY, name text)",
     "CREATE TABLE orders (id int PRIMARY KEY, customer int)",
@@ -35,9 +37,12 @@ _STATEMENTS = (
 
 
 def main() -> None:
-    """Run the demo, and then the mirror, and draw."""
-    said = [Line(0, "$ make demo"), *terminal.run(_demo)]
-    DEMO.write_text(terminal.film(said, rows=_ROWS, faster=_FASTER, hold=_HOLD), encoding="utf-8")
+    """Run the demo, and then the mirror, and draw. Raises RuntimeError if the demo fails."""
+    said = terminal.run(_demo)
+    if not said or _GOOD not in said[-1].text:
+        raise RuntimeError("\n".join(line.text for line in said))
+    shown = [Line(0, "$ make demo"), *terminal.paused(said, "$ ", _PAUSE)]
+    DEMO.write_text(terminal.film(shown, rows=_ROWS, hold=_HOLD), encoding="utf-8")
     with Postgres() as server, tempfile.TemporaryDirectory() as folder:
         server.create("billing")
         with closing(server.connect("billing")) as connection:
@@ -52,7 +57,7 @@ def main() -> None:
 
 
 def _demo(output: int) -> "subprocess.Popen[bytes]":
-    environ = {name: value for name, value in os.environ.items() if name not in {"SOURCE", "LOADER", "SMALL", "KEEP"}}
+    environ = {name: value for name, value in os.environ.items() if name not in _ASKED}
     return subprocess.Popen(
         [sys.executable, "-m", "local.demo"],
         cwd=REPOSITORY,

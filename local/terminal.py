@@ -10,7 +10,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
@@ -82,22 +82,29 @@ def still(title: str, lines: Sequence[str]) -> str:
     return _FONTS.sub("", console.export_svg(title=title, theme=MONOKAI, unique_id="terminal"))
 
 
-def film(lines: Sequence[Line], *, rows: int, faster: float, hold: float) -> str:
+def paused(lines: Sequence[Line], before: str, seconds: float) -> list[Line]:
+    """The lines, with a pause before each that begins so, for a reader to read what came before it."""
+    pauses, found = 0.0, list[Line]()
+    for line in lines:
+        pauses += seconds * Text.from_ansi(line.text).plain.startswith(before)
+        found.append(replace(line, seconds=line.seconds + pauses))
+    return found
+
+
+def film(lines: Sequence[Line], *, rows: int, hold: float) -> str:
     """
     What a terminal of so many rows shows over time, as an animated picture in SVG, again and again.
 
-    It goes so many times faster than it was, and stands still at the end for `hold` seconds.
+    It stands still at the end for `hold` seconds.
     """
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     for line in lines:
         console.print(Text.from_ansi(line.text), no_wrap=True, overflow="crop", crop=True)
     drawn = console.export_svg(theme=MONOKAI, unique_id="film", code_format=_FILM)
-    height, seconds = _ROW * rows, lines[-1].seconds / faster + hold
+    height, seconds = _ROW * rows, lines[-1].seconds + hold
     # The newest line stands in the last row. The lines of one moment come together.
     shown = {line.seconds: _ROW * (rows - place) for place, line in enumerate(lines, 1)}
-    frames = [
-        f"{100 * moment / faster / seconds:.2f}% {{ transform: translateY({y:.1f}px) }}" for moment, y in shown.items()
-    ]
+    frames = [f"{100 * moment / seconds:.2f}% {{ transform: translateY({y:.1f}px) }}" for moment, y in shown.items()]
     return _filled(
         drawn,
         height=f"{height + 20:.1f}",

@@ -58,15 +58,21 @@ def test_a_line_is_kept_as_it_was_at_last() -> None:
 
 
 def test_the_newest_line_stands_in_the_last_row_when_its_time_has_come() -> None:
-    drawn = terminal.film(LINES, rows=3, faster=2, hold=6)
+    drawn = terminal.film(LINES, rows=3, hold=2)
 
     frames = [(float(percent), float(y)) for percent, y in FRAME.findall(drawn)]
-    assert frames == [(0, 73.2), (0, 48.8), (10, 0), (40, -24.4)]
+    assert frames == [(0, 73.2), (0, 48.8), (20, 0), (80, -24.4)]
     assert "animation: said 10.0s" in drawn
 
 
+def test_what_came_before_a_command_stands_still_for_a_while() -> None:
+    said = [Line(0, "one"), Line(1, "\x1b[1m$ mirror plan\x1b[0m"), Line(2, "two"), Line(3, "$ mirror status")]
+
+    assert [line.seconds for line in terminal.paused(said, "$ ", 5)] == [0, 6, 7, 13]
+
+
 def test_who_wants_no_motion_sees_the_end() -> None:
-    drawn = terminal.film(LINES, rows=3, faster=2, hold=6)
+    drawn = terminal.film(LINES, rows=3, hold=2)
 
     assert ".said { transform: translateY(-24.4px);" in drawn
     assert "(prefers-reduced-motion: reduce) { .said { animation: none } }" in drawn
