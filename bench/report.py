@@ -23,8 +23,7 @@ _SENTENCES = (
         ("small", "200 tables by export: the operations, by arithmetic"),
     ),
     (
-        "A database of 10,000 tables is listed, and its messages are published, in {} s. "
-        "Pub/Sub's own limit makes it [12 s](docs/limits.md#around-the-lane).",
+        "A database of 10,000 tables is listed, and published, in {} s; by Pub/Sub's limit in [12 s](docs/limits.md#around-the-lane).",
         ("fanout", "10,000 tables: to the last publish confirmed"),
     ),
     ("1,000 views are moved in {} s.", ("reconcile", "1,000 views: all moved")),

@@ -1,12 +1,13 @@
 """The documents and the code say the same: links lead somewhere, blocks are accepted, and nothing is left out."""
 
+import itertools
 import json
 import re
 import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from shared.messages.message import Message
 from shared.messages.outcome import Outcome, Subject
 from shared.pipelines import Pipeline
 from shared.runs import records
+from shared.settings import Settings
 from tests.support.repository import ROOT
 
 TEXTS = {
@@ -63,6 +65,24 @@ def documents(block: str) -> Iterator[Any]:
         found, end = decoder.raw_decode(rest)
         yield found
         rest = rest[end:].lstrip()
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, whose first line begins so, without its head."""
+    lines = text.partition(f"\n{heading}")[2].splitlines()
+    begin = next(place for place, line in enumerate(lines) if line.startswith("| ---"))
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines[begin + 1 :])
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table]
+
+
+def spans(cell: str) -> list[str]:
+    """The spans of code in a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def named(text: str, heading: str) -> list[str]:
+    """What the first column of that table names."""
+    return [name for first, *_ in rows(text, heading) for name in spans(first)]
 
 
 def firsts(text: str) -> set[str]:
@@ -184,14 +204,29 @@ def test_every_function_has_its_line() -> None:
 
 
 def test_every_key_of_a_pipeline_has_its_line() -> None:
-    assert {field.name for field in fields(Pipeline)} - {"name"} <= firsts(SETTINGS)
+    assert sorted(named(SETTINGS, "## Pipelines")) == sorted({field.name for field in fields(Pipeline)} - {"name"})
+
+
+def test_the_defaults_of_a_pipeline_are_as_its_line_says() -> None:
+    said: dict[str, object] = {}
+    for keys, default, meaning in rows(SETTINGS, "## Pipelines"):
+        values = [None] if default == "none" else [json.loads(value) for value in spans(default)] or [MISSING]
+        said |= dict(zip(spans(keys), values * (len(spans(keys)) // len(values)), strict=True))
+        assert meaning
+    defaults = {field.name: field.default for field in fields(Pipeline)}
+
+    as_json = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    assert said == {name: value for name, value in as_json.items() if name != "name"}
 
 
 def test_every_variable_that_the_settings_read_has_its_line() -> None:
-    read = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', (ROOT / "shared/settings.py").read_text(encoding="utf-8")))
+    source = (ROOT / "shared/settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+|PIPELINES)"', source))
 
-    assert read
-    assert read - firsts(SETTINGS) == set()
+    assert "PIPELINES" in read
+    assert sorted(named(SETTINGS, "## Variables")) == sorted(read)
+    [waits] = [field.default for field in fields(Settings) if field.name == "wait_budget_seconds"]
+    assert f"optional, {waits}, at most" in SETTINGS
 
 
 def test_every_outcome_has_its_line() -> None:
@@ -204,13 +239,32 @@ def test_every_outcome_has_its_line() -> None:
     }
 
     assert {"listed", "dead"} < words
-    assert words == set(re.findall(r"^\| `(\w+)` \|", FAILURES.partition("| outcome |")[2], re.MULTILINE))
+    said = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", FAILURES.partition("| outcome |")[2], re.MULTILINE))
+    assert said.keys() == words
+    assert all(said.values())
 
 
 def test_every_field_of_a_log_line_has_its_line() -> None:
     about = Subject("billing", "public.orders", date(2026, 11, 22), "9912")
 
-    assert Outcome("dead", "why", about, operation="o").to_json().keys() <= firsts(FAILURES)
+    of_all = {"function", "message_id", "attempt", "seconds"}
+    written = Outcome("dead", "why", about, operation="o").to_json().keys() | of_all
+    assert set(named(FAILURES, "## The log")) == written
+
+
+def test_every_attribute_of_a_dead_letter_has_its_word() -> None:
+    source = (ROOT / "shared/gcp/pubsub.py").read_text(encoding="utf-8")
+    written = re.findall(r"\b(?:ours|origin) = \{(.*?)\}", source, re.DOTALL)
+    said = spans(FAILURES.partition("## Dead letters")[2].partition("To replay it")[0])
+
+    assert len(written) == 2
+    assert set(re.findall(r'"(\w+)":', "".join(written))) == set(said)
+
+
+def test_every_key_of_a_request_has_its_line() -> None:
+    asked = {key for message in said("mirror-requests") for key in message.content}
+
+    assert set(named(MESSAGES, "### mirror-requests")) == asked
 
 
 def test_every_alert_has_its_line() -> None:
