@@ -39,7 +39,7 @@ def sentences(content: Content) -> Iterator[str]:
     yield (
         f"Since the run {last['run_id']} of {last['shard_date']}: {_changes(content)}."
         if last
-        else "No whole run is on record."
+        else "No run of the whole database is on record yet."
     )
     yield from _exports(content)
     if count := content["snapshots"]["tables"]:

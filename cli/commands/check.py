@@ -1,4 +1,4 @@
-"""`mirror check`: prove the whole way, from the request to the view, by tables that are none."""
+"""`mirror check`: prove the whole way, from the request to the view, by canaries."""
 
 import time
 
@@ -32,9 +32,9 @@ def check(session: Session, pipeline: str, timeout: int) -> None:
     """
     Prove the whole way of PIPELINE, from the request to the view.
 
-    It looks at what the mirror needs, and then sends canaries through it: tables that are no tables, but rows whose values are known
-    at both ends. It compares the values of their views, pins and unpins one, and removes all that the canaries have left. No table
-    of yours is touched. Each step says whether it is good, and what to do where it is not. What you may not look at is no fault.
+    It looks at what the mirror needs, and then sends canaries through it: a few constant rows each, in the place of a table. It
+    compares the values of their views with them, pins and unpins one, and removes all that the canaries have left. No table of
+    yours is touched. Each step says whether it is good, and what to do where it is not. What you may not look at is no fault.
     The exit code is 1 if a step is not good. Let one check of a pipeline run at a time.
     """
     known = session.settings.pipeline(pipeline)

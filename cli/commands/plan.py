@@ -29,8 +29,7 @@ def plan(session: Session, pipeline: str) -> None:
     Say what a run of PIPELINE would do, and do nothing.
 
     It shows which tables are new, gone, altered or refused, which are exported and which are read by snapshot, their sizes, and
-    how long it takes by the last run. Nothing is published but the question, and list_tables writes nothing but the answer. The
-    exit code is 0 whenever a plan could be made.
+    how long it takes by the last run. list_tables works it out, and no run begins. The exit code is 0 whenever a plan could be made.
     """
     known = session.settings.pipeline(pipeline)
     message = {"pipeline": known.name, "plan": True}

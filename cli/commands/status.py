@@ -39,12 +39,14 @@ def status(session: Session, pipeline: str | None) -> None:
     """
     Show how PIPELINE stands, or each one: the bad first, with the command that mends it.
 
-    Where the reason of a line asks for something, do that first. A table that you exclude is gone after the next run of all tables.
+    Where the reason of a line asks for something, do that first. A table that you exclude stays in this list until the next run of
+    all tables. Its view stays in BigQuery.
 
     Each table has the outcome of its newest day: shown, failed, held (something keeps its view at another day) or skipped. The day
-    of a pipeline is the newest that at least half of its views show, pinned ones left out. It is late where that is older than the
-    newest day of its schedule before today in its time zone; where no schedule is known, the usual gap between its days counts. A
-    view is stale where it shows an older day, and no run says why. The exit code is 1 if a table has failed or a day is late.
+    of a pipeline is the newest that at least half of its views show, pinned ones left out. It is late if its schedule asks for a
+    newer one. Today, in its time zone, does not count yet. Without a schedule, the usual gap between its days counts. A view is
+    stale if it shows an older day than the others, and no run says why. What is no table, such as a request that was refused, is
+    to be seen by `mirror replay --dry-run`. The exit code is 1 if a table has failed, or a day is late.
     """
     names = [pipeline] if pipeline else sorted(session.settings.pipelines)
     found = []

@@ -161,7 +161,7 @@ def test_before_the_first_run_no_table_is_called_new_and_the_time_is_called_a_gu
 
     ran = operator.says("plan", "billing")
 
-    assert "No whole run is on record." in ran.lines
+    assert "No run of the whole database is on record yet." in ran.lines
     assert "By export, one after the other: 12 tables, about 3 min, by a guess of 15 s each." in ran.lines
     assert "… and 2 more" in ran.output
 
