@@ -96,10 +96,19 @@ environments:
 # The command `mirror` has one, too, and asks for it by itself.
 .venv-cli/ready: cli/requirements.txt
 
+define check_python
+import sys
+from importlib.util import find_spec
+if sys.version_info < (3, 11):
+    sys.exit("Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])
+if not find_spec("ensurepip"):
+    sys.exit("$(PYTHON) lacks its module venv: install it, as by apt install python3-venv")
+endef
+export check_python
+
 # Nothing is compiled yet: most of what is installed is never imported, and Python compiles the rest when it is.
 .venv/ready .venv-deployed/ready .venv-bench/ready .venv-beam/ready .venv-cli/ready:
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no module venv: install it, as by apt-get install python3-venv"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, and $(PYTHON) is %s: say make PYTHON=python3.12 …" % sys.version.split()[0])'
+	@$(PYTHON) -c "$$check_python"
 	@echo "installing $< in $(@D), once, which may take some minutes …"
 	@$(PYTHON) -m venv --clear $(@D)
 	@$(@D)/bin/pip install -qq --disable-pip-version-check --no-compile --no-deps --require-hashes -r $<

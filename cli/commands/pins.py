@@ -11,6 +11,8 @@ from cli.session import SEE, Session, command, day
 from shared.errors import Busy, Told
 from shared.tables import Shard
 
+_REFUSED = "refresh_views will refuse it all, and every view stays as it is."
+
 
 @command
 @click.argument("pipeline")
@@ -20,8 +22,8 @@ def pin(session: Session, pipeline: str, views: tuple[str, ...], on: str) -> Non
     """
     Have each VIEW of PIPELINE show one day.
 
-    It shows that day, which may be an earlier one, until it is unpinned. A view is named as it is in BigQuery. Where the day has
-    no shard, the view is left as it is.
+    It shows that day, which may be an earlier one, until it is unpinned. A view is named as it is in BigQuery, such as
+    sales__orders. If one VIEW has no shard of that day, all are left as they are.
     """
     known = session.settings.pipeline(pipeline)
     pinned = day(on, known)
@@ -30,9 +32,7 @@ def pin(session: Session, pipeline: str, views: tuple[str, ...], on: str) -> Non
     session.screen.say(f"Asked for {_views(views)} of {known.name} to show {pinned}.")
     shards = known.shards_dataset
     for view in _missing(session, views, lambda view: session.warehouse.has_shard(shards, Shard(view, pinned))):
-        session.screen.say(
-            f"There is no {Shard(view, pinned).name} in {shards}, so the view {view} stays as it is.", WARN
-        )
+        session.screen.say(f"There is no {Shard(view, pinned).name} in {shards}: {_REFUSED}", WARN)
     session.screen.say(SEE.format(known.name))
     session.screen.say(f"To have the newest day again: mirror unpin {known.name} {names}")
 
@@ -47,7 +47,7 @@ def unpin(session: Session, pipeline: str, views: tuple[str, ...]) -> None:
     session.screen.say(f"Asked for {_views(views)} of {known.name} to show the newest day.")
     dataset = known.views_dataset
     for view in _missing(session, views, lambda view: session.warehouse.has_table(dataset, view)):
-        session.screen.say(f"There is no view {view} in {dataset}.", WARN)
+        session.screen.say(f"There is no view {view} in {dataset}: {_REFUSED}", WARN)
     session.screen.say(SEE.format(known.name))
 
 

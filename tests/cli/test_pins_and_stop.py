@@ -36,7 +36,7 @@ def test_a_pin_to_a_day_without_a_shard_says_so(deployment: Deployment, operator
 
     assert ran.code == 0, ran.errors
     assert ran.output.count("There is no ") == 1
-    assert "There is no ordres_20260115 in mirror_shards, so the view ordres stays as it is." in ran.output
+    assert "There is no ordres_20260115 in mirror_shards: refresh_views will refuse it all" in ran.output
 
 
 def test_an_unpin_of_no_view_says_so(deployment: Deployment, operator: Person) -> None:
@@ -46,7 +46,7 @@ def test_an_unpin_of_no_view_says_so(deployment: Deployment, operator: Person) -
 
     assert ran.code == 0, ran.errors
     assert ran.output.count("There is no ") == 1
-    assert "There is no view ordres in mirror." in ran.output
+    assert "There is no view ordres in mirror: refresh_views will refuse it all" in ran.output
 
 
 @pytest.mark.parametrize(

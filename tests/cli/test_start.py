@@ -94,7 +94,9 @@ def test_at_the_first_call_it_installs_its_packages_and_says_so_beside_its_outpu
     first = run(installed / "mirror", "--help", folder=tmp_path, PYTHON=str(python))
     second = run(installed / "mirror", "--help", folder=tmp_path, PYTHON=str(python))
 
-    _, venv, pip = called.read_text().splitlines()
+    lines = called.read_text().splitlines()
+    [venv] = [line for line in lines if line.startswith("-m venv")]
+    [pip] = [line for line in lines if line.startswith("install ")]
     assert first.stderr == "installing cli/requirements.txt in .venv-cli, once, which may take some minutes …\n"
     assert second.stderr == ""
     assert first.stdout == second.stdout
