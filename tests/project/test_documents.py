@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bench import report
+from cli.command import mirror
 from local import conversions, cost, readme
 from shared import pipelines
 from shared.messages import exports, requests, snapshots
@@ -280,6 +281,22 @@ def test_every_alert_has_its_line() -> None:
 @pytest.mark.parametrize("target", re.findall(r"^    make (\w+)", "\n".join(TEXTS.values()), re.MULTILINE))
 def test_every_command_of_the_documents_is_a_target(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_command_that_is_spoken_of_is_there() -> None:
+    everything = "\n".join(TEXTS.values())
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert set(re.findall(r"`make ([a-z-]+)", everything)) <= {*targets}
+    assert set(re.findall(r"\./mirror ([a-z]+)", everything)) == mirror.commands.keys()
+
+
+def test_the_picture_of_the_flow_has_the_functions_that_are_there() -> None:
+    [(_, drawn)] = blocks("mermaid")
+    functions = {path.stem for path in (ROOT / "functions").glob("*.py")}
+
+    assert drawn.startswith("flowchart ")
+    assert set(re.findall(r"\b[a-z]+_[a-z]+\b", drawn)) == functions - {"start_loader"}
 
 
 def test_what_make_readme_writes_is_as_it_would_write_it() -> None:
