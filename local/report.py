@@ -83,14 +83,14 @@ def advice(database: Source, checks: Sequence[Check], exclude: Sequence[str]) ->
     failed = [check for check in checks if check.failure]
     if not failed:
         return
-    good = [check.table for check in checks if not check.failure]
+    good = [_plain(check.table) for check in checks if not check.failure]
     found = {_glob(check.table) for check in failed}
     globs = sorted(glob for glob in found if not any(fnmatchcase(table, glob) for table in good))
     print(
         f"\nMend what has failed, or leave it out, and begin anew: EXCLUDE={shlex.quote(' '.join([*exclude, *globs]))}"
     )
     if others := sorted(found - set(globs)):
-        print(f"No pattern leaves these out alone, as a table has a name alike: {', '.join(others)}")
+        print(f"These would leave out a good table, too, whose name is alike: {', '.join(others)}")
     if any(EXPORTER in check.failure for check in failed):
         user = database.settings["user"]
         print(f"Here {user} reads the tables, and there is no {EXPORTER}: what is to be granted goes to {user}.")
@@ -128,7 +128,13 @@ def _interest(check: Check) -> tuple[bool, str]:
 
 def _glob(table: str) -> str:
     """A pattern for EXCLUDE that a shell, make and a glob take as it is: what is special to one of them is any character."""
-    return re.sub(r"[^\w.]", "?", table)
+    return re.sub(r"[^\w.]", "?", _plain(table))
+
+
+def _plain(table: str) -> str:
+    """A table as patterns see it: without the quotation marks that tell where its schema ends."""
+    quoted = re.fullmatch(r'"((?:[^"]|"")+)"\."((?:[^"]|"")+)"', table)
+    return ".".join(part.replace('""', '"') for part in quoted.groups()) if quoted else table
 
 
 def _hint(glob: str, names: Sequence[str]) -> str:

@@ -41,7 +41,8 @@ class Source:
             names = ", ".join(literal(schema) for schema in self.settings["schemas"])
             rows = connection.run(
                 "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                f"WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname IN ({names}) ORDER BY 1"
+                "WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition "
+                f"AND n.nspname IN ({names}) ORDER BY 1"
             )
             return [str(name) for (name,) in rows]
 
@@ -124,7 +125,9 @@ def _parts(address: str) -> SplitResult:
     form = f"SOURCE must be of the form postgresql://user@host:port/database, not {said}"
     try:
         parts = urlsplit(address)
-        is_whole = parts.hostname and parts.username and len(parts.path) > 1 and parts.port != 0
+        is_whole = (
+            parts.hostname and parts.username and len(parts.path) > 1 and "@" not in parts.path and parts.port != 0
+        )
     except ValueError as error:
         raise ValueError(f"{form}: the host or the port is none, or a password is not percent-encoded") from error
     if not is_whole or parts.scheme not in ("postgresql", "postgres"):
@@ -137,7 +140,7 @@ def _parts(address: str) -> SplitResult:
 def _schemas(connection: pg8000.native.Connection) -> Sequence[str]:
     """The schemas that have tables, `public` before the others."""
     found = connection.run(
-        "SELECT DISTINCT schemaname FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1"
+        "SELECT DISTINCT schemaname FROM pg_tables WHERE schemaname <> 'information_schema' AND schemaname !~ '^pg_' ORDER BY 1"
     )
     names = [str(name) for (name,) in found]
     return sorted(names, key=lambda name: (name != "public", name)) or ["public"]

@@ -62,7 +62,13 @@ def test_no_pattern_is_told_that_would_leave_out_a_good_table(capsys: pytest.Cap
 
     said = capsys.readouterr().out
     assert "EXCLUDE=orders\n" in said
-    assert "No pattern leaves these out alone, as a table has a name alike: public.clash?one\n" in said
+    assert "These would leave out a good table, too, whose name is alike: public.clash?one\n" in said
+
+
+def test_a_pattern_is_of_the_name_as_patterns_see_it(capsys: pytest.CaptureFixture[str]) -> None:
+    report.advice(Source("shop", {}, nobody), [replace(FAILED, table='"public"."no.co""ls"')], [])
+
+    assert "EXCLUDE='public.no.co?ls'" in capsys.readouterr().out
 
 
 def test_tables_that_are_written_alike_have_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ def server() -> Iterator[Postgres]:
             connection.run('CREATE TABLE "two words" (id int)')
             connection.run("CREATE TABLE sales.orders (id int)")
             connection.run("SELECT pg_reload_conf()")
-        yield running
+            yield running  # a temporary table of this session is no table of the database
 
 
 def schemas(address: str, work: Path) -> object:
@@ -69,6 +69,7 @@ def test_where_a_password_is_wanted_and_none_is_given_it_says_so(
         "postgresql://reader:HIDDEN#HIDDEN@127.0.0.1/shop",
         "postgresql://reader:HIDDEN?HIDDEN@127.0.0.1/shop",
         "postgresql://reader:HIDDEN@HIDDEN:HIDDEN/x@127.0.0.1/shop",
+        "postgresql://reader:HIDDEN@HIDDEN/x@127.0.0.1/shop",
         "postgresql://reader:HIDDEN@127.0.0.1:port/shop",
         "postgresql://reader:HIDDEN@127.0.0.1",
         "postgresql://reader:HIDDEN@127.0.0.1/shop?sslmode=require",
