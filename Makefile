@@ -1,4 +1,4 @@
-# `make demo` and `make test` install what they need. They need Python 3.11 or later, and nothing else.
+# `make demo` and `make test` install what they need. They need Python 3.11 or later with its module venv.
 
 PYTHON ?= python3
 TOOLS := .venv/bin

@@ -8,8 +8,6 @@ import click
 
 from cli.screen import printable
 
-NETWORK = "Look at the network."
-DEMO = "If it is a demo's: is it still up? One that was begun anew has other addresses: . build/demo/environment"
 LOG_IN = "Log in: gcloud auth application-default login"
 
 
@@ -31,7 +29,11 @@ class WrongUse(Problem):
 
 def unanswered() -> str:
     """What to do where nothing answers."""
-    return DEMO if os.environ.get("STORAGE_EMULATOR_HOST") else NETWORK
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        return (
+            "If it is a demo's: is it still up? One that was begun anew has other addresses: . build/demo/environment"
+        )
+    return "Look at the network."
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> WrongUse:

@@ -16,7 +16,8 @@ _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 def due(schedule: str | None, days: Sequence[date], today: date) -> date | None:
     """
-    The newest day that a pipeline should show. None if there is none, as before its first. Today's run may be under way.
+    The newest day before today that a pipeline should show: today's run may be under way. None if there is none, such as before
+    its first day.
 
     `schedule` is in cron's form. Where it is None or has another form, the usual gap of `days` counts: those that the pipeline has
     been mirrored for, oldest first. Of fewer than two, that is one day.

@@ -43,10 +43,6 @@ class Warehouse(BigQueryViews):
         """Where a dataset is. Raises Permanent if there is none."""
         return str(self._dataset(dataset).location)
 
-    def has_table(self, dataset: str, name: str) -> bool:
-        """Whether a table or a view is there."""
-        return self._table(dataset, name) is not None
-
     def rows(self, dataset: str, name: str) -> list[dict[str, Any]]:
         """The rows that a table or a view gives, by a query."""
         found = self._client.query_and_wait(f"SELECT * FROM `{self.project}.{dataset}.{name}`", wait_timeout=_QUERY)

@@ -24,7 +24,7 @@ class Check:
     names. `failure` says why the table could not be compared. It is empty if it could.
     """
 
-    table: str
+    table: TableOfRun
     at_source: int = 0
     in_shard: int = 0
     through_view: int = 0
@@ -44,7 +44,7 @@ def compare(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
     try:
         return _compared(cloud, database, table)
     except (GoogleAPICallError, pg8000.exceptions.Error) as error:
-        return Check(table.table, failure=words(error))
+        return Check(table, failure=words(error))
 
 
 def words(error: Exception) -> str:
@@ -64,10 +64,10 @@ def _compared(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
             if re.fullmatch(rf"{re.escape(table.table_id)}_\d{{8}}", each.table_id)
         ]
         if not shards:
-            return Check(table.table, failure="it has no shard")
+            return Check(table, failure="it has no shard")
         newest = max(shards)
         return Check(
-            table=table.table,
+            table=table,
             at_source=database.rows(table.schema, table.name),
             in_shard=_count(client, SHARDS, newest),
             through_view=_count(client, VIEWS, table.table_id),

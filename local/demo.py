@@ -67,13 +67,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--loader",
-        default="bigquery",
+        default=os.environ.get("LOADER") or "bigquery",
         choices=_WORDS["loader"],
         help="what makes the shards: load jobs of BigQuery, or a Beam pipeline that a Dataflow job stands for",
     )
     parser.add_argument(
         "--small",
-        default="export",
+        default=os.environ.get("SMALL") or "export",
         choices=_WORDS["small"],
         help="how small tables are read: each by an export, or all in one snapshot over a connection",
     )
@@ -89,11 +89,11 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="leave the cloud up until Ctrl-C, to be queried with make query",
     )
-    said = {name: os.environ.get(name.upper()) for name in _WORDS}
-    for name, value in said.items():
-        if value and value not in _WORDS[name]:
-            parser.exit(2, f"{name.upper()} must be {' or '.join(_WORDS[name])}, not {value}.\n")
-    return parser.parse_args([*(f"--{name}={value}" for name, value in said.items() if value), *sys.argv[1:]])
+    for name, words in _WORDS.items():
+        value = os.environ.get(name.upper())
+        if value and value not in words:
+            parser.exit(2, f"{name.upper()} must be {' or '.join(words)}, not {value}.\n")
+    return parser.parse_args()
 
 
 def demo(
@@ -219,7 +219,7 @@ def _tables(cloud: Cloud, day: date) -> list[TableOfRun]:
 def _check(cloud: Cloud, database: Source, table: TableOfRun) -> Check:
     """Compare a table, if its view shows the run's day."""
     if table.state != SHOWN:
-        return Check(table.table, failure=table.reason or f"it is {table.state}, and then nothing happened")
+        return Check(table, failure=table.reason or f"it is {table.state}, and then nothing happened")
     return comparison.compare(cloud, database, table)
 
 

@@ -24,7 +24,7 @@ from local.terminal import Line
 STATUS = REPOSITORY / "docs" / "status.svg"
 DEMO = REPOSITORY / "docs" / "demo.svg"
 _ROWS, _PAUSE, _HOLD = 24, 3, 8
-_GOOD = "All tables agree"
+_GOOD = "All tables agree after"
 _ASKED = frozenset({"SOURCE", "EXCLUDE", "LOADER", "SMALL", "KEEP"})
 _STATEMENTS = (
     "CREATE TABLE customers (id int PRIMARY KEY, name text)",

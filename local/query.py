@@ -16,6 +16,8 @@ from local.cloud import PROJECT
 from local.demo import WORK
 
 _LONGEST = 500
+"""Characters of a value that are shown."""
+_NO_DEMO = "No demo is up. In another terminal: make demo KEEP=1"
 
 
 def main() -> int:
@@ -30,22 +32,20 @@ def main() -> int:
 def ask(address: Path, query: str) -> int:
     """As `main`, of the demo whose address is in a file."""
     if not address.exists():
-        return _say("No demo is up. In another terminal: make demo KEEP=1")
+        return _failed(_NO_DEMO, 2)
     if not query:
-        return _say("Say what to ask: make query SQL='SELECT …'")
+        return _failed("Say what to ask: make query SQL='SELECT …'", 2)
     options = {"api_endpoint": address.read_text(encoding="utf-8")}
     with bigquery.Client(PROJECT, AnonymousCredentials(), client_options=options) as client:
         try:
             found = client.query_and_wait(query, retry=None, job_retry=None)
             rows = [[_shown(value) for value in row.values()] for row in found]
         except RecursionError:
-            _say("A value is nested too deep to be shown here.")
-            return 1
+            return _failed("A value is nested too deep to be shown here.", 1)
         except NobodyAnswers:  # the demo was killed
-            return _say("No demo is up. In another terminal: make demo KEEP=1")
+            return _failed(_NO_DEMO, 2)
         except GoogleCloudError as error:
-            _say(comparison.words(error))
-            return 1
+            return _failed(comparison.words(error), 1)
     Screen(as_json=False).table([field.name for field in found.schema], rows)
     return 0
 
@@ -61,9 +61,9 @@ def _shown(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _say(text: str) -> int:
-    print(text, file=sys.stderr)
-    return 2
+def _failed(reason: str, code: int) -> int:
+    print(reason, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

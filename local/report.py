@@ -4,7 +4,6 @@ import re
 import shlex
 import time
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from cli.screen import one_line
@@ -12,6 +11,7 @@ from local import beam, command
 from local.cloud import OPS, Cloud
 from local.comparison import VIEWS, Check
 from local.source import Source
+from shared.pipelines import matches
 from shared.remedies import EXPORTER
 
 _NAMES, _LONGEST = 28, 60
@@ -26,9 +26,9 @@ def source(database: Source, exclude: Sequence[str]) -> None:
     """
     names, name = database.tables(), database.database
     for glob in exclude:
-        if names and not any(fnmatchcase(each, glob) for each in names):
+        if names and not any(matches((glob,), each) for each in names):
             raise ValueError(f"EXCLUDE: there is no table {glob} in {name}. {_hint(glob, names)}")
-    mirrored = [each for each in names if not any(fnmatchcase(each, glob) for glob in exclude)]
+    mirrored = [each for each in names if not matches(tuple(exclude), each)]
     if not mirrored:
         raise ValueError(f"there is no table to mirror in {name}{': EXCLUDE leaves out all' if names else ''}")
     if not database.ours:
@@ -44,7 +44,7 @@ def source(database: Source, exclude: Sequence[str]) -> None:
 
 def tables(checks: Sequence[Check]) -> None:
     """Print the comparisons."""
-    names = [(one_line(check.table), check) for check in checks]
+    names = [(one_line(check.table.table), check) for check in checks]
     width = min(max([_NAMES, *(len(name) for name, _ in names)]), _LONGEST)
     print(f"\n  {'table':{width}} {'rows at source':>14} {'newest shard':>14} {'through view':>14}   the view names")
     for name, check in sorted(names, key=lambda each: each[0]):
@@ -83,9 +83,9 @@ def advice(database: Source, checks: Sequence[Check], exclude: Sequence[str]) ->
     failed = [check for check in checks if check.failure]
     if not failed:
         return
-    good = [_plain(check.table) for check in checks if not check.failure]
-    found = {_glob(check.table) for check in failed}
-    globs = sorted(glob for glob in found if not any(fnmatchcase(table, glob) for table in good))
+    good = [_plain(check) for check in checks if not check.failure]
+    found = {_glob(check) for check in failed}
+    globs = sorted(glob for glob in found if not any(matches((glob,), table) for table in good))
     print(
         f"\nMend what has failed, or leave it out, and begin anew: EXCLUDE={shlex.quote(' '.join([*exclude, *globs]))}"
     )
@@ -98,7 +98,7 @@ def advice(database: Source, checks: Sequence[Check], exclude: Sequence[str]) ->
 
 def how_to_ask(cloud: Cloud, work: Path, pipeline: str, checks: Sequence[Check]) -> None:
     """Print how to query a cloud that stays up, and how to operate its mirror."""
-    views = [check.shown.rpartition("_")[0] for check in sorted(checks, key=_interest) if check.agrees]
+    views = [check.table.table_id for check in sorted(checks, key=_interest) if check.agrees]
     print("\nThe cloud stays up until Ctrl-C. Ask its BigQuery, in another terminal:")
     print(f"  make query SQL='SELECT * FROM `{VIEWS}.{views[0] if views else 'VIEW'}` LIMIT 5'")
     print("Or operate its mirror, by the command that the real one has:")
@@ -123,18 +123,17 @@ def _verdict(checks: Sequence[Check]) -> str:
 
 def _interest(check: Check) -> tuple[bool, str]:
     """Views with rows come first."""
-    return not check.through_view, check.table
+    return not check.through_view, check.table.table
 
 
-def _glob(table: str) -> str:
-    """A pattern for EXCLUDE that a shell, make and a glob take as it is: what is special to one of them is any character."""
-    return re.sub(r"[^\w.]", "?", _plain(table))
+def _glob(check: Check) -> str:
+    """A table's pattern for EXCLUDE. What a shell, make or a glob would not take as it is may be any character."""
+    return re.sub(r"[^\w.]", "?", _plain(check))
 
 
-def _plain(table: str) -> str:
-    """A table as patterns see it: without the quotation marks that tell where its schema ends."""
-    quoted = re.fullmatch(r'"((?:[^"]|"")+)"\."((?:[^"]|"")+)"', table)
-    return ".".join(part.replace('""', '"') for part in quoted.groups()) if quoted else table
+def _plain(check: Check) -> str:
+    """A table's name as patterns see it."""
+    return f"{check.table.schema}.{check.table.name}"
 
 
 def _hint(glob: str, names: Sequence[str]) -> str:

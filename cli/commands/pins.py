@@ -46,7 +46,7 @@ def unpin(session: Session, pipeline: str, views: tuple[str, ...]) -> None:
     _ask(session, known.name, views, "newest")
     session.screen.say(f"Asked for {_views(views)} of {known.name} to show the newest day.")
     dataset = known.views_dataset
-    for view in _missing(session, views, lambda view: session.warehouse.has_table(dataset, view)):
+    for view in _missing(session, views, lambda view: session.warehouse.view(dataset, view) is not None):
         session.screen.say(f"There is no view {view} in {dataset}: {_REFUSED}", WARN)
     session.screen.say(SEE.format(known.name))
 
@@ -60,7 +60,7 @@ def _ask(session: Session, pipeline: str, views: tuple[str, ...], shard_date: st
 
 
 def _missing(session: Session, views: tuple[str, ...], is_there: Callable[[str], bool]) -> list[str]:
-    """The views of which something is not there. None is known where you may not look."""
+    """The views for which `is_there` is false. None where you may not look, and for a program, which hears of it by no line."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError
 

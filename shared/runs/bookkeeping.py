@@ -49,7 +49,7 @@ def _noted(bucket: Bucket, pipeline: Pipeline, said: Mapping[str, Any]) -> Manif
     """
     The run, if the ledger is to have lines of it. None if it is not on record any more, or its tables have other ids by now.
 
-    They have if the pipeline has got another first schema since: whose end is told under an id is not known then.
+    They have if the pipeline has got another first schema since. Then nobody knows which table an id meant.
     """
     run = manifest.find(bucket, pipeline, said["run_id"])
     known = digests.find(bucket, pipeline, said["run_id"])

@@ -57,6 +57,7 @@ def leave(bucket: Bucket, pipeline: Pipeline, run_id: str, turn: Turn) -> None:
     """Write down that a run is over, with its turn in the lane."""
     marks = {_LISTED_AT: times.rfc3339(turn.listed_at), _LAST_SIGN: times.rfc3339(turn.last_sign)}
     name = paths.over_run_file(pipeline.name, run_id)
-    if not bucket.mark(name, marks):  # else it is over once more, as a replay had opened it again
+    is_over_again = bucket.mark(name, marks)  # a replay had opened it
+    if not is_over_again:
         records.write_once(bucket, name, {}, marks)
     bucket.delete(paths.open_run_file(pipeline.name, run_id))

@@ -82,7 +82,7 @@ def test_at_the_first_call_it_installs_its_packages_and_says_so_beside_its_outpu
     called = tmp_path / "called"
     python.write_text(
         "#!/bin/sh\n"
-        f'echo "$@" >> {called}\n'
+        f'echo $(echo "$@") >> {called}\n'  # in one line
         'if [ "$2" = venv ]; then\n'
         '    mkdir -p "$4/bin"\n'
         f'    ln -s {sys.executable} "$4/bin/python"; ln -s {sys.prefix}/lib "$4/lib"; cp {sys.prefix}/pyvenv.cfg "$4"\n'
@@ -94,9 +94,7 @@ def test_at_the_first_call_it_installs_its_packages_and_says_so_beside_its_outpu
     first = run(installed / "mirror", "--help", folder=tmp_path, PYTHON=str(python))
     second = run(installed / "mirror", "--help", folder=tmp_path, PYTHON=str(python))
 
-    lines = called.read_text().splitlines()
-    [venv] = [line for line in lines if line.startswith("-m venv")]
-    [pip] = [line for line in lines if line.startswith("install ")]
+    _, venv, pip = called.read_text().splitlines()
     assert first.stderr == "installing cli/requirements.txt in .venv-cli, once, which may take some minutes …\n"
     assert second.stderr == ""
     assert first.stdout == second.stdout
